@@ -1,0 +1,140 @@
+-- Times (*_at) are Unix microseconds, UTC. Flags are 0 or 1.
+-- The words of the columns are those of the types in the root package.
+
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE account (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  username      TEXT    NOT NULL,
+  email         TEXT    NOT NULL,
+  password_hash TEXT    NOT NULL,
+  is_superuser  INTEGER NOT NULL CHECK (is_superuser IN (0, 1)),
+  bootstrap     INTEGER NOT NULL DEFAULT 0 CHECK (bootstrap IN (0, 1)),
+  disabled_at   INTEGER,
+  created_at    INTEGER NOT NULL,
+  updated_at    INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX account_username ON account (lower(username));
+CREATE UNIQUE INDEX account_email ON account (lower(email));
+
+CREATE TABLE session (
+  id         INTEGER PRIMARY KEY, -- random
+  user_id    INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  generation INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  rotated_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_expiry ON session (expires_at);
+
+CREATE TABLE audit (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  at         INTEGER NOT NULL,
+  actor_id   INTEGER NOT NULL, -- 0: the operator's command line or the server itself
+  actor      TEXT    NOT NULL,
+  action     TEXT    NOT NULL,
+  object     TEXT    NOT NULL,
+  detail     TEXT    NOT NULL DEFAULT '{}',
+  source     TEXT    NOT NULL DEFAULT '',
+  request_id TEXT    NOT NULL DEFAULT ''
+) STRICT;
+
+CREATE TABLE job (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  owner_id       INTEGER NOT NULL,
+  name           TEXT    NOT NULL,
+  definition     TEXT    NOT NULL,
+  state          TEXT    NOT NULL CHECK (state IN ('enabled', 'paused', 'completed')),
+  pause_reason   TEXT    NOT NULL DEFAULT '',
+  version        INTEGER NOT NULL CHECK (version > 0),
+  egress_limited INTEGER NOT NULL DEFAULT 0 CHECK (egress_limited IN (0, 1)),
+  created_at     INTEGER NOT NULL,
+  updated_at     INTEGER NOT NULL,
+  deleted_at     INTEGER
+) STRICT;
+CREATE UNIQUE INDEX job_owner_name ON job (owner_id, name) WHERE deleted_at IS NULL;
+
+CREATE TABLE job_version (
+  job_id       INTEGER NOT NULL,
+  version      INTEGER NOT NULL,
+  definition   TEXT    NOT NULL,
+  state        TEXT    NOT NULL,
+  effective_at INTEGER NOT NULL,
+  PRIMARY KEY (job_id, version)
+) STRICT, WITHOUT ROWID;
+
+-- The hot row of a job. Only the owner of the job's shard updates it.
+CREATE TABLE cursor (
+  job_id           INTEGER PRIMARY KEY,
+  owner_id         INTEGER NOT NULL,
+  version          INTEGER NOT NULL,
+  next_at          INTEGER, -- the next planned instant that has no durable record
+  started          INTEGER NOT NULL DEFAULT 0, -- planned instants that started
+  streak           INTEGER NOT NULL DEFAULT 0, -- failures since the last success
+  last_due_at      INTEGER,
+  last_n           INTEGER,
+  last_state       TEXT,
+  last_started_at  INTEGER,
+  last_finished_at INTEGER
+) STRICT;
+CREATE INDEX cursor_due ON cursor (next_at, job_id) WHERE next_at IS NOT NULL;
+
+-- What is not final and must survive us.
+CREATE TABLE open_run (
+  due_at     INTEGER NOT NULL,
+  job_id     INTEGER NOT NULL,
+  n          INTEGER NOT NULL,
+  version    INTEGER NOT NULL,
+  state      TEXT    NOT NULL CHECK (state IN ('queued', 'running', 'cancelling')),
+  trigger_by TEXT    NOT NULL,
+  attempt    INTEGER NOT NULL CHECK (attempt >= 0), -- of the running one, or of the last one that ended
+  ready_at   INTEGER NOT NULL, -- a queued run starts no earlier
+  started_at INTEGER,          -- of the first attempt
+  CHECK ((state = 'queued') OR (started_at IS NOT NULL AND attempt > 0)),
+  PRIMARY KEY (due_at, job_id, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX open_run_job ON open_run (job_id);
+
+-- History: append-only, final states only.
+CREATE TABLE run (
+  due_at      INTEGER NOT NULL,
+  job_id      INTEGER NOT NULL,
+  n           INTEGER NOT NULL,
+  through_at  INTEGER, -- a range: the last instant of it
+  version     INTEGER NOT NULL,
+  state       TEXT    NOT NULL CHECK (state IN ('succeeded', 'failed', 'cancelled', 'skipped', 'missed')),
+  reason      TEXT    NOT NULL,
+  trigger_by  TEXT    NOT NULL,
+  attempts    INTEGER NOT NULL,
+  started_at  INTEGER,
+  finished_at INTEGER NOT NULL,
+  status_code INTEGER NOT NULL,
+  message     TEXT    NOT NULL,
+  CHECK ((state = 'succeeded') = (reason = '')),
+  CHECK (through_at IS NULL OR (n = 0 AND through_at > due_at AND state IN ('skipped', 'missed'))),
+  PRIMARY KEY (due_at, job_id, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_job ON run (job_id, due_at);
+
+CREATE TABLE run_output (
+  due_at INTEGER NOT NULL,
+  job_id INTEGER NOT NULL,
+  n      INTEGER NOT NULL,
+  output BLOB    NOT NULL,
+  PRIMARY KEY (due_at, job_id, n)
+) STRICT, WITHOUT ROWID;
+
+-- What the API asks of a shard's owner; a row leaves when it is applied.
+CREATE TABLE change (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  job_id  INTEGER NOT NULL,
+  kind    TEXT    NOT NULL,
+  version INTEGER NOT NULL, -- of the job, after the change
+  at      INTEGER NOT NULL,
+  payload TEXT    NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX change_job ON change (job_id);

@@ -1,0 +1,25 @@
+package jadwal
+
+import "time"
+
+// The limits of what a user may ask for. This is the one table; the docs print it.
+const (
+	MaxBody         = 1 << 20 // bytes of a request's body
+	MaxURI          = 8 << 10 // bytes of a request's target
+	MaxSchedules    = 16      // of a job
+	MaxTags         = 32
+	MaxDescription  = 4096     // bytes
+	MaxTargetURL    = 2048     // bytes
+	MaxHeaders      = 64       // of a target
+	MaxHeaderBytes  = 16 << 10 // of a target, names and values together
+	MaxTargetBody   = 256 << 10
+	MaxTimeout      = 24 * time.Hour
+	MinTimeout      = time.Second
+	DefaultTimeout  = 30 * time.Second
+	MaxPage         = 500
+	DefaultPage     = 50
+	MaxPreview      = 1000 // instants of one preview
+	OutputOfSuccess = 1 << 10
+	OutputOfFailure = 64 << 10
+	Shards          = 1024
+)
