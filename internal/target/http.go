@@ -135,22 +135,12 @@ func newTransport(o Options, limited bool) *http.Transport {
 	}
 }
 
-// dial returns the dialer that checks every address at the moment when it is
-// about to be connected to. A name that resolves to something else than it did
-// before is no way around it.
+// dial returns what makes connections and checks every address at the moment
+// when it is about to be connected to. A name that resolves to something else
+// than it did before is no way around it.
 func dial(o Options, limited bool) func(context.Context, string, string) (net.Conn, error) {
 	if o.DialContext == nil {
-		d := &net.Dialer{
-			Timeout: dialTimeout,
-			ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-				ap, err := netip.ParseAddrPort(address)
-				if err != nil {
-					return &Refused{Kind: "unknown", All: true}
-				}
-				return Permit(ap.Addr(), limited, o.Allow)
-			},
-		}
-		return d.DialContext
+		return dialer(o, limited, net.DefaultResolver).DialContext
 	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := o.DialContext(ctx, network, address)
@@ -164,6 +154,20 @@ func dial(o Options, limited bool) func(context.Context, string, string) (net.Co
 			}
 		}
 		return c, nil
+	}
+}
+
+func dialer(o Options, limited bool, r *net.Resolver) *net.Dialer {
+	return &net.Dialer{
+		Timeout:  dialTimeout,
+		Resolver: r,
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			ap, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return &Refused{Kind: "unknown", All: true}
+			}
+			return Permit(ap.Addr(), limited, o.Allow)
+		},
 	}
 }
 
