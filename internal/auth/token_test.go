@@ -230,6 +230,7 @@ func TestTokensThatAreNotOurs(t *testing.T) {
 		"an end without digits":                 change(`"exp":1795417982`, `"exp":`),
 		"an unknown use":                        change(`"use":"access"`, `"use":"admin"`),
 		"a claim twice":                         change(`"use":"access"`, `"use":"access","use":"access"`),
+		"an unknown use of the same length":     change(`"use":"access"`, `"use":"secret"`),
 		"a claim of another issuer":             change(`"use":"access"`, `"iss":"x","use":"access"`),
 		"text behind the claims":                signedBy(testKey, head, body+" "),
 		"a jti cut short":                       signedBy(testKey, head, body[:len(body)-4]),
