@@ -3,12 +3,10 @@ module github.com/teknohole/jadwal
 go 1.26.0
 
 require (
+	github.com/alecthomas/kong v1.17.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	golang.org/x/crypto v0.58.0
+	golang.org/x/term v0.47.0
 )
 
-require (
-	github.com/alecthomas/kong v1.17.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/term v0.47.0 // indirect
-)
+require golang.org/x/sys v0.49.0 // indirect
