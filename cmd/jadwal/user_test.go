@@ -44,7 +44,7 @@ func TestResetPassword(t *testing.T) {
 	}{
 		{"there is no such user", "nobody", "correct horse\n", 3, `no user has the name or email "nobody" in ` + data},
 		{"a password is too short", "arbath", "short\n", 2, "password must have at least 8 bytes"},
-		{"a password is the name", "arbath", "x\n", 2, "password must have at least 8 bytes"},
+		{"a password is the email", "arbath", "Arbath@Teknohole.com\n", 2, "password must not be the username or the email"},
 		{"a password heads every list", "arbath", "password1\n", 2, "password is one of the most used ones"},
 		{"a password is too long", "arbath", strings.Repeat("x", 1<<20), 2, "password must have at most 1024 bytes"},
 		{"nothing is there to read", "arbath", "", 2, "no password on standard input"},

@@ -176,3 +176,36 @@ func TestMisspeltSettingsAreFound(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestTheReferenceNamesEverySetting(t *testing.T) {
+	text, err := os.ReadFile("../../docs/reference/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| `--") {
+			rows = append(rows, line)
+		}
+	}
+	i := 0
+	for f := range reflect.TypeFor[Flags]().Fields() {
+		def := "none"
+		if d := f.Tag.Get("default"); d != "" {
+			def = "`" + d + "`"
+		}
+		want := "| `--" + f.Tag.Get("name") + "` | `" + f.Tag.Get("env") + "` | " + def + " | "
+		if i >= len(rows) || !strings.HasPrefix(rows[i], want) {
+			t.Errorf("row %d must begin %s", i+1, want)
+		}
+		i++
+	}
+	if len(rows) != i {
+		t.Errorf("%d rows for %d settings", len(rows), i)
+	}
+	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret} {
+		if !strings.Contains(string(text), "| `"+name+"` |") {
+			t.Errorf("no row for %s", name)
+		}
+	}
+}
