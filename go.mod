@@ -1,3 +1,5 @@
 module github.com/teknohole/jadwal
 
 go 1.26.0
+
+require github.com/go-json-experiment/json v1.27.2 // indirect
