@@ -1,0 +1,324 @@
+// Package target calls what a run is for. It knows nothing of schedules or of
+// the store: one Call in, one Result out.
+package target
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// Call is one attempt of a run. Definition and Version are those that the
+// attempt runs under; Epoch is that of the job's shard.
+type Call struct {
+	Key        jadwal.RunKey
+	Attempt    int // 1 is the first
+	DueAt      time.Time
+	Job        jadwal.Definition
+	Version    int64
+	JobID      int64
+	Epoch      int64
+	Limited    bool          // a normal user's egress rules apply
+	Redelivery bool          // an earlier delivery of this very attempt may have arrived
+	Timeout    time.Duration // of the whole attempt, the reading of the answer included
+}
+
+// Result is how an attempt ended: succeeded, failed or cancelled, with the
+// reason, and a sentence for a person that tells nothing of the server's
+// insides. RetryAfter is what a target that did not succeed asked for; 0: nothing.
+type Result struct {
+	State      jadwal.RunState
+	Reason     jadwal.Reason
+	StatusCode int
+	Message    string
+	Output     []byte // the beginning of what was answered, as much as is kept
+	StartedAt  time.Time
+	FinishedAt time.Time
+	RetryAfter time.Duration
+}
+
+// Cancelled is the cause (context.Cause) with which a call's context is
+// cancelled when its Result should name a reason. Any other cause counts as
+// jadwal.ReasonRequested.
+type Cancelled struct{ Reason jadwal.Reason }
+
+func (c Cancelled) Error() string { return "cancelled: " + string(c.Reason) }
+
+// Options of HTTP. The zero value is usable.
+type Options struct {
+	Version string         // of Jadwal, in User-Agent
+	Allow   []netip.Prefix // addresses that may be called in spite of the rules of Permit
+	MaxIdle int            // connections kept open for the next call, in all and to one host; 0: 4096
+
+	// DialContext replaces the dialer, so that a server in the same process
+	// can be called without a network. The address of the connection that it
+	// returns is checked as any other when it is one of TCP.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+const (
+	// dialTimeout bounds the making of a connection, besides the attempt's own
+	// timeout: a connection may outlive the attempt that asked for it.
+	dialTimeout = 30 * time.Second
+	// discarded is how many bytes beyond what is kept are read, so that the
+	// connection can be used again; a longer answer costs the connection.
+	discarded = 256 << 10
+	// maxRetryAfter bounds what a target may ask for.
+	maxRetryAfter = 24 * time.Hour
+)
+
+// errTimeout is the cause of a context whose attempt took too long.
+var errTimeout = errors.New("attempt timed out")
+
+// HTTP calls HTTP targets. It follows no redirects (such an answer is the
+// answer), keeps no cookies, asks for no compression and takes no proxy from
+// the environment. Connections are kept and used again, apart for limited and
+// unlimited calls, since an address is checked when it is dialled.
+//
+// A kept connection that turns out to be closed before a byte of the answer
+// came is replaced and the request sent again within the same attempt, as
+// net/http does for requests with an Idempotency-Key.
+type HTTP struct {
+	userAgent []string
+	limited   *http.Transport
+	unlimited *http.Transport
+}
+
+// New makes an HTTP.
+func New(o Options) *HTTP {
+	if o.MaxIdle == 0 {
+		o.MaxIdle = 4096
+	}
+	agent := "Jadwal"
+	if o.Version != "" {
+		agent += "/" + o.Version
+	}
+	return &HTTP{
+		userAgent: []string{agent},
+		limited:   newTransport(o, true),
+		unlimited: newTransport(o, false),
+	}
+}
+
+// Close closes the connections that no call is using.
+func (h *HTTP) Close() {
+	h.limited.CloseIdleConnections()
+	h.unlimited.CloseIdleConnections()
+}
+
+func newTransport(o Options, limited bool) *http.Transport {
+	return &http.Transport{
+		DialContext:            dial(o, limited),
+		TLSClientConfig:        &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(256)},
+		TLSHandshakeTimeout:    dialTimeout,
+		DisableCompression:     true,
+		MaxIdleConns:           o.MaxIdle,
+		MaxIdleConnsPerHost:    o.MaxIdle,
+		IdleConnTimeout:        90 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+		// A connection of HTTP/2 carries many calls: find out when it is dead.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+}
+
+// dial returns what makes connections and checks every address at the moment
+// when it is about to be connected to. A name that resolves to something else
+// than it did before is no way around it.
+func dial(o Options, limited bool) func(context.Context, string, string) (net.Conn, error) {
+	if o.DialContext == nil {
+		return dialer(o, limited, net.DefaultResolver).DialContext
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := o.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+			if err := Permit(a.AddrPort().Addr(), limited, o.Allow); err != nil {
+				c.Close()
+				return nil, err
+			}
+		}
+		return c, nil
+	}
+}
+
+func dialer(o Options, limited bool, r *net.Resolver) *net.Dialer {
+	return &net.Dialer{
+		Timeout:  dialTimeout,
+		Resolver: r,
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			ap, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return &Refused{Kind: "unknown", All: true}
+			}
+			return Permit(ap.Addr(), limited, o.Allow)
+		},
+	}
+}
+
+// Do makes the call and waits for its end, at most c.Timeout or until ctx is
+// done. It never panics on what a target answers.
+//
+// An answer counts when it is complete: all its bytes, or more of them than
+// are read. One that breaks off is a failure (network), one that does not end
+// in time too (timeout), whatever its status says.
+func (h *HTTP) Do(ctx context.Context, c Call) Result {
+	started := time.Now().UTC()
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
+	defer cancel()
+	r := h.do(ctx, c)
+	r.StartedAt, r.FinishedAt = started, time.Now().UTC()
+	return r
+}
+
+func (h *HTTP) do(ctx context.Context, c Call) Result {
+	req, err := h.request(ctx, c)
+	if err != nil {
+		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: err.Error()}
+	}
+	transport := h.unlimited
+	if c.Limited {
+		transport = h.limited
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return failure(ctx, c, err)
+	}
+	defer resp.Body.Close()
+
+	succeeded := resp.StatusCode >= 200 && resp.StatusCode <= 299
+	keep := jadwal.OutputOfFailure
+	if succeeded {
+		keep = jadwal.OutputOfSuccess
+	}
+	output, err := read(resp, keep)
+	if err != nil {
+		r := failure(ctx, c, err)
+		r.StatusCode, r.Output = resp.StatusCode, output
+		return r
+	}
+	if succeeded {
+		return Result{State: jadwal.RunSucceeded, StatusCode: resp.StatusCode, Output: output}
+	}
+	return Result{
+		State:      jadwal.RunFailed,
+		Reason:     jadwal.ReasonHTTPStatus,
+		StatusCode: resp.StatusCode,
+		Message:    "The target answered " + statusText(resp.StatusCode),
+		Output:     output,
+		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+	}
+}
+
+// read returns up to keep bytes of an answer, and reads on for a while so that
+// the connection can be used again.
+func read(resp *http.Response, keep int) ([]byte, error) {
+	if resp.StatusCode == http.StatusSwitchingProtocols || resp.ContentLength == 0 {
+		return nil, nil // after 101 the connection is no answer any more
+	}
+	size := int64(keep)
+	if n := resp.ContentLength; n > 0 && n < size {
+		size = n
+	} else if n < 0 {
+		size = 512
+	}
+	output := make([]byte, 0, size)
+	for len(output) < keep {
+		if len(output) == cap(output) {
+			output = append(output, 0)[:len(output)]
+		}
+		n, err := resp.Body.Read(output[len(output):min(cap(output), keep)])
+		output = output[:len(output)+n]
+		if err == io.EOF {
+			return output, nil
+		}
+		if err != nil {
+			return output, err
+		}
+	}
+	if resp.ContentLength > int64(keep+discarded) {
+		return output, nil
+	}
+	_, err := io.CopyN(io.Discard, resp.Body, discarded)
+	if err == io.EOF {
+		err = nil
+	}
+	return output, err
+}
+
+// request makes the request of a call. Its errors are for people.
+func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, error) {
+	t := &c.Job.Target
+	u, err := url.Parse(t.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("The target's URL is not one that can be called")
+	}
+	id := c.Key.ID()
+	header := make(http.Header, len(t.Headers)+10)
+	values := make([]string, 0, len(t.Headers)+9)
+	set := func(canonical, value string) {
+		values = append(values, value)
+		header[canonical] = values[len(values)-1 : len(values) : len(values)]
+	}
+	header["User-Agent"] = h.userAgent
+	for name, value := range t.Headers {
+		set(http.CanonicalHeaderKey(name), value)
+	}
+	set("Idempotency-Key", id)
+	set("Webhook-Id", id)
+	set("Jadwal-Run-Id", id)
+	set("Jadwal-Job", c.Job.Name)
+	set("Jadwal-Attempt", strconv.Itoa(c.Attempt))
+	set("Jadwal-Due-At", c.DueAt.UTC().Format("2006-01-02T15:04:05.000Z"))
+	set("Jadwal-Epoch", strconv.FormatInt(c.Epoch, 10))
+	if c.Redelivery {
+		set("Jadwal-Redelivery", "possible")
+	}
+	req := new(http.Request).WithContext(ctx)
+	req.Method, req.URL, req.Host, req.Header = t.Method, u, u.Host, header
+	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
+	if body, kind := payload(t.Body); body != nil {
+		if _, own := header["Content-Type"]; !own {
+			set("Content-Type", kind)
+		}
+		req.ContentLength = int64(len(body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		req.Body, _ = req.GetBody()
+	}
+	return req, nil
+}
+
+// payload returns the bytes that a body is sent as, and their type: the text
+// of a JSON string, any other JSON value as it is written. A text counts as
+// JSON when it is some.
+func payload(body jadwal.RawJSON) (sent []byte, contentType string) {
+	if len(body) == 0 {
+		return nil, ""
+	}
+	if body[0] != '"' {
+		return body, "application/json"
+	}
+	var text string
+	if json.Unmarshal(body, &text) != nil || text == "" {
+		return nil, ""
+	}
+	if sent = []byte(text); json.Valid(sent) {
+		return sent, "application/json"
+	}
+	return sent, "text/plain; charset=utf-8"
+}

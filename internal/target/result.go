@@ -1,0 +1,116 @@
+package target
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// failure is the Result of a call that got no complete answer. The context
+// decides first: a call that was cancelled or timed out breaks in many ways.
+func failure(ctx context.Context, c Call, err error) Result {
+	if cause := context.Cause(ctx); cause != nil {
+		if cause == errTimeout || errors.Is(cause, context.DeadlineExceeded) {
+			return Result{
+				State: jadwal.RunFailed, Reason: jadwal.ReasonTimeout,
+				Message: "No complete answer within " + jadwal.Duration(c.Timeout).String(),
+			}
+		}
+		reason := jadwal.ReasonRequested
+		if named, ok := errors.AsType[Cancelled](cause); ok && named.Reason != "" {
+			reason = named.Reason
+		}
+		return Result{State: jadwal.RunCancelled, Reason: reason, Message: "Cancelled while it ran"}
+	}
+	if refused, ok := errors.AsType[*Refused](err); ok {
+		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: refusal(refused)}
+	}
+	return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: trouble(err)}
+}
+
+func refusal(r *Refused) string {
+	if r.All {
+		return "The target's address is a " + r.Kind + " one, which may not be called"
+	}
+	return "The target's address is a " + r.Kind + " one, which only a superuser's job may call"
+}
+
+// trouble says in a sentence what broke. It never passes on an error's own
+// text, which may name addresses of the server's network.
+func trouble(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		if dns.IsNotFound {
+			return "The target's host name was not found"
+		}
+		return "The target's host name could not be looked up"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "The target's certificate is for another host name"
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "The target's certificate has expired or is not valid yet"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "The target's certificate is not one to trust"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "The target did not speak TLS"
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return "The target refused the TLS handshake"
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "The target refused the connection"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "The target's network cannot be reached"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "The server had no connection left to make the call with"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "The connection broke before the answer was complete"
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return "No connection within " + jadwal.Duration(dialTimeout).String()
+	}
+	return "The target's answer was not valid HTTP, or the connection broke"
+}
+
+// statusText is a status as people read it: "503 Service Unavailable".
+func statusText(code int) string {
+	text := strconv.Itoa(code)
+	if name := http.StatusText(code); name != "" {
+		text += " " + name
+	}
+	return text
+}
+
+// retryAfter reads the field of that name: seconds or a date (RFC 9110,
+// section 10.2.3). What is in the past, or neither, is 0; it is at most a day.
+func retryAfter(field string, now time.Time) time.Duration {
+	field = strings.TrimSpace(field)
+	if field == "" {
+		return 0
+	}
+	if strings.Trim(field, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(field, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	at, err := http.ParseTime(field)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
+}
