@@ -39,7 +39,7 @@ var statuses = map[jadwal.Code]int{
 
 // problem is the data of an error.
 type problem struct {
-	Code   jadwal.Code         `json:"code" doc:"What went wrong, for programs." enum:"-"`
+	Code   jadwal.Code         `json:"code" doc:"What went wrong, for programs."`
 	Errors []jadwal.FieldError `json:"errors,omitempty" doc:"The parts of the request that are not valid."`
 }
 

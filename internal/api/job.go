@@ -3,14 +3,11 @@ package api
 import (
 	"context"
 	"errors"
-	"maps"
-	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/teknohole/jadwal"
-	"github.com/teknohole/jadwal/schedule"
+	"github.com/teknohole/jadwal/internal/store"
 )
 
 // applyWait is how long an answer waits for the engine to apply a change.
@@ -44,9 +41,9 @@ func (s *Server) createJob(ctx context.Context, in *createJobInput) (*reply[jobV
 }
 
 type listJobsInput struct {
-	Limit  limit `query:"limit"`
-	Cursor after `query:"cursor"`
-	Count  flag  `query:"count"`
+	Limit  limit   `query:"limit"`
+	Cursor after   `query:"cursor"`
+	Count  boolean `query:"count"`
 }
 
 // listJobs answers GET /job with a page of the caller's jobs, of all jobs for

@@ -17,10 +17,10 @@ type jobBody struct {
 	Description string          `json:"description,omitempty" maxLength:"4096"`
 	Tags        []string        `json:"tags,omitempty" maxItems:"32"`
 	Schedules   []scheduleBody  `json:"schedules,omitempty" doc:"When to run: the instants of all of them together." maxItems:"16"`
-	Timezone    string          `json:"timezone,omitempty" doc:"An IANA name, for cron and for an at without an offset." default:"UTC" example:"Asia/Jakarta"`
+	Timezone    string          `json:"timezone,omitempty" doc:"An IANA name, for cron and for an at without an offset." example:"Asia/Jakarta"`
 	Target      targetBody      `json:"target"`
-	Timeout     jadwal.Duration `json:"timeout,omitempty" doc:"Of one attempt, from 1s to 24h." default:"30s" example:"30s"`
-	Overlap     jadwal.Overlap  `json:"overlap,omitempty" doc:"What happens to an instant while an earlier run is unfinished." default:"skip" enum:"skip"`
+	Timeout     jadwal.Duration `json:"timeout,omitempty" doc:"Of one attempt, from 1s to 24h." example:"30s"`
+	Overlap     jadwal.Overlap  `json:"overlap,omitempty" doc:"What happens to an instant while an earlier run is unfinished." enum:"skip"`
 }
 
 // scheduleBody is one schedule; exactly one member is set.
@@ -30,7 +30,9 @@ type scheduleBody struct {
 	At    string `json:"at,omitempty" doc:"An instant in RFC 3339, or a local time of the timezone." example:"2026-12-31T23:00:00Z"`
 }
 
-func (b scheduleBody) spec() schedule.Spec { return schedule.Spec{Cron: b.Cron, Every: b.Every, At: b.At} }
+func (b scheduleBody) spec() schedule.Spec {
+	return schedule.Spec{Cron: b.Cron, Every: b.Every, At: b.At}
+}
 
 func specs(bodies []scheduleBody) []schedule.Spec {
 	all := make([]schedule.Spec, len(bodies))
@@ -50,8 +52,8 @@ func scheduleBodies(specs []schedule.Spec) []scheduleBody {
 
 // targetBody is a target as a client writes it.
 type targetBody struct {
-	Type    string            `json:"type,omitempty" default:"http" enum:"http"`
-	Method  string            `json:"method,omitempty" default:"POST" enum:"GET,HEAD,POST,PUT,PATCH,DELETE"`
+	Type    string            `json:"type,omitempty" enum:"http"`
+	Method  string            `json:"method,omitempty" enum:"GET,HEAD,POST,PUT,PATCH,DELETE"`
 	URL     string            `json:"url" example:"https://example.com/invoices" maxLength:"2048"`
 	Headers map[string]string `json:"headers,omitempty" doc:"Values of Authorization, Cookie, *-Key and *-Token headers are never shown again."`
 	Body    jadwal.RawJSON    `json:"body,omitzero" doc:"A string is sent as its text, anything else as JSON."`

@@ -30,7 +30,8 @@ type doc struct {
 	summary string
 	detail  string
 	tag     string
-	status  int           // of success
+	status  int           // of success; 0: 200
+	headers []string      // of success
 	fails   []jadwal.Code // besides those that follow from the route's form
 	fixed   bool          // an endpoint of the fixed contract: the query is ignored
 }
@@ -101,6 +102,7 @@ func endpoint[In, Out any](method, pattern string, action jadwal.Action, handler
 
 // input is how the input of a handler is read from a request.
 type input struct {
+	typ                  reflect.Type
 	path, query, headers []param
 	body                 int // index of the field; -1: none
 	bodyOptional         bool
@@ -123,7 +125,7 @@ type value interface {
 type patcher interface{ readPatch(body []byte) error }
 
 func newInput(t reflect.Type, fixed bool) *input {
-	in := &input{body: -1, fixed: fixed}
+	in := &input{typ: t, body: -1, fixed: fixed}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if name := f.Tag.Get("path"); name != "" {

@@ -24,12 +24,7 @@ type runView struct {
 	Attempts   int             `json:"attempts"`
 	StatusCode *int            `json:"status_code" doc:"The HTTP status that the target answered with."`
 	Message    string          `json:"message" doc:"What went wrong, for people."`
-}
-
-// runDetail is one run with what its target answered.
-type runDetail struct {
-	runView
-	Output string `json:"output" doc:"The target's answer as kept; bytes that are not UTF-8 are replaced."`
+	Output     *string         `json:"output,omitempty" doc:"What the target answered, as kept; bytes that are not UTF-8 are replaced. Only in the answer for one run."`
 }
 
 func viewRun(run jadwal.Run) runView {
@@ -88,7 +83,7 @@ var errNoRun = jadwal.Errorf(jadwal.CodeNotFound, "There is no such run")
 
 // getRun answers GET /run/{id}. A planned instant that has fallen due and has
 // no record yet is queued.
-func (s *Server) getRun(ctx context.Context, in *runInput) (*reply[runDetail], error) {
+func (s *Server) getRun(ctx context.Context, in *runInput) (*reply[runView], error) {
 	c, key := callOf(ctx), jadwal.RunKey(in.ID)
 	job, err := s.store.AnyJob(ctx, key.JobID)
 	if err == nil {
@@ -107,7 +102,10 @@ func (s *Server) getRun(ctx context.Context, in *runInput) (*reply[runDetail], e
 	if err != nil {
 		return nil, err
 	}
-	return ok(runDetail{viewRun(run), strings.ToValidUTF8(string(run.Output), "\uFFFD")}, "Run %s", key.ID()), nil
+	view := viewRun(run)
+	output := strings.ToValidUTF8(string(run.Output), "\uFFFD")
+	view.Output = &output
+	return ok(view, "Run %s", key.ID()), nil
 }
 
 // queuedRun is the run of an instant that is due and lies at or after the

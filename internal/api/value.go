@@ -104,10 +104,10 @@ func (v limit) size() int {
 	return int(v)
 }
 
-// flag is a parameter that is true or false.
-type flag bool
+// boolean is a parameter that is true or false.
+type boolean bool
 
-func (v *flag) read(name, text string) error {
+func (v *boolean) read(name, text string) error {
 	switch text {
 	case "true":
 		*v = true
