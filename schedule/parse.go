@@ -202,7 +202,7 @@ func (p *cronParser) field(i int, text string) *Error {
 	real := false
 	for item := range strings.SplitSeq(text, ",") {
 		if item == "" {
-			return errorf(CodeInvalid, "%s has an empty place in its list: %s", f.name, quote(text))
+			return errorf(CodeInvalid, "%s has an empty place in its list: %s; a list has neither spaces nor doubled commas: 1,2,3", f.name, quote(text))
 		}
 		if f.special {
 			done, err := p.specialItem(i, item)
