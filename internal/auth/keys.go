@@ -1,0 +1,162 @@
+// Package auth decides who somebody is: tokens, passwords, the limits on
+// failed sign-ins, and who may use the bootstrap credential. It keeps nothing
+// durable but the secret that signs tokens.
+package auth
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// KeyFile is the name of the secret's file in the data directory.
+const KeyFile = "jadwal.key"
+
+// MinSecret and MaxSecret bound a secret's length in bytes. A key of HS256
+// must be at least as long as its hash (RFC 7518, section 3.2).
+const (
+	MinSecret = 32
+	MaxSecret = 4096
+)
+
+// Purpose names what a key is for. Keys of different purposes have nothing in
+// common, though all come from one secret.
+type Purpose string
+
+// PurposeTokens is the key that signs access and refresh tokens.
+const PurposeTokens Purpose = "jadwal tokens v1"
+
+// Keys derives the server's keys from its secret.
+type Keys struct {
+	active   []byte
+	retiring []byte // nil: none
+}
+
+// LoadOrCreateKeys returns the keys of the configured secret. Without one it
+// reads the secret from KeyFile in dir, and makes that file (mode 0600) when
+// it is not there; the caller then holds dir's lock. retiring, when not empty,
+// is the secret that was in use before: what it signed stays good until it
+// expires.
+//
+// A secret's end of line does not count, so that a file and the environment
+// can hold the same one. Under MinSecret bytes, or over MaxSecret, is an
+// error; so is a key file that everybody on the machine can read.
+func LoadOrCreateKeys(dir string, configured, retiring []byte) (Keys, error) {
+	k := Keys{active: trimEOL(configured), retiring: trimEOL(retiring)}
+	if err := CheckSecret(k.retiring); len(k.retiring) > 0 && err != nil {
+		return Keys{}, fmt.Errorf("retiring secret: %w", err)
+	}
+	if len(k.active) > 0 {
+		if err := CheckSecret(k.active); err != nil {
+			return Keys{}, fmt.Errorf("secret: %w", err)
+		}
+		return k, nil
+	}
+	name := filepath.Join(dir, KeyFile)
+	secret, err := readKeyFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		secret, err = createKeyFile(name)
+	}
+	if err != nil {
+		return Keys{}, err
+	}
+	k.active = secret
+	return k, nil
+}
+
+// CheckSecret returns why secret cannot sign tokens, nil when it can.
+func CheckSecret(secret []byte) error {
+	n := len(trimEOL(secret))
+	if n < MinSecret || n > MaxSecret {
+		return fmt.Errorf("has %d bytes, needs %d to %d (for example the output of: openssl rand -base64 32)", n, MinSecret, MaxSecret)
+	}
+	return nil
+}
+
+// Derive returns the 32-byte keys for a purpose (HKDF with SHA-256, RFC 5869):
+// the active one, which signs, and the retiring one, which may still verify;
+// nil when no secret retires.
+func (k Keys) Derive(p Purpose) (active, retiring []byte) {
+	return derive(k.active, p), derive(k.retiring, p)
+}
+
+func derive(secret []byte, p Purpose) []byte {
+	if len(secret) == 0 {
+		return nil
+	}
+	key, err := hkdf.Key(sha256.New, secret, nil, string(p), sha256.Size)
+	if err != nil {
+		panic(err) // only for a length over 255 hashes
+	}
+	return key
+}
+
+func trimEOL(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
+
+// readKeyFile refuses a file that everybody can read. The group may: volumes
+// of a container platform are often opened to the group at every mount.
+func readKeyFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return nil, fmt.Errorf("%s: mode %04o lets everybody read the secret; run: chmod 600 %s", name, mode, name)
+	}
+	secret, err := io.ReadAll(io.LimitReader(f, MaxSecret+3))
+	if err != nil {
+		return nil, err
+	}
+	secret = trimEOL(secret)
+	if err := CheckSecret(secret); err != nil {
+		return nil, fmt.Errorf("%s: %w; restore it from a backup, or remove it: a new one is made and everybody signs in again", name, err)
+	}
+	return secret, nil
+}
+
+// createKeyFile writes a new secret so that the file is whole or not there,
+// also after a power failure.
+func createKeyFile(name string) ([]byte, error) {
+	var raw [32]byte
+	rand.Read(raw[:])
+	secret := base64.RawURLEncoding.AppendEncode(nil, raw[:])
+
+	dir := filepath.Dir(name)
+	f, err := os.CreateTemp(dir, KeyFile+".*") // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(append(secret[:len(secret):len(secret)], '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()))
+	}
+	return secret, syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
