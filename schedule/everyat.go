@@ -38,10 +38,13 @@ func parseEvery(text string) (int64, *Error) {
 func everyHint(text string) *Error {
 	hint := `a duration is a number and a unit (s, m, h), such as "90s", "15m" or "1h30m"`
 	trimmed := strings.TrimSpace(text)
+	if len(trimmed) > 10 && trimmed[0] <= '9' && strings.Trim(trimmed, "0123456789.hmnsu") == "" {
+		return errorf(CodeOutOfRange, "every must be at most 2562047h (292 years), got %s", quote(text))
+	}
 	if n, err := strconv.Atoi(trimmed); err == nil && n > 0 {
 		hint = "the unit is missing: did you mean " + quote(trimmed+"s") + "?"
-	} else if d, err := time.ParseDuration(strings.ToLower(strings.Join(strings.Fields(text), ""))); err == nil && d > 0 {
-		hint = "did you mean " + quote(d.String()) + "?"
+	} else if compact := strings.ToLower(strings.Join(strings.Fields(text), "")); isDuration(compact) {
+		hint = "did you mean " + quote(compact) + "?"
 	} else if n, unit := leadingNumber(trimmed); n > 0 && n < 10000 {
 		switch strings.ToLower(strings.TrimSpace(unit)) {
 		case "d", "day", "days":
@@ -58,11 +61,16 @@ func everyHint(text string) *Error {
 			hint = `months are not of one length: use a cron schedule, such as "0 0 1 * *"`
 		}
 	} else if strings.HasPrefix(strings.ToUpper(trimmed), "PT") {
-		if d, err := time.ParseDuration(strings.ToLower(trimmed[2:])); err == nil && d > 0 {
+		if isDuration(strings.ToLower(trimmed[2:])) {
 			hint = "did you mean " + quote(strings.ToLower(trimmed[2:])) + "?"
 		}
 	}
 	return errorf(CodeInvalid, "every is no duration: got %s; %s", quote(text), hint)
+}
+
+func isDuration(text string) bool {
+	d, err := time.ParseDuration(text)
+	return err == nil && d > 0
 }
 
 // leadingNumber splits text after its leading ASCII digits.
