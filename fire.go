@@ -7,25 +7,6 @@ import (
 	"github.com/teknohole/jadwal/schedule"
 )
 
-// Plan compiles the schedules of d for the job of that id. The anchor of
-// `every` is the time of the job's creation. Errors are those of
-// schedule.Compile.
-func (d *Definition) Plan(jobID int64, anchor time.Time) (*schedule.Plan, error) {
-	zone := time.UTC
-	if d.Timezone != "" {
-		var err error
-		if zone, err = schedule.LoadZone(d.Timezone); err != nil {
-			return nil, err
-		}
-	}
-	return schedule.Compile(schedule.Config{
-		Specs:  d.Schedules,
-		Zone:   zone,
-		Seed:   seed(jobID),
-		Anchor: anchor,
-	})
-}
-
 // seed spreads job ids over all 64 bits (the finalizer of splitmix64, Steele
 // and others, "Fast splittable pseudorandom number generators", 2014).
 func seed(jobID int64) uint64 {
