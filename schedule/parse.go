@@ -174,9 +174,9 @@ func checkCount(expr string, words []string) *Error {
 		hint = `; for a fixed distance use {"every": "15m"}`
 	case n == 4:
 		hint = "; for every day of the week add a *"
-	case n == 7:
+	case n == 7 && strings.Trim(words[6], "0123456789*?,-/") == "":
 		hint = "; there is no year field: use start_at and end_at"
-	case n > 7:
+	case n >= 7:
 		hint = "; the command is no part of it"
 	}
 	if n > 6 {
@@ -427,7 +427,7 @@ func (f *field) invalid(text, item string) *Error {
 	hint := ""
 	lower := strings.ToLower(text)
 	for _, name := range f.names {
-		if len(lower) > 3 && strings.HasPrefix(lower, name) {
+		if len(lower) > 3 && strings.HasPrefix(lower, name) && strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz") == "" {
 			hint = ": did you mean " + name + "?"
 		}
 	}
