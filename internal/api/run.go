@@ -117,7 +117,7 @@ func queuedRun(job jadwal.Job, key jadwal.RunKey, now time.Time) (jadwal.Run, er
 		return jadwal.Run{}, errNoRun
 	}
 	if !due.Equal(job.NextAt) {
-		plan, err := job.Definition.Plan(job.ID, job.CreatedAt)
+		plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
 		if err != nil {
 			return jadwal.Run{}, err
 		}
