@@ -65,7 +65,7 @@ const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 	JOIN cursor k ON k.job_id = c.job_id
 	JOIN job j ON j.id = c.job_id
 	JOIN job_version o ON o.job_id = c.job_id AND o.version = k.version
-	JOIN job_version v ON v.job_id = c.job_id AND v.version = c.version
+	LEFT JOIN job_version v ON v.job_id = c.job_id AND v.version = c.version
 	WHERE c.id IN (SELECT min(id) FROM change GROUP BY job_id)
 	ORDER BY c.id LIMIT 500`
 
@@ -126,6 +126,9 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 	if err := decode(p.JobID, r.bytes(8), &p.Old.Definition); err != nil {
 		return p, err
 	}
+	if p.Kind == jadwal.ChangeDelete {
+		return p, nil // it has no definition
+	}
 	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
 }
 
@@ -136,7 +139,7 @@ func decode(jobID int64, text []byte, into *jadwal.Definition) error {
 	return nil
 }
 
-const openColumns = "due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at"
+const openRunColumns = "due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at"
 
 func scanOpen(r row) jadwal.OpenRun {
 	return jadwal.OpenRun{
@@ -153,7 +156,7 @@ func scanOpen(r row) jadwal.OpenRun {
 // openRuns returns the open runs of a job, oldest first.
 func openRuns(t *tx, jobID int64) ([]jadwal.OpenRun, error) {
 	var open []jadwal.OpenRun
-	err := t.query("SELECT "+openColumns+" FROM open_run WHERE job_id = $1 ORDER BY due_at, n", func(r row) error {
+	err := t.query("SELECT "+openRunColumns+" FROM open_run WHERE job_id = $1 ORDER BY due_at, n", func(r row) error {
 		open = append(open, scanOpen(r))
 		return nil
 	}, jobID)
