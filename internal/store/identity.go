@@ -70,12 +70,13 @@ func (s *Store) loadIdentities(t *tx) error {
 	return nil
 }
 
-// noticeForeign reloads what another process may have changed.
-func (s *Store) noticeForeign(t *tx) {
+// noticeForeign takes in what another process may have changed.
+func (s *Store) noticeForeign(t *tx) error {
 	if err := s.loadIdentities(t); err != nil {
-		s.log.Error("reload users and sessions after a foreign write", "err", err)
+		return err
 	}
 	s.meet.hint(jadwal.Hint{Changed: true})
+	return nil
 }
 
 func (l *identities) putUser(u jadwal.User) {

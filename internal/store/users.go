@@ -1,10 +1,6 @@
 package store
 
-import (
-	"time"
-
-	"github.com/teknohole/jadwal"
-)
+import "github.com/teknohole/jadwal"
 
 const userColumns = "id, username, email, is_superuser, disabled_at, created_at, updated_at"
 
@@ -23,5 +19,3 @@ func scanSession(r row) jadwal.Session {
 		CreatedAt: r.time(3), RotatedAt: r.time(4), ExpiresAt: r.time(5),
 	}
 }
-
-var _ = time.Second
