@@ -134,7 +134,7 @@ func decode(jobID int64, text []byte, into *jadwal.Definition) error {
 	return nil
 }
 
-const openColumns = "due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at"
+const openRunColumns = "due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at"
 
 func scanOpen(r row) jadwal.OpenRun {
 	return jadwal.OpenRun{
@@ -151,7 +151,7 @@ func scanOpen(r row) jadwal.OpenRun {
 // openRuns returns the open runs of a job, oldest first.
 func openRuns(t *tx, jobID int64) ([]jadwal.OpenRun, error) {
 	var open []jadwal.OpenRun
-	err := t.query("SELECT "+openColumns+" FROM open_run WHERE job_id = $1 ORDER BY due_at, n", func(r row) error {
+	err := t.query("SELECT "+openRunColumns+" FROM open_run WHERE job_id = $1 ORDER BY due_at, n", func(r row) error {
 		open = append(open, scanOpen(r))
 		return nil
 	}, jobID)
