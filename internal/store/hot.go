@@ -54,6 +54,8 @@ func scanDue(r row) jadwal.Due {
 const createdSQL = `SELECT job_id, owner_id, next_at, version FROM cursor
 	WHERE job_id > $1 AND +next_at < $2 ORDER BY job_id`
 
+// The limit stands in the text: SQLite prepares a statement anew whenever a
+// parameter is bound that its LIMIT depends on, which costs more than it runs.
 const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 		k.owner_id, k.version, k.next_at,
 		o.definition, o.state, o.effective_at,
@@ -65,10 +67,7 @@ const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 	JOIN job_version o ON o.job_id = c.job_id AND o.version = k.version
 	JOIN job_version v ON v.job_id = c.job_id AND v.version = c.version
 	WHERE c.id IN (SELECT min(id) FROM change GROUP BY job_id)
-	ORDER BY c.id LIMIT $1`
-
-// changesAtOnce bounds the changes that are applied in one commit.
-const changesAtOnce = 500
+	ORDER BY c.id LIMIT 500`
 
 // Poll returns the jobs with an id above after, as far as they fall due before
 // to (Unix microseconds, UTC), and the unapplied changes: the oldest one of
@@ -88,11 +87,14 @@ func (s *Store) Poll(ctx context.Context, after, to int64) (jadwal.News, error) 
 				return err
 			}
 		}
+		if any, err := t.one("SELECT 1 FROM change LIMIT 1", func(row) {}); err != nil || !any {
+			return err
+		}
 		if err := t.query(changesSQL, func(r row) error {
 			p, err := scanChange(r)
 			news.Changes = append(news.Changes, p)
 			return err
-		}, changesAtOnce); err != nil {
+		}); err != nil {
 			return err
 		}
 		for i := range news.Changes {
