@@ -68,6 +68,7 @@ func newWorld(t *testing.T) *world {
 		if w.eng != nil {
 			w.quit()
 		}
+		w.sound()
 		w.st.Close()
 		close(w.sink.closed)
 	})
@@ -202,7 +203,7 @@ func (w *world) job(name string, schedules ...string) jadwal.Job {
 }
 
 func (w *world) create(def jadwal.Definition, now time.Time) (jadwal.Job, error) {
-	plan, err := def.Plan(0, now)
+	plan, err := def.Plan(now, 0)
 	if err != nil {
 		return jadwal.Job{}, err
 	}
@@ -268,6 +269,35 @@ func (w *world) remove(id int64) {
 		w.t.Fatal(err)
 	}
 	w.applied(change)
+}
+
+// sound holds the store to its invariants, and what was delivered to what is
+// recorded: every run that says so was delivered, and nothing is recorded
+// under a run id that was not.
+func (w *world) sound() {
+	w.t.Helper()
+	found, err := w.st.Check(context.Background(), time.Now())
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, v := range found {
+		w.t.Error(v)
+	}
+	delivered := map[string]bool{}
+	for _, d := range w.sink.deliveries() {
+		delivered[d.run] = true
+	}
+	jobs, err := w.st.Jobs(context.Background(), store.JobQuery{Limit: 100000})
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, j := range jobs {
+		for _, r := range w.runs(j.ID) {
+			if (r.State == jadwal.RunSucceeded || r.Reason == jadwal.ReasonHTTPStatus) && !delivered[r.Key.ID()] {
+				w.t.Errorf("run %s of job %d is recorded as %s and was never delivered", clock(time.UnixMicro(r.Key.DueAt)), j.ID, r.State)
+			}
+		}
+	}
 }
 
 func pause(j *jadwal.Job)  { j.State = jadwal.JobPaused }
