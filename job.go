@@ -162,7 +162,7 @@ func (d *Definition) plan(anchor time.Time, id int64) (*schedule.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return schedule.Compile(schedule.Config{Specs: d.Schedules, Zone: zone, Seed: uint64(id), Anchor: anchor})
+	return schedule.Compile(schedule.Config{Specs: d.Schedules, Zone: zone, Seed: seed(id), Anchor: anchor})
 }
 
 // scheduleFields are the parts that package schedule found wrong.

@@ -290,7 +290,7 @@ func local(list []int64, loc *time.Location) (texts []string) {
 	return texts
 }
 
-// TestZoneTablesAgreeWithTheLocation reads the offset on both sides of every
+// TestDSTTablesAgreeWithTheLocation reads the offset on both sides of every
 // change, and now and then between.
 func TestDSTTablesAgreeWithTheLocation(t *testing.T) {
 	names := ZoneNames()
@@ -302,6 +302,9 @@ func TestDSTTablesAgreeWithTheLocation(t *testing.T) {
 		}
 		loc := mustZone(t, name)
 		z := zoneOf(loc)
+		if z == nil {
+			continue // UTC has no table
+		}
 		check := func(u int64) {
 			s := z.spanAt(u)
 			if u < s.start || u >= s.end {

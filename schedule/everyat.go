@@ -38,6 +38,9 @@ func parseEvery(text string) (int64, *Error) {
 func everyHint(text string) *Error {
 	hint := `a duration is a number and a unit (s, m, h), such as "90s", "15m" or "1h30m"`
 	trimmed := strings.TrimSpace(text)
+	if len(trimmed) > 10 && trimmed[0] <= '9' && strings.Trim(trimmed, "0123456789.hmnsu") == "" {
+		return errorf(CodeOutOfRange, "every must be at most 2562047h (292 years), got %s", quote(text))
+	}
 	if n, err := strconv.Atoi(trimmed); err == nil && n > 0 {
 		hint = "the unit is missing: did you mean " + quote(trimmed+"s") + "?"
 	} else if compact := strings.ToLower(strings.Join(strings.Fields(text), "")); isDuration(compact) {
