@@ -94,7 +94,7 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	s.http.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
 	s.http.Start()
 	s.addr = s.http.Listener.Addr().String()
-	stop := applyChanges(t, s.store, s.file)
+	stop := runEngine(t, s.store)
 	t.Cleanup(func() {
 		s.http.Close()
 		stop()
@@ -143,6 +143,7 @@ type response struct {
 	message string
 	data    any // as encoding/json reads it, with numbers as json.Number
 	code    string
+	closes  bool // the connection
 }
 
 // member walks into data: names and indices, such as "errors.0.field".
@@ -212,7 +213,7 @@ func (c *session) do(method, target, body string, header ...string) *response {
 func (s *server) send(method, target, body, token string, header []string) *response {
 	s.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method, target)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, target)
 	if token != "" {
 		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", token)
 	}
@@ -274,7 +275,7 @@ var (
 // all answers: members, types, header fields.
 func checkEnvelope(t testing.TB, resp *http.Response, body []byte, path string) *response {
 	t.Helper()
-	r := &response{status: resp.StatusCode, header: resp.Header, body: body}
+	r := &response{status: resp.StatusCode, header: resp.Header, body: body, closes: resp.Close}
 	fail := func(format string, args ...any) {
 		t.Helper()
 		t.Errorf("%s: %s\n%.1000s", path, fmt.Sprintf(format, args...), body)
