@@ -449,6 +449,24 @@ func (s *server) digest() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// column is the first column of all rows of a query, in lines.
+func (s *server) column(sql string) string {
+	s.t.Helper()
+	conn, err := sqlite.OpenConn(s.file, sqlite.OpenReadOnly)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	var b strings.Builder
+	if err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
+		fmt.Fprintln(&b, st.ColumnText(0))
+		return nil
+	}}); err != nil {
+		s.t.Fatal(err)
+	}
+	return b.String()
+}
+
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
