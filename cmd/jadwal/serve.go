@@ -33,9 +33,7 @@ type serveCommand struct {
 	config.Flags
 }
 
-// Run is the life of a server: it checks the settings, takes the data
-// directory, listens, sees to the first user, fires and answers until it is
-// told to stop, and then drains.
+// Run checks the settings and serves until it is told to stop.
 func (c *serveCommand) Run(sys *system) error {
 	cfg, err := c.Read(os.LookupEnv)
 	if err != nil {
@@ -43,11 +41,21 @@ func (c *serveCommand) Run(sys *system) error {
 	}
 	ctx, stop := stopOnSignal(sys.stderr)
 	defer stop()
-
 	log := newLogger(sys.stderr, cfg)
 	for _, name := range config.Unknown(os.Environ()) {
 		log.Warn("there is no such setting", "variable", name)
 	}
+	err = serve(ctx, sys.stdout, cfg, log)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop before it had begun
+	}
+	return err
+}
+
+// serve is the life of a server: it takes the data directory, listens, sees to
+// the first user, fires and answers until ctx ends, and then drains. Where
+// everything is goes to stdout, for a person.
+func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.Logger) (err error) {
 	fatal := make(chan error, 1)
 	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, Log: log, OnFatal: func(err error) {
 		select {
@@ -58,11 +66,7 @@ func (c *serveCommand) Run(sys *system) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := st.Close(); err != nil {
-			log.Error("closing the store", "error", err)
-		}
-	}()
+	defer func() { err = errors.Join(err, st.Close()) }()
 	keys, err := auth.LoadOrCreateKeys(cfg.Data, cfg.Secret, cfg.RetiringSecret)
 	if err != nil {
 		return err
@@ -72,7 +76,6 @@ func (c *serveCommand) Run(sys *system) error {
 		return err
 	}
 	defer listener.Close()
-
 	hasher := auth.NewHasher()
 	admin, err := firstUser(ctx, st, hasher, cfg, listener.Addr(), time.Now())
 	if err != nil {
@@ -106,12 +109,11 @@ func (c *serveCommand) Run(sys *system) error {
 	engineDone, serverDone := make(chan error, 1), make(chan error, 1)
 	go func() { engineDone <- eng.Run(engineCtx) }()
 	go func() { serverDone <- server.Serve(listener) }()
-	banner(sys.stdout, cfg, listener.Addr(), admin)
+	banner(stdout, cfg, listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
 
 	select {
 	case <-ctx.Done():
-		log.Info("stopping: no new requests and runs", "running attempts may take", cfg.DrainTimeout.String())
 	case err := <-fatal:
 		return fmt.Errorf("the store cannot go on: %w", err)
 	case err := <-serverDone:
@@ -119,6 +121,7 @@ func (c *serveCommand) Run(sys *system) error {
 	case err := <-engineDone:
 		return errors.Join(errors.New("the engine ended"), err)
 	}
+	log.Info("stopping: no new requests and runs", "running attempts may take", cfg.DrainTimeout.String())
 
 	// Requests first: an answer to an edit waits for the engine to apply it.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestDrain)
@@ -131,10 +134,10 @@ func (c *serveCommand) Run(sys *system) error {
 	select {
 	case err := <-fatal:
 		return fmt.Errorf("the store cannot go on: %w", err)
-	case err = <-engineDone:
-	}
-	if err != nil {
-		return fmt.Errorf("stopping the engine: %w", err)
+	case err := <-engineDone:
+		if err != nil {
+			return fmt.Errorf("stopping the engine: %w", err)
+		}
 	}
 	log.Info("stopped")
 	return nil
