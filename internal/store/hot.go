@@ -65,7 +65,7 @@ const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 	JOIN cursor k ON k.job_id = c.job_id
 	JOIN job j ON j.id = c.job_id
 	JOIN job_version o ON o.job_id = c.job_id AND o.version = k.version
-	JOIN job_version v ON v.job_id = c.job_id AND v.version = c.version
+	LEFT JOIN job_version v ON v.job_id = c.job_id AND v.version = c.version
 	WHERE c.id IN (SELECT min(id) FROM change GROUP BY job_id)
 	ORDER BY c.id LIMIT 500`
 
@@ -125,6 +125,9 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 	p.New.OwnerID, p.New.State, p.New.Version = r.int(13), jadwal.JobState(r.text(12)), p.Version
 	if err := decode(p.JobID, r.bytes(8), &p.Old.Definition); err != nil {
 		return p, err
+	}
+	if p.Kind == jadwal.ChangeDelete {
+		return p, nil // it has no definition
 	}
 	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
 }

@@ -165,7 +165,12 @@ func (s *Store) markApplied(t *tx, o *jadwal.Outcome) error {
 	if _, err := t.exec("UPDATE cursor SET version = $2, owner_id = $3 WHERE job_id = $1", o.JobID, a.Version, a.OwnerID); err != nil {
 		return err
 	}
-	if _, err := t.exec("UPDATE job_version SET effective_at = $3 WHERE job_id = $1 AND version = $2", o.JobID, a.Version, a.EffectiveAt); err != nil {
+	n, err := t.exec("UPDATE job_version SET effective_at = $3 WHERE job_id = $1 AND version = $2", o.JobID, a.Version, a.EffectiveAt)
+	if err == nil && n == 0 { // a deletion: the version that plans nothing
+		_, err = t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at)
+			SELECT id, $2, definition, state, $3 FROM job WHERE id = $1`, o.JobID, a.Version, a.EffectiveAt)
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := t.exec("DELETE FROM change WHERE id = $1", a.ChangeID); err != nil {
