@@ -202,7 +202,7 @@ func (w *world) job(name string, schedules ...string) jadwal.Job {
 }
 
 func (w *world) create(def jadwal.Definition, now time.Time) (jadwal.Job, error) {
-	plan, err := def.Plan(0, now)
+	plan, err := def.Plan(now, 0)
 	if err != nil {
 		return jadwal.Job{}, err
 	}
