@@ -66,7 +66,11 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, st.Close()) }()
+	defer func() {
+		if !errors.Is(err, errBroken) {
+			err = errors.Join(err, st.Close())
+		}
+	}()
 	keys, err := auth.LoadOrCreateKeys(cfg.Data, cfg.Secret, cfg.RetiringSecret)
 	if err != nil {
 		return err
@@ -112,16 +116,18 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	banner(stdout, cfg, listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
 
+	var cause error
 	select {
 	case <-ctx.Done():
+		log.Info("stopping: no new requests and runs", "running attempts may take", cfg.DrainTimeout.String())
 	case err := <-fatal:
-		return fmt.Errorf("the store cannot go on: %w", err)
+		return fmt.Errorf("%w: %w", errBroken, err)
 	case err := <-serverDone:
-		return fmt.Errorf("the listener ended: %w", err)
+		cause = fmt.Errorf("the listener ended: %w", err)
 	case err := <-engineDone:
-		return errors.Join(errors.New("the engine ended"), err)
+		cause = errors.Join(errors.New("the engine ended"), err)
+		engineDone <- nil
 	}
-	log.Info("stopping: no new requests and runs", "running attempts may take", cfg.DrainTimeout.String())
 
 	// Requests first: an answer to an edit waits for the engine to apply it.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestDrain)
@@ -133,15 +139,21 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	stopEngine()
 	select {
 	case err := <-fatal:
-		return fmt.Errorf("the store cannot go on: %w", err)
+		return fmt.Errorf("%w: %w", errBroken, err)
 	case err := <-engineDone:
 		if err != nil {
-			return fmt.Errorf("stopping the engine: %w", err)
+			cause = errors.Join(cause, fmt.Errorf("stopping the engine: %w", err))
 		}
 	}
-	log.Info("stopped")
-	return nil
+	if cause == nil {
+		log.Info("stopped")
+	}
+	return cause
 }
+
+// errBroken is that the disk can no longer be trusted: nothing more is written,
+// not even for an orderly end. The next start recovers.
+var errBroken = errors.New("the store cannot go on")
 
 // stopOnSignal returns a context that ends at the first SIGINT or SIGTERM. A
 // second one ends the process at once.

@@ -36,7 +36,7 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
 		refused(t, l.Addr().String()+" is in use by another program; stop that one, or choose another address with --listen", data, nil, "--listen", l.Addr().String())
 
-		s := serve(t, data, nil) // and the next start is still the first
+		s := startServer(t, data, nil) // and the next start is still the first
 		if !strings.Contains(s.stdout.String(), "First start: sign in as admin / admin123") {
 			t.Errorf("banner\n%s", &s.stdout)
 		}
@@ -59,13 +59,13 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 	})
 	t.Run("another server holds the data directory", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil)
+		s := startServer(t, data, nil)
 		refused(t, data, data, nil)
 		s.mustSignIn("admin", "admin123")
 	})
 	t.Run("the key file is no good", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		serve(t, data, nil).stop()
+		startServer(t, data, nil).stop()
 		if err := os.WriteFile(filepath.Join(data, auth.KeyFile), []byte("short"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestFirstStart(t *testing.T) {
 
 	t.Run("on loopback it is admin123, with a warning at every start", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil)
+		s := startServer(t, data, nil)
 		want := regexp.MustCompile(`^Jadwal 0\.1\.0 · data ` + regexp.QuoteMeta(data) + ` \(new, SQLite\) · zone \S+ · zone database 20\d\d[a-z]
   API  http://127\.0\.0\.1:\d+/    Docs  http://127\.0\.0\.1:\d+/docs
   First start: sign in as admin / admin123 \(works from this machine only; change it: jadwal user reset-password admin\)
@@ -100,7 +100,7 @@ $`)
 		}
 		s.stop()
 
-		again := serve(t, data, nil)
+		again := startServer(t, data, nil)
 		if strings.Contains(again.stdout.String(), "First start") || strings.Contains(again.stdout.String(), "new, SQLite") {
 			t.Errorf("banner of the second start\n%s", &again.stdout)
 		}
@@ -113,7 +113,7 @@ $`)
 		}
 	})
 	t.Run("admin123 works from this machine only", func(t *testing.T) {
-		s := serve(t, filepath.Join(t.TempDir(), "data"), nil)
+		s := startServer(t, filepath.Join(t.TempDir(), "data"), nil)
 		for name, change := range map[string]func(*http.Request){
 			"a proxy":             func(r *http.Request) { r.Header.Set("X-Forwarded-For", "127.0.0.1") },
 			"a name that rebinds": func(r *http.Request) { r.Host = "evil.example" },
@@ -138,7 +138,7 @@ $`)
 	})
 	t.Run("where others reach the server it is random, printed once", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil, "--listen", everywhere)
+		s := startServer(t, data, nil, "--listen", everywhere)
 		m := regexp.MustCompile(`First start: sign in as admin / (\S{26}) \(shown this once;`).FindStringSubmatch(s.stdout.String())
 		if m == nil {
 			t.Fatalf("banner\n%s", &s.stdout)
@@ -148,7 +148,7 @@ $`)
 			t.Errorf("admin123: %d", status)
 		}
 		s.stop()
-		again := serve(t, data, nil, "--listen", everywhere)
+		again := startServer(t, data, nil, "--listen", everywhere)
 		again.mustSignIn("admin", m[1])
 		again.stop()
 		for _, text := range []string{again.stdout.String(), again.stderr.String(), s.stderr.String()} {
@@ -159,13 +159,13 @@ $`)
 	})
 	t.Run("the operator's own is nobody's bootstrap credential, whatever it is", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, []string{"JADWAL_ADMIN_PASSWORD=admin123", "JADWAL_ADMIN_EMAIL=root@example.com"}, "--listen", everywhere)
+		s := startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD=admin123", "JADWAL_ADMIN_EMAIL=root@example.com"}, "--listen", everywhere)
 		if strings.Contains(s.stdout.String(), "admin123") || !strings.Contains(s.stdout.String(), "with the password of JADWAL_ADMIN_PASSWORD") {
 			t.Errorf("banner\n%s", &s.stdout)
 		}
 		s.mustSignIn("root@example.com", "admin123")
 		s.stop()
-		again := serve(t, data, nil, "--listen", everywhere)
+		again := startServer(t, data, nil, "--listen", everywhere)
 		again.mustSignIn("admin", "admin123")
 		again.stop()
 		if log := s.stderr.String() + again.stderr.String(); strings.Contains(log, warning) || strings.Contains(log, "admin123") {
@@ -178,10 +178,10 @@ $`)
 		if err := os.WriteFile(file, []byte("correct horse\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := serve(t, data, []string{"JADWAL_ADMIN_PASSWORD_FILE=" + file})
+		s := startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD_FILE=" + file})
 		s.mustSignIn("admin", "correct horse")
 		s.stop()
-		again := serve(t, data, []string{"JADWAL_ADMIN_PASSWORD=battery staple", "JADWAL_ADMIN_EMAIL=other@example.com"})
+		again := startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD=battery staple", "JADWAL_ADMIN_EMAIL=other@example.com"})
 		again.mustSignIn("admin@teknohole.com", "correct horse")
 		if _, status := again.signIn("admin", "battery staple"); status != http.StatusUnauthorized {
 			t.Errorf("the later password: %d", status)
@@ -189,33 +189,33 @@ $`)
 	})
 	t.Run("admin123 keeps the server from other addresses, until it is replaced", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil)
+		s := startServer(t, data, nil)
 		c := s.mustSignIn("admin", "admin123")
 		call(t, c, http.StatusOK, "PATCH", "/user/me", map[string]string{"username": "boss"}, nil)
 		s.stop()
 		refused(t, "the password admin123 of the first start is still in use, so listening on", data, nil, "--listen", everywhere)
 
-		s = serve(t, data, []string{"JADWAL_ADMIN_PASSWORD=correct horse"}, "--listen", everywhere)
+		s = startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD=correct horse"}, "--listen", everywhere)
 		s.mustSignIn("boss", "correct horse")
 		if _, status := s.signIn("boss", "admin123"); status != http.StatusUnauthorized {
 			t.Errorf("admin123 after it was replaced: %d", status)
 		}
 		call(t, clientFor(s, c), http.StatusUnauthorized, "GET", "/user/me", nil, nil) // its sessions ended
 		s.stop()
-		serve(t, data, nil, "--listen", everywhere).stop()
+		startServer(t, data, nil, "--listen", everywhere).stop()
 		if strings.Contains(s.stderr.String(), warning) {
 			t.Errorf("log\n%s", &s.stderr)
 		}
 	})
 	t.Run("a first user that was deleted is left alone", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil)
+		s := startServer(t, data, nil)
 		c := s.mustSignIn("admin", "admin123")
 		call(t, c, http.StatusCreated, "POST", "/user", map[string]any{"username": "other", "email": "other@example.com", "password": "correct horse", "is_superuser": true}, nil)
 		c = s.mustSignIn("other", "correct horse")
 		call(t, c, http.StatusOK, "DELETE", "/user/1", nil, nil)
 		s.stop()
-		again := serve(t, data, []string{"JADWAL_ADMIN_PASSWORD=battery staple"}, "--listen", everywhere)
+		again := startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD=battery staple"}, "--listen", everywhere)
 		again.mustSignIn("other", "correct horse")
 		if _, status := again.signIn("admin", "battery staple"); status != http.StatusUnauthorized {
 			t.Errorf("the deleted user: %d", status)
@@ -232,19 +232,19 @@ func clientFor(s *server, c *harness.Client) *harness.Client {
 
 func TestSecretsRetire(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	s := serve(t, data, nil)
+	s := startServer(t, data, nil)
 	c := s.mustSignIn("admin", "admin123")
 	s.stop()
 
 	secret := "JADWAL_SECRET=" + strings.Repeat("s", 32)
-	s = serve(t, data, []string{secret, "JADWAL_RETIRING_SECRET_FILE=" + filepath.Join(data, auth.KeyFile)})
+	s = startServer(t, data, []string{secret, "JADWAL_RETIRING_SECRET_FILE=" + filepath.Join(data, auth.KeyFile)})
 	old := clientFor(s, c)
 	call(t, old, http.StatusOK, "GET", "/user/me", nil, nil)
 	var tokens harness.Tokens
 	call(t, old, http.StatusOK, "POST", "/refresh/token", map[string]string{"refresh_token": c.Refresh}, &tokens)
 	s.stop()
 
-	s = serve(t, data, []string{secret})
+	s = startServer(t, data, []string{secret})
 	call(t, clientFor(s, c), http.StatusUnauthorized, "GET", "/user/me", nil, nil)
 	call(t, clientFor(s, &harness.Client{Access: tokens.Access}), http.StatusOK, "GET", "/user/me", nil, nil)
 }
@@ -297,7 +297,7 @@ func TestStopping(t *testing.T) {
 		t.Run("what runs ends and is recorded after "+sig.String(), func(t *testing.T) {
 			sink := newSink(t)
 			data := filepath.Join(t.TempDir(), "data")
-			s := serve(t, data, nil)
+			s := startServer(t, data, nil)
 			c := s.mustSignIn("admin", "admin123")
 			id := everySecond(t, s, c, sink, "/?delay=700ms")
 			s.signal(sig)
@@ -305,7 +305,7 @@ func TestStopping(t *testing.T) {
 				t.Fatalf("status %d\n%s", status, &s.stderr)
 			}
 			delivered := sink.Deliveries()
-			s = serve(t, data, nil)
+			s = startServer(t, data, nil)
 			c = clientFor(s, c)
 			states := runs(t, c, id)
 			for _, d := range delivered {
@@ -318,7 +318,7 @@ func TestStopping(t *testing.T) {
 	t.Run("what does not end within the drain timeout is delivered again", func(t *testing.T) {
 		sink := newSink(t)
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil, "--drain-timeout", "1s")
+		s := startServer(t, data, nil, "--drain-timeout", "1s")
 		c := s.mustSignIn("admin", "admin123")
 		everySecond(t, s, c, sink, "/?delay=20s")
 		s.stop()
@@ -326,7 +326,7 @@ func TestStopping(t *testing.T) {
 		if len(first) != 1 {
 			t.Fatalf("%d deliveries", len(first))
 		}
-		serve(t, data, nil)
+		startServer(t, data, nil)
 		eventually(t, "the second delivery", func() bool { return len(sink.Deliveries()) > 1 })
 		again := sink.Deliveries()[1]
 		if again.RunID != first[0].RunID || again.Attempt != first[0].Attempt || !again.Redelivery {
@@ -335,7 +335,7 @@ func TestStopping(t *testing.T) {
 	})
 	t.Run("a second signal ends it at once", func(t *testing.T) {
 		sink := newSink(t)
-		s := serve(t, filepath.Join(t.TempDir(), "data"), nil, "--drain-timeout", "1h")
+		s := startServer(t, filepath.Join(t.TempDir(), "data"), nil, "--drain-timeout", "1h")
 		c := s.mustSignIn("admin", "admin123")
 		everySecond(t, s, c, sink, "/?delay=40s")
 		s.signal(syscall.SIGTERM)
@@ -346,7 +346,7 @@ func TestStopping(t *testing.T) {
 		}
 	})
 	t.Run("a request under way is answered, a new connection is refused", func(t *testing.T) {
-		s := serve(t, filepath.Join(t.TempDir(), "data"), nil)
+		s := startServer(t, filepath.Join(t.TempDir(), "data"), nil)
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -376,7 +376,7 @@ func TestStopping(t *testing.T) {
 
 func TestTheServerItself(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	s := serve(t, data, nil)
+	s := startServer(t, data, nil)
 	t.Run("its files are for its user only", func(t *testing.T) {
 		err := filepath.WalkDir(data, func(name string, d os.DirEntry, err error) error {
 			if err != nil {
