@@ -1,16 +1,23 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/teknohole/jadwal/internal/auth"
 	"github.com/teknohole/jadwal/internal/harness"
@@ -62,6 +69,23 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 		s := startServer(t, data, nil)
 		refused(t, data, data, nil)
 		s.mustSignIn("admin", "admin123")
+	})
+	t.Run("a newer jadwal wrote the database", func(t *testing.T) {
+		data := filepath.Join(t.TempDir(), "data")
+		startServer(t, data, nil).stop()
+		db, err := sqlite.OpenConn(filepath.Join(data, "jadwal.db"), sqlite.OpenReadWrite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = sqlitex.ExecuteTransient(db, "UPDATE meta SET value = '999' WHERE key = 'schema'", nil)
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, "its schema is version 999", data, nil)
+		r := execute(t, "correct horse\n", nil, "user", "reset-password", "admin", "--data", data)
+		if r.status != 1 || !strings.Contains(r.stderr, "its schema is version 999") || strings.Count(r.stderr, "\n") != 1 {
+			t.Errorf("reset-password: status %d\n%s", r.status, r.stderr)
+		}
 	})
 	t.Run("the key file is no good", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
@@ -249,28 +273,52 @@ func TestSecretsRetire(t *testing.T) {
 	call(t, clientFor(s, &harness.Client{Access: tokens.Access}), http.StatusOK, "GET", "/user/me", nil, nil)
 }
 
-// everySecond makes a job that calls a path of the sink each second, and waits
-// for the first delivery.
-func everySecond(t *testing.T, s *server, c *harness.Client, sink *harness.Sink, path string) (jobID int64) {
+// receiver is a job's target that answers after a while, or once the test is
+// over, and remembers what it got.
+type receiver struct {
+	*httptest.Server
+	mu  sync.Mutex
+	got []http.Header
+}
+
+func newReceiver(t *testing.T, answersAfter time.Duration) *receiver {
+	t.Helper()
+	over := make(chan struct{})
+	r := &receiver{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, call *http.Request) {
+		r.mu.Lock()
+		r.got = append(r.got, call.Header)
+		r.mu.Unlock()
+		select {
+		case <-time.After(answersAfter):
+		case <-over:
+		}
+	}))
+	t.Cleanup(func() {
+		close(over)
+		r.Close()
+	})
+	return r
+}
+
+func (r *receiver) deliveries() []http.Header {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got)
+}
+
+// everySecond makes a job that calls r each second, and waits for the first
+// delivery.
+func everySecond(t *testing.T, c *harness.Client, r *receiver) (jobID int64) {
 	t.Helper()
 	var job struct{ ID int64 }
 	call(t, c, http.StatusCreated, "POST", "/job", map[string]any{
 		"name":      "tick",
 		"schedules": []any{map[string]string{"every": "1s"}},
-		"target":    map[string]string{"type": "http", "method": "POST", "url": sink.URL() + path},
+		"target":    map[string]string{"type": "http", "method": "POST", "url": r.URL},
 	}, &job)
-	eventually(t, "the first delivery", func() bool { return len(sink.Deliveries()) > 0 })
+	eventually(t, "the first delivery", func() bool { return len(r.deliveries()) > 0 })
 	return job.ID
-}
-
-func newSink(t *testing.T) *harness.Sink {
-	t.Helper()
-	sink, err := harness.ListenSink("127.0.0.1:0", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sink.Close)
-	return sink
 }
 
 type runView struct {
@@ -295,49 +343,50 @@ func runs(t *testing.T, c *harness.Client, jobID int64) map[string]string {
 func TestStopping(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run("what runs ends and is recorded after "+sig.String(), func(t *testing.T) {
-			sink := newSink(t)
+			r := newReceiver(t, 700*time.Millisecond)
 			data := filepath.Join(t.TempDir(), "data")
 			s := startServer(t, data, nil)
 			c := s.mustSignIn("admin", "admin123")
-			id := everySecond(t, s, c, sink, "/?delay=700ms")
+			id := everySecond(t, c, r)
 			s.signal(sig)
 			if status := s.end(); status != 0 || !strings.Contains(s.stderr.String(), "msg=stopped") {
 				t.Fatalf("status %d\n%s", status, &s.stderr)
 			}
-			delivered := sink.Deliveries()
+			delivered := r.deliveries()
 			s = startServer(t, data, nil)
-			c = clientFor(s, c)
-			states := runs(t, c, id)
+			states := runs(t, clientFor(s, c), id)
 			for _, d := range delivered {
-				if states[d.RunID] != "succeeded" {
-					t.Errorf("run %s is %q", d.RunID, states[d.RunID])
+				if id := d.Get("Jadwal-Run-Id"); states[id] != "succeeded" {
+					t.Errorf("run %s is %q", id, states[id])
 				}
 			}
 		})
 	}
 	t.Run("what does not end within the drain timeout is delivered again", func(t *testing.T) {
-		sink := newSink(t)
+		r := newReceiver(t, time.Hour)
 		data := filepath.Join(t.TempDir(), "data")
 		s := startServer(t, data, nil, "--drain-timeout", "1s")
-		c := s.mustSignIn("admin", "admin123")
-		everySecond(t, s, c, sink, "/?delay=20s")
+		everySecond(t, s.mustSignIn("admin", "admin123"), r)
 		s.stop()
-		first := sink.Deliveries()
-		if len(first) != 1 {
-			t.Fatalf("%d deliveries", len(first))
+		if n := len(r.deliveries()); n != 1 {
+			t.Fatalf("%d deliveries", n)
 		}
 		startServer(t, data, nil)
-		eventually(t, "the second delivery", func() bool { return len(sink.Deliveries()) > 1 })
-		again := sink.Deliveries()[1]
-		if again.RunID != first[0].RunID || again.Attempt != first[0].Attempt || !again.Redelivery {
-			t.Errorf("first %+v\nthen %+v", first[0], again)
+		eventually(t, "the second delivery", func() bool { return len(r.deliveries()) > 1 })
+		first, again := r.deliveries()[0], r.deliveries()[1]
+		for _, name := range []string{"Jadwal-Run-Id", "Idempotency-Key", "Jadwal-Attempt", "Jadwal-Due-At"} {
+			if first.Get(name) == "" || first.Get(name) != again.Get(name) {
+				t.Errorf("%s: first %q, then %q", name, first.Get(name), again.Get(name))
+			}
+		}
+		if first.Get("Jadwal-Redelivery") != "" || again.Get("Jadwal-Redelivery") != "possible" {
+			t.Errorf("redelivery: first %q, then %q", first.Get("Jadwal-Redelivery"), again.Get("Jadwal-Redelivery"))
 		}
 	})
 	t.Run("a second signal ends it at once", func(t *testing.T) {
-		sink := newSink(t)
+		r := newReceiver(t, time.Hour)
 		s := startServer(t, filepath.Join(t.TempDir(), "data"), nil, "--drain-timeout", "1h")
-		c := s.mustSignIn("admin", "admin123")
-		everySecond(t, s, c, sink, "/?delay=40s")
+		everySecond(t, s.mustSignIn("admin", "admin123"), r)
 		s.signal(syscall.SIGTERM)
 		eventually(t, "the drain to begin", func() bool { return strings.Contains(s.stderr.String(), "stopping") })
 		s.signal(syscall.SIGINT)
