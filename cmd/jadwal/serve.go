@@ -64,7 +64,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		}
 	}})
 	if err != nil {
-		return err
+		return dataError(err)
 	}
 	defer func() {
 		if !errors.Is(err, errBroken) {
@@ -87,7 +87,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	}
 	if admin.bootstrap {
 		log.Warn("the password of the first start is still in use: whoever reaches this machine's loopback network can sign in with it, also through a proxy that adds no forwarding header",
-			"user", admin.username, "change it with", "jadwal user reset-password "+admin.username)
+			"user", admin.username, "change it with", resetHint(admin.username, cfg.Data))
 	}
 
 	eng := engine.New(engine.Options{
@@ -179,6 +179,15 @@ func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
+// dataError names the setting that an error of the store is about. That a
+// server is told to stop is no such error.
+func dataError(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("--data (JADWAL_DATA): %w", err)
+}
+
 // newServer bounds what a stranger can hold open: a header for 10 s, a request
 // for 30 s, an answer for a minute, an idle connection for two.
 func newServer(log *slog.Logger, handler http.Handler) *http.Server {
@@ -220,9 +229,9 @@ func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
 	switch {
 	case !admin.isNew:
 	case admin.bootstrap:
-		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: jadwal user reset-password %s)\n", admin.username, bootstrapPassword, admin.username)
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: %s)\n", admin.username, bootstrapPassword, resetHint(admin.username, cfg.Data))
 	case admin.random != "":
-		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: jadwal user reset-password %s)\n", admin.username, admin.random, admin.username)
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: %s)\n", admin.username, admin.random, resetHint(admin.username, cfg.Data))
 	default:
 		fmt.Fprintf(w, "  First start: sign in as %s with the password of JADWAL_ADMIN_PASSWORD\n", admin.username)
 	}

@@ -56,18 +56,18 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, file, file, nil)
+		refused(t, "--data (JADWAL_DATA): data directory: mkdir "+file, file, nil)
 	})
 	t.Run("the data directory cannot be made", func(t *testing.T) {
-		refused(t, "/proc/jadwal", "/proc/jadwal", nil)
+		refused(t, "--data (JADWAL_DATA): data directory: mkdir /proc/jadwal", "/proc/jadwal", nil)
 	})
 	t.Run("the data directory cannot be written", func(t *testing.T) {
-		refused(t, "/proc/self/fdinfo", "/proc/self/fdinfo", nil)
+		refused(t, "--data (JADWAL_DATA): data directory /proc/self/fdinfo", "/proc/self/fdinfo", nil)
 	})
 	t.Run("another server holds the data directory", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
 		s := startServer(t, data, nil)
-		refused(t, data, data, nil)
+		refused(t, "--data (JADWAL_DATA): data directory "+data+": another jadwal server is using it", data, nil)
 		s.mustSignIn("admin", "admin123")
 	})
 	t.Run("a newer jadwal wrote the database", func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestFirstStart(t *testing.T) {
 		s := startServer(t, data, nil)
 		want := regexp.MustCompile(`^Jadwal 0\.1\.0 · data ` + regexp.QuoteMeta(data) + ` \(new, SQLite\) · zone \S+ · zone database 20\d\d[a-z]
   API  http://127\.0\.0\.1:\d+/    Docs  http://127\.0\.0\.1:\d+/docs
-  First start: sign in as admin / admin123 \(works from this machine only; change it: jadwal user reset-password admin\)
+  First start: sign in as admin / admin123 \(works from this machine only; change it: jadwal user reset-password admin --data '` + regexp.QuoteMeta(data) + `'\)
 $`)
 		if !want.MatchString(s.stdout.String()) {
 			t.Errorf("banner\n%s", &s.stdout)
