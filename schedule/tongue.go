@@ -19,7 +19,8 @@ type tongue struct {
 	inOne, inMany    [3]string // "during hour": after an "every"
 	of               string
 	hourly           string // every hour from … to …
-	on, onWeekdays   string
+	on, onDay        string
+	fromDay          string // leads a single range of weekdays
 	in, everyDayIn   string
 	ofEveryMonth     string
 	ofMonth          string
@@ -61,7 +62,7 @@ var english = tongue{
 	inOne:  [3]string{"during second", "during minute", "during hour"},
 	inMany: [3]string{"during seconds", "during minutes", "during hours"},
 	of:     "of ", hourly: "every hour from %s to %s",
-	on: "on ", onWeekdays: "on ", in: " in ", everyDayIn: "every day in ",
+	on: "on ", onDay: "on ", fromDay: "from ", in: " in ", everyDayIn: "every day in ",
 	ofEveryMonth: " of every month", ofMonth: " of ", thatAre: ", when it is a ", everyOf: "every ",
 	daySingular: "day", dayPlural: "days",
 	nearest:    "the weekday (Monday to Friday) nearest to day %d",
@@ -90,7 +91,7 @@ var indonesian = tongue{
 	inOne:  [3]string{"selama detik", "selama menit", "selama jam"},
 	inMany: [3]string{"selama detik", "selama menit", "selama jam"},
 	of:     "", hourly: "setiap jam dari pukul %s sampai %s",
-	on: "pada ", onWeekdays: "setiap hari ", in: " pada bulan ", everyDayIn: "setiap hari pada bulan ",
+	on: "pada ", onDay: "setiap hari ", fromDay: "setiap hari ", in: " pada bulan ", everyDayIn: "setiap hari pada bulan ",
 	ofEveryMonth: " setiap bulan", ofMonth: " bulan ", thatAre: ", jika jatuh pada hari ", everyOf: "setiap hari ",
 	daySingular: "tanggal", dayPlural: "tanggal",
 	nearest:    "hari kerja (Senin sampai Jumat) terdekat dengan tanggal %d",
@@ -187,7 +188,14 @@ func joinWith(parts []string, word string) string {
 	return strings.Join(parts[:last], ", ") + " " + word + " " + parts[last]
 }
 
-func (t *tongue) weekdays(dow uint8) string { return t.weekdayList(dow, t.and) }
+// onWeekdays names weekdays after "on", or after "from" for one range.
+func (t *tongue) onWeekdays(dow uint8) string {
+	text := t.weekdayList(dow, t.and)
+	if strings.Contains(text, " "+t.to+" ") && !strings.Contains(text, ",") && !strings.Contains(text, " "+t.and+" ") {
+		return t.fromDay + text
+	}
+	return t.onDay + text
+}
 
 // weekdayList names weekdays in the order of a week that begins on Monday.
 func (t *tongue) weekdayList(dow uint8, word string) string {
