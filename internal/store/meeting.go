@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// meeting is where the API and the engine meet: hints one way, word of applied
+// changes the other.
+type meeting struct {
+	mu      sync.Mutex
+	tell    []func(jadwal.Hint)
+	waiting map[int64][]chan struct{} // by change
+}
+
+// Subscribe has fn called with every hint, after the commit that it is about.
+// fn must not block and must not use the store.
+func (s *Store) Subscribe(fn func(jadwal.Hint)) {
+	s.meet.mu.Lock()
+	defer s.meet.mu.Unlock()
+	s.meet.tell = append(s.meet.tell, fn)
+}
+
+func (m *meeting) hint(h jadwal.Hint) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, fn := range m.tell {
+		fn(h)
+	}
+}
+
+// applied wakes who waits for a change; hot commits call it in a hook.
+func (m *meeting) applied(changeID int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, ch := range m.waiting[changeID] {
+		close(ch)
+	}
+	delete(m.waiting, changeID)
+}
+
+// WaitApplied returns nil when the change has been applied by the engine. When
+// ctx ends first it returns CodeNotYetApplied: the change is stored and
+// certain to be applied.
+func (s *Store) WaitApplied(ctx context.Context, changeID int64) error {
+	ch := make(chan struct{})
+	m := &s.meet
+	m.mu.Lock()
+	if m.waiting == nil {
+		m.waiting = map[int64][]chan struct{}{}
+	}
+	m.waiting[changeID] = append(m.waiting[changeID], ch)
+	m.mu.Unlock()
+	defer m.forget(changeID, ch)
+
+	pending := false // it may have been applied before we began to wait
+	if err := s.read(ctx, func(t *tx) error {
+		var err error
+		pending, err = t.one("SELECT 1 FROM change WHERE id = $1", func(row) {}, changeID)
+		return err
+	}); err != nil && ctx.Err() == nil {
+		return err
+	} else if err == nil && !pending {
+		return nil
+	}
+	select {
+	case <-ch:
+		return nil
+	case <-ctx.Done():
+		return &jadwal.Error{
+			Code:       jadwal.CodeNotYetApplied,
+			Message:    "The change is stored and will be applied, but has not been yet",
+			RetryAfter: time.Second,
+		}
+	}
+}
+
+func (m *meeting) forget(changeID int64, ch chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rest := m.waiting[changeID][:0]
+	for _, c := range m.waiting[changeID] {
+		if c != ch {
+			rest = append(rest, c)
+		}
+	}
+	if len(rest) == 0 {
+		delete(m.waiting, changeID)
+		return
+	}
+	m.waiting[changeID] = rest
+}
