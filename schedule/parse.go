@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // field describes one of the six fields of a cron expression.
@@ -114,13 +115,8 @@ func parseCron(expr string, seed uint64) (Cron, *Error) {
 
 // charAt returns the whole character that begins at byte i.
 func charAt(text string, i int) string {
-	for _, r := range text[i:] {
-		if r == '\uFFFD' {
-			return text[i : i+1]
-		}
-		return string(r)
-	}
-	return ""
+	_, size := utf8.DecodeRuneInString(text[i:])
+	return text[i : i+size]
 }
 
 func expandMacro(words []string) (string, *Error) {
