@@ -99,6 +99,12 @@ func TestAt(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the offset may be larger than any on Earth", func(t *testing.T) {
+		p := compile(t, Config{Specs: []Spec{{At: "2100-01-02T00:00:00"}}, Zone: time.FixedZone("far", 100*3600)})
+		if at, _ := p.Next(time.Time{}); !at.Equal(mustTime(t, "2099-12-28T20:00:00Z")) {
+			t.Error(at)
+		}
+	})
 	t.Run("a day that does not exist is refused", func(t *testing.T) {
 		e := refuse("at", "2011-12-30T12:00:00", mustZone(t, "Pacific/Apia"), DST{})
 		if e == nil || e.Code != CodeNeverFires || !strings.Contains(e.Message, "clock skipped it") {
@@ -368,6 +374,15 @@ func TestNotes(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), tc.want)
 			}
 		})
+	}
+}
+
+func TestNotesOfOneInstant(t *testing.T) {
+	for at, want := range map[string]Note{"2027-03-14T02:30:00": NoteMoved, "2027-03-14T03:00:00": "", "2027-11-07T01:30:00": NoteFirstPass} {
+		p := compile(t, Config{Specs: []Spec{{At: at}}, Zone: mustZone(t, "America/New_York")})
+		if o := p.Occurrences(time.Unix(0, 0), 2); len(o) != 1 || o[0].Note != want {
+			t.Errorf("%s: %+v", at, o)
+		}
 	}
 }
 
