@@ -285,9 +285,6 @@ func (c Cron) dowWords(t *tongue) (week, nth []string) {
 	for set := c.nth; set != 0; set &= set - 1 {
 		bit := bits.TrailingZeros64(set)
 		nth = append(nth, fmt.Sprintf(t.nth, t.ordinals[bit/7], t.days[bit%7]))
-		if t.lang == Indonesian {
-			nth[len(nth)-1] = fmt.Sprintf(t.nth, t.days[bit%7], t.ordinals[bit/7])
-		}
 	}
 	return week, nth
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -436,6 +437,36 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%+v", w)
 		}
 	})
+}
+
+func TestPlansAreMadeAndSharedByManyGoroutines(t *testing.T) {
+	names := ZoneNames()
+	at := mustTime(t, "2027-03-13T12:00:00Z")
+	shared := compile(t, Config{Specs: []Spec{{Cron: "30 2 * * *"}}, Zone: mustZone(t, "America/New_York")})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 40 {
+				loc, err := LoadZone(names[(i*5+j)%len(names)])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				p, err := Compile(Config{Specs: []Spec{{Cron: "30 2 * * *"}}, Zone: loc})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if next, ok := p.Next(at); !ok || next.Sub(at) > 48*time.Hour {
+					t.Errorf("%s: %s", loc, next)
+				}
+				if next, _ := shared.Next(at); !next.Equal(mustTime(t, "2027-03-14T07:00:00Z")) {
+					t.Error(next)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestZones(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 )
 
 // tongue is the words of one language. Phrases that follow others begin with
-// their own space; every, everyN and fields are indexed by field.
+// their own space. Arrays of three are indexed by field: second, minute, hour.
 type tongue struct {
 	lang             Lang
 	and, or, to      string
@@ -41,7 +41,7 @@ type tongue struct {
 	everyFrom, once  string
 	byRule, byHand   string
 	from, until      string
-	units            [5]string // day is left out: hour, minute, second, millisecond, and the plural's ending
+	units            [5]string // hour, minute, second, millisecond, and the ending of the plural
 }
 
 func tongueOf(lang Lang) *tongue {
@@ -69,7 +69,7 @@ var english = tongue{
 	lastDay:    "the last day",
 	lastButOne: "the day before the last day", beforeLast: "the day %d days before the last day",
 	lastWorkday: "the last weekday (Monday to Friday)",
-	nth:         "the %s %s",
+	nth:         "the %[1]s %[2]s",
 	ordinals:    [6]string{"first", "second", "third", "fourth", "fifth", "last"},
 	days:        [7]string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"},
 	months:      [12]string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"},
@@ -98,7 +98,7 @@ var indonesian = tongue{
 	lastDay:    "hari terakhir",
 	lastButOne: "hari sebelum hari terakhir", beforeLast: "hari ke-%d sebelum hari terakhir",
 	lastWorkday: "hari kerja (Senin sampai Jumat) terakhir",
-	nth:         "%s %s",
+	nth:         "%[2]s %[1]s",
 	ordinals:    [6]string{"pertama", "kedua", "ketiga", "keempat", "kelima", "terakhir"},
 	days:        [7]string{"Minggu", "Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu"},
 	months:      [12]string{"Januari", "Februari", "Maret", "April", "Mei", "Juni", "Juli", "Agustus", "September", "Oktober", "November", "Desember"},
