@@ -7,6 +7,15 @@ import (
 	"github.com/teknohole/jadwal/schedule"
 )
 
+// seed spreads job ids over all 64 bits (the finalizer of splitmix64, Steele
+// and others, "Fast splittable pseudorandom number generators", 2014).
+func seed(jobID int64) uint64 {
+	x := uint64(jobID) + 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
 // Standing is where a job stands at the moment of a decision.
 type Standing struct {
 	Cursor time.Time // the next planned instant without an outcome; zero: none

@@ -29,7 +29,7 @@ func clock(t *testing.T, s string) time.Time {
 func plan(t *testing.T, specs ...schedule.Spec) *schedule.Plan {
 	t.Helper()
 	d := Definition{Timezone: "UTC", Schedules: specs}
-	p, err := d.Plan(7, clock(t, "00:00"))
+	p, err := d.Plan(clock(t, "00:00"), 7)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func (d *Definition) Validate() error {
 		add(fieldError("description", "too_long", "description must have at most %d bytes, got %d", MaxDescription, len(d.Description)))
 	}
 	wrong = append(wrong, checkTags(d.Tags)...)
-	if _, err := d.plan(0, time.Time{}); err != nil {
+	if _, err := d.plan(time.Time{}, 0); err != nil {
 		wrong = append(wrong, scheduleFields(err)...)
 	}
 	wrong = append(wrong, d.Target.check()...)
@@ -149,29 +149,20 @@ func checkTags(tags []string) (wrong []FieldError) {
 
 // Plan compiles d's schedules for the job with that id; anchor is what `every`
 // counts from, the job's creation. The error is an *Error with CodeValidation.
-func (d *Definition) Plan(id int64, anchor time.Time) (*schedule.Plan, error) {
-	plan, err := d.plan(id, anchor)
+func (d *Definition) Plan(anchor time.Time, id int64) (*schedule.Plan, error) {
+	plan, err := d.plan(anchor, id)
 	if err != nil {
 		return nil, InvalidFields(scheduleFields(err)...)
 	}
 	return plan, nil
 }
 
-func (d *Definition) plan(id int64, anchor time.Time) (*schedule.Plan, error) {
+func (d *Definition) plan(anchor time.Time, id int64) (*schedule.Plan, error) {
 	zone, err := schedule.LoadZone(d.Timezone)
 	if err != nil {
 		return nil, err
 	}
 	return schedule.Compile(schedule.Config{Specs: d.Schedules, Zone: zone, Seed: seed(id), Anchor: anchor})
-}
-
-// seed spreads job ids over all 64 bits (the finalizer of splitmix64, Steele
-// and others, "Fast splittable pseudorandom number generators", 2014).
-func seed(jobID int64) uint64 {
-	x := uint64(jobID) + 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // scheduleFields are the parts that package schedule found wrong.
@@ -215,7 +206,7 @@ func (d *Definition) First(now time.Time, id int64) (time.Time, error) {
 	if !first.IsZero() {
 		return first, nil
 	}
-	plan, err := d.Plan(id, now)
+	plan, err := d.Plan(now, id)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -253,7 +244,7 @@ func (d *Definition) StateAfterEdit(before JobState, anchor, now time.Time, id i
 	case len(d.Schedules) == 0:
 		return JobEnabled, nil
 	}
-	plan, err := d.Plan(id, anchor)
+	plan, err := d.Plan(anchor, id)
 	if err != nil {
 		return "", err
 	}
@@ -271,7 +262,7 @@ func (d *Definition) eachAt(visit func(i int, first, last time.Time)) error {
 			continue
 		}
 		one := Definition{Timezone: d.Timezone, Schedules: []schedule.Spec{spec}}
-		plan, err := one.Plan(0, time.Time{})
+		plan, err := one.Plan(time.Time{}, 0)
 		if err != nil {
 			return err
 		}

@@ -273,7 +273,7 @@ func newSink(t *testing.T) *harness.Sink {
 	return sink
 }
 
-type run struct {
+type runView struct {
 	ID    string
 	State string
 }
@@ -281,7 +281,7 @@ type run struct {
 func runs(t *testing.T, c *harness.Client, jobID int64) map[string]string {
 	t.Helper()
 	states := map[string]string{}
-	err := harness.List(c, fmt.Sprintf("/job/%d/run", jobID), func(page []run) {
+	err := harness.List(c, fmt.Sprintf("/job/%d/run", jobID), func(page []runView) {
 		for _, r := range page {
 			states[r.ID] = r.State
 		}

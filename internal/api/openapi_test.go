@@ -354,7 +354,10 @@ func (g *generator) markNulls(t reflect.Type, seen map[reflect.Type]bool) {
 		if member == nil {
 			continue
 		}
-		if f.Type.Kind() == reflect.Pointer && options != "omitempty" && member.AnyOf == nil {
+		switch {
+		case options != "":
+			member.Nullable = false // left out instead
+		case f.Type.Kind() == reflect.Pointer && member.AnyOf == nil:
 			s.Properties[name] = orNull(member)
 		}
 		g.markNulls(f.Type, seen)

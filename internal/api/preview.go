@@ -84,7 +84,7 @@ func (s *Server) previewSchedule(ctx context.Context, in *previewInput) (*reply[
 		from = callOf(ctx).now
 	}
 	d := jadwal.Definition{Schedules: specs(body.Schedules), Timezone: body.Timezone}
-	plan, err := d.Plan(0, from)
+	plan, err := d.Plan(from, 0)
 	if err != nil {
 		return nil, err
 	}

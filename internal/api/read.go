@@ -88,31 +88,42 @@ func within(text []byte, limit int) bool {
 	return true
 }
 
-// errNull is a null where a value is needed.
-var errNull = errors.New("null")
+// A nullError is a null where a value of a type is needed.
+type nullError struct{ want reflect.Type }
+
+func (e *nullError) Error() string { return "null" }
+
+// readNull reads a null that must not be there, v being what it would go to.
+func readNull(dec *jsontext.Decoder, v any) error {
+	if _, err := dec.ReadToken(); err != nil {
+		return err // something else that begins with n
+	}
+	return &nullError{reflect.TypeOf(v).Elem()}
+}
+
+// isNull tells whether a null comes next, and is not for a value that may be
+// any JSON.
+func isNull(dec *jsontext.Decoder, v any) bool {
+	_, any := v.(*jadwal.RawJSON)
+	return !any && dec.PeekKind() == 'n'
+}
 
 // refuseNulls reads no null except into a value that is any JSON.
 var refuseNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v any) error {
-	if dec.PeekKind() != 'n' {
+	if !isNull(dec, v) {
 		return errors.ErrUnsupported
 	}
-	if _, ok := v.(*jadwal.RawJSON); ok {
-		return errors.ErrUnsupported
-	}
-	return errNull
+	return readNull(dec, v)
 })
 
-// skipNulls leaves a member that is null as it is, except that a value which
-// is any JSON becomes null, and except within arrays.
+// skipNulls leaves a member that is null as it is. The elements of an array are
+// no members.
 var skipNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v any) error {
-	if dec.PeekKind() != 'n' {
-		return errors.ErrUnsupported
-	}
-	if _, ok := v.(*jadwal.RawJSON); ok {
+	if !isNull(dec, v) {
 		return errors.ErrUnsupported
 	}
 	if kind, _ := dec.StackIndex(dec.StackDepth()); kind != '{' {
-		return errNull
+		return readNull(dec, v)
 	}
 	_, err := dec.ReadToken()
 	return err
@@ -133,14 +144,17 @@ func explain(err error) error {
 		return fmt.Errorf("json: %w", err)
 	}
 	field := fieldPath(e.JSONPointer)
+	null, _ := errors.AsType[*nullError](e.Err)
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
 		name := clip(e.JSONPointer.LastToken())
 		return jadwal.Invalid(field, "unknown", "unknown member %q%s", name, suggest(name, members(e.GoType)))
+	case field == "" && null != nil:
+		return malformed("the body must be a JSON object, got null")
 	case field == "":
-		return jadwal.Errorf(jadwal.CodeMalformed, "the body must be a JSON object, got %s", kindName(e.JSONKind))
-	case errors.Is(e.Err, errNull):
-		return jadwal.Invalid(field, "wrong_type", "%s must be %s, got null", field, typeName(e.GoType))
+		return malformed("the body must be a JSON object, got %s", kindName(e.JSONKind))
+	case null != nil:
+		return jadwal.Invalid(field, "wrong_type", "%s must be %s, got null", field, typeName(null.want))
 	case e.JSONKind == goKind(e.GoType) && e.Err != nil && isText(e.GoType):
 		return jadwal.Invalid(field, "invalid", "%s is not valid: %s", field, clip(e.Err.Error()))
 	}

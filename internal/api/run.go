@@ -24,7 +24,7 @@ type runView struct {
 	Attempts   int             `json:"attempts"`
 	StatusCode *int            `json:"status_code" doc:"The HTTP status that the target answered with."`
 	Message    string          `json:"message" doc:"What went wrong, for people."`
-	Output     *string         `json:"output,omitempty" doc:"What the target answered, as kept; bytes that are not UTF-8 are replaced. Only in the answer for one run."`
+	Output     *string         `json:"output,omitzero" doc:"What the target answered, as kept; bytes that are not UTF-8 are replaced. Only in the answer for one run."`
 }
 
 func viewRun(run jadwal.Run) runView {
@@ -117,7 +117,7 @@ func queuedRun(job jadwal.Job, key jadwal.RunKey, now time.Time) (jadwal.Run, er
 		return jadwal.Run{}, errNoRun
 	}
 	if !due.Equal(job.NextAt) {
-		plan, err := job.Definition.Plan(job.ID, job.CreatedAt)
+		plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
 		if err != nil {
 			return jadwal.Run{}, err
 		}

@@ -15,7 +15,7 @@ type definition struct {
 // compile makes a definition. Errors are those of schedule.Compile: the job
 // was stored under rules that this program does not share.
 func compile(job jadwal.Job) (*definition, error) {
-	plan, err := job.Definition.Plan(job.ID, job.CreatedAt)
+	plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
 	if err != nil {
 		return nil, err
 	}

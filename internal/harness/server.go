@@ -16,8 +16,11 @@ import (
 	"time"
 )
 
-// AdminPassword is the password of user admin on the servers started here.
-const AdminPassword = "correct horse battery"
+// AdminPassword is the password of user admin on a server with AdminEnv.
+const (
+	AdminPassword = "correct horse battery"
+	AdminEnv      = "JADWAL_ADMIN_PASSWORD=" + AdminPassword
+)
 
 // Root returns the directory of this module, found from the working directory upwards.
 func Root() (string, error) {
@@ -67,8 +70,7 @@ type Server struct {
 	Binary  string
 	Data    string   // directory
 	Address string   // host:port to listen on
-	Args    []string // besides those for the above
-	Env     []string // besides the environment and the admin's password
+	Env     []string // besides the environment
 
 	cmd  *exec.Cmd
 	log  *os.File
@@ -85,9 +87,8 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.log = log
-	s.cmd = exec.Command(s.Binary, append([]string{"serve", "--listen", s.Address, "--data", s.Data}, s.Args...)...)
-	s.cmd.Env = append(os.Environ(), "JADWAL_ADMIN_PASSWORD="+AdminPassword)
-	s.cmd.Env = append(s.cmd.Env, s.Env...)
+	s.cmd = exec.Command(s.Binary, "serve", "--listen", s.Address, "--data", s.Data)
+	s.cmd.Env = append(os.Environ(), s.Env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		log.Close()

@@ -1,38 +1,67 @@
 package store
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"time"
 )
 
+// SQLite copies the log into the file by itself at the end of the commit that
+// brings the log to autoCheckpoint pages, and begins the log anew when no
+// reader needs it: https://www.sqlite.org/wal.html#ckpt. Readers that overlap
+// without a pause would keep it growing; so beyond largeLog bytes the readers
+// are held for a moment. A log of more than idleLog bytes is cut when nothing
+// is going on.
 const (
-	// walPages is how many pages the write-ahead log may hold before the
-	// commit that passes it copies them into the database (16 MiB of 4 KiB
-	// pages): SQLite's own default of 1,000 costs a sync of the database four
-	// times as often.
-	walPages = 4000
-
-	// walTrunc is the size in bytes from which the file itself is cut. SQLite
-	// reuses it from the beginning but never shortens it, and a long reader
-	// can make it grow without bound (sqlite.org/wal.html, "Avoiding
-	// Excessively Large WAL Files").
-	walTrunc = 64 << 20
+	autoCheckpoint = 4096 // pages of 4 KiB
+	largeLog       = 128 << 20
+	idleLog        = 8 << 20
+	holdReaders    = 250 * time.Millisecond // at most, for those that have begun
+	holdForeign    = 100 * time.Millisecond // at most, for those of other processes
 )
 
-// truncate empties the write-ahead log when it is long, or when always is set,
-// unless readers are in the way: then it is tried again later.
-func (w *writer) truncate(always bool) {
-	info, err := os.Stat(w.wal)
-	if err != nil || !always && info.Size() < walTrunc {
-		return
+// trim cuts the log when it is too large, or worth it while the store is idle.
+func (w *writer) trim(idle bool) error {
+	info, err := os.Stat(w.s.path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	w.c.raw.SetBusyTimeout(0)
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	if size <= idleLog || (size <= largeLog && !idle) {
+		return nil
+	}
+	held := w.hold()
+	defer func() {
+		for _, c := range held {
+			w.s.readers <- c
+		}
+	}()
+	if len(held) < cap(w.s.readers) {
+		return nil // a long read goes on; the next tick tries again
+	}
+	w.c.raw.SetBusyTimeout(holdForeign)
 	defer w.c.raw.SetBusyTimeout(busyTimeout)
-	if err := (&tx{c: w.c}).query("PRAGMA wal_checkpoint(TRUNCATE)", func(row) error { return nil }); err != nil {
-		w.log.Debug("the write-ahead log was not cut", "err", err)
-	}
+	// A first column of 1 says that another process reads; then the next tick
+	// tries again.
+	return (&tx{c: w.c}).query("PRAGMA wal_checkpoint(TRUNCATE)", func(row) error { return nil })
 }
 
-// busyTimeout is how long a write waits for another process: the operator's
-// command line beside a running server.
-const busyTimeout = 10 * time.Second
+// hold takes the readers' connections out of the pool as they come free.
+func (w *writer) hold() []*conn {
+	held := make([]*conn, 0, cap(w.s.readers))
+	timeout := time.NewTimer(holdReaders)
+	defer timeout.Stop()
+	for len(held) < cap(held) {
+		select {
+		case c := <-w.s.readers:
+			held = append(held, c)
+		case <-timeout.C:
+			return held
+		}
+	}
+	return held
+}

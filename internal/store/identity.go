@@ -70,12 +70,13 @@ func (s *Store) loadIdentities(t *tx) error {
 	return nil
 }
 
-// noticeForeign reloads what another process may have changed.
-func (s *Store) noticeForeign(t *tx) {
+// noticeForeign takes in what another process may have changed.
+func (s *Store) noticeForeign(t *tx) error {
 	if err := s.loadIdentities(t); err != nil {
-		s.log.Error("reload users and sessions after a foreign write", "err", err)
+		return err
 	}
 	s.meet.hint(jadwal.Hint{Changed: true})
+	return nil
 }
 
 func (l *identities) putUser(u jadwal.User) {
@@ -89,7 +90,7 @@ func (l *identities) dropUser(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.users, id)
-	l.dropSessionsOf(id)
+	l.forgetSessionsOf(id)
 }
 
 func (l *identities) putSession(n jadwal.Session) {
@@ -108,11 +109,20 @@ func (l *identities) dropSession(id int64) {
 	if n, ok := l.sessions[id]; ok {
 		delete(l.sessions, id)
 		delete(l.of[n.UserID], id)
+		if len(l.of[n.UserID]) == 0 {
+			delete(l.of, n.UserID)
+		}
 	}
 }
 
-// dropSessionsOf forgets the sessions of a user; the caller holds mu.
 func (l *identities) dropSessionsOf(userID int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forgetSessionsOf(userID)
+}
+
+// forgetSessionsOf is dropSessionsOf for who holds mu.
+func (l *identities) forgetSessionsOf(userID int64) {
 	for id := range l.of[userID] {
 		delete(l.sessions, id)
 	}

@@ -1,87 +1,111 @@
 package store
 
 import (
+	"context"
 	"embed"
 	"fmt"
 	"io/fs"
 	"strconv"
-	"strings"
 
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
+// The steps of the schema, in the order of their names. A step that was ever
+// released is never edited.
+//
 //go:embed migrations/sqlite/*.sql
-var migrations embed.FS
+var migrationFiles embed.FS
 
-// step is one migration. Steps only go forward, are never edited once
-// released, and each runs in a transaction of its own.
-type step struct {
-	number int
-	name   string
-	text   string
-}
-
-// steps returns the embedded migrations in order. Their names begin with
-// their numbers, 0001 and up, without a gap.
-func steps() ([]step, error) {
-	names, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+// migrations returns the text of each step; the schema's version is how many
+// of them it has had.
+func migrations() ([]string, error) {
+	names, err := fs.Glob(migrationFiles, "migrations/sqlite/*.sql") // sorted
 	if err != nil {
 		return nil, err
 	}
-	var all []step
-	for i, name := range names { // fs.Glob sorts
-		base := name[strings.LastIndexByte(name, '/')+1:]
-		number, err := strconv.Atoi(base[:4])
-		if err != nil || number != i+1 {
-			return nil, fmt.Errorf("migration %s: expected number %04d", base, i+1)
-		}
-		text, err := migrations.ReadFile(name)
+	steps := make([]string, 0, len(names))
+	for _, name := range names {
+		text, err := migrationFiles.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, step{number, base, string(text)})
+		steps = append(steps, string(text))
 	}
-	return all, nil
+	return steps, nil
 }
 
-// migrate brings the schema up to date. The number of the last step is kept in
-// user_version. A database whose number is higher was made by a newer Jadwal
-// and is refused.
-func migrate(c *conn) error {
-	all, err := steps()
+// migrate brings the schema up to date, each step in a transaction of its own,
+// or, when it may not, refuses an older one. A newer one is always refused.
+func migrate(ctx context.Context, c *conn, allowed bool) error {
+	steps, err := migrations()
 	if err != nil {
-		return err
+		return fmt.Errorf("migrations: %w", err)
 	}
 	for {
-		done, err := migrateOne(c, all)
-		if err != nil || done {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		done, err := migrateStep(c, steps, allowed)
+		if done || err != nil {
 			return err
 		}
 	}
 }
 
-func migrateOne(c *conn, all []step) (done bool, err error) {
-	end, err := sqlitex.ImmediateTransaction(c.raw) // the lock: another process waits here
-	if err != nil {
-		return false, fmt.Errorf("database: %w", err)
+// migrateStep applies the next step and tells whether there was none left.
+func migrateStep(c *conn, steps []string, allowed bool) (done bool, err error) {
+	t := &tx{c: c}
+	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		return false, err
 	}
-	defer end(&err)
-	var at int
-	if _, err := (&tx{c: c}).one("PRAGMA user_version", func(r row) { at = int(r.int(0)) }); err != nil {
-		return false, fmt.Errorf("database: %w", err)
+	defer c.rollback()
+	version, err := schemaVersion(t)
+	if err != nil {
+		return false, err
 	}
 	switch {
-	case at > len(all):
-		return false, fmt.Errorf("the database has schema %d and this Jadwal knows %d: it was made by a newer Jadwal; start that one", at, len(all))
-	case at == len(all):
+	case version > len(steps):
+		return false, fmt.Errorf("its schema is version %d, and this jadwal knows only up to %d: use the newer jadwal that wrote it", version, len(steps))
+	case version == len(steps):
 		return true, nil
+	case !allowed:
+		return false, fmt.Errorf("its schema is version %d, this jadwal needs %d, and a server is using it: stop that server first", version, len(steps))
 	}
-	next := all[at]
-	if err := sqlitex.ExecuteScript(c.raw, next.text, nil); err != nil {
-		return false, fmt.Errorf("migration %s: %w", next.name, err)
+	if err := sqlitex.ExecuteScript(c.raw, steps[version], nil); err != nil {
+		return false, fmt.Errorf("migration %d: %w", version+1, err)
 	}
-	if err := sqlitex.ExecuteTransient(c.raw, fmt.Sprintf("PRAGMA user_version = %d", next.number), nil); err != nil {
-		return false, fmt.Errorf("migration %s: %w", next.name, err)
+	if _, err := t.exec("INSERT INTO meta (key, value) VALUES ('schema', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value", strconv.Itoa(version+1)); err != nil {
+		return false, fmt.Errorf("migration %d: %w", version+1, err)
 	}
-	return false, nil
+	_, err = t.exec("COMMIT")
+	return false, err
+}
+
+// schemaVersion is how many steps the schema has had; 0: an empty database.
+func schemaVersion(t *tx) (int, error) {
+	var foreign string
+	ours := false
+	err := t.query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'", func(r row) error {
+		foreign = r.text(0)
+		ours = ours || foreign == "meta"
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if !ours && foreign != "" {
+		return 0, fmt.Errorf("it has a table %q and is not a database of jadwal", foreign)
+	}
+	if !ours {
+		return 0, nil
+	}
+	value := ""
+	if _, err := t.one("SELECT value FROM meta WHERE key = 'schema'", func(r row) { value = r.text(0) }); err != nil {
+		return 0, err
+	}
+	version, err := strconv.Atoi(value)
+	if err != nil || version < 1 {
+		return 0, fmt.Errorf("its schema version %q is not a number", value)
+	}
+	return version, nil
 }

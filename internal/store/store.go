@@ -1,241 +1,235 @@
-// Package store keeps everything that must survive: users, sessions, jobs,
-// runs, and where each job's cursor stands. It is SQLite, used through one
-// connection that writes in groups and a few that read.
+// Package store keeps everything that must survive the process: users,
+// sessions, the audit trail, jobs, cursors and runs. It is SQLite in one file,
+// with one goroutine that groups the writes of many callers into one commit,
+// and a pool of readers.
+//
+// What a write method confirmed is durable. Errors that a caller can react to
+// are *jadwal.Error; every method may answer CodeUnavailable, with RetryAfter,
+// when the disk is full or fails, another process holds the database for too
+// long, or the store is closing. Any other error is a defect of ours.
 package store
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	"github.com/teknohole/jadwal"
-	"zombiezen.com/go/sqlite"
 )
 
-// Options say where the store is and whom it tells.
+// Options say where the store is.
 type Options struct {
-	Dir     string       // the data directory; made with mode 0700 when absent
-	Log     *slog.Logger // nil: slog.Default()
-	Readers int          // connections that read; 0: 4
-	// OnFatal is called when the disk can no longer be trusted (a failed
-	// fsync). It should end the process. nil: panic.
+	Dir string       // the data directory
+	Log *slog.Logger // nil: slog.Default()
+
+	// OnFatal is told, once, that the disk did not confirm a write: what the
+	// file holds is then unknown to this process, which should end. The store
+	// refuses all writes from then on. It must not block.
 	OnFatal func(error)
 }
 
-// Store is an open database. All its methods may be called at once.
-type Store struct {
-	w       *writer
-	readers chan *conn
-	opened  int // connections in readers, or lent from it
-	lock    *os.File
-	log     *slog.Logger
-	close   sync.Once
-	live    identities
-	meet    meeting
-}
-
+// The files of a data directory. SQLite adds -wal and -shm beside the first.
 const (
 	fileName = "jadwal.db"
 	lockName = "jadwal.lock"
 )
 
-// Open opens or makes the database in the data directory and holds it: a
-// second process is refused for as long as this one lives. It brings the
-// schema up to date; a newer one is refused.
+// busyTimeout is how long a statement waits for another process (the
+// operator's command line, a backup) to let go of the database.
+const busyTimeout = 5 * time.Second
+
+// pollInterval is how often the store looks for commits of other processes.
+const pollInterval = time.Second
+
+// Store is one open database. Its methods may be used by many goroutines.
+type Store struct {
+	log     *slog.Logger
+	path    string // of the database file
+	lock    *os.File
+	onFatal func(error)
+	offline bool
+
+	lanes   [2]chan *write
+	stop    chan struct{} // closed: no more writes are taken
+	stopped chan struct{} // closed: the writer has ended
+	fatal   atomic.Bool   // the disk did not confirm a write
+	readers chan *conn    // nil: a connection that is yet to be opened
+	close   func() error
+
+	live identities
+	meet meeting
+}
+
+// Open opens the database in the data directory for a server: it makes what is
+// missing, takes the lock file, and brings the schema up to date. Its errors
+// are for the operator and name what is in the way: another process that holds
+// the directory, a schema newer than this program, the file system.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := hold(filepath.Join(o.Dir, lockName))
+	lock, err := lockFile(filepath.Join(o.Dir, lockName))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("data directory %s: %w", o.Dir, err)
 	}
-	s, err := open(ctx, o)
+	s, err := open(ctx, o, lock, true)
 	if err != nil {
-		lock.Close()
-		return nil, err
+		return nil, errors.Join(err, lock.Close())
 	}
-	s.lock = lock
 	return s, nil
 }
 
-// OpenOffline opens an existing database without holding it, beside a server
-// that may be running: for the operator's command line. The server notices
-// what is written here within about a second.
+// OpenOffline opens the database for the operator's command line, beside a
+// running server or without one. It takes no lock, makes no database, and
+// brings the schema up to date only when no server is running. A running server
+// notices what it commits within about a second.
 func OpenOffline(ctx context.Context, o Options) (*Store, error) {
-	if _, err := os.Stat(filepath.Join(o.Dir, fileName)); err != nil {
-		return nil, fmt.Errorf("no database in the data directory %s: %w", o.Dir, err)
-	}
-	return open(ctx, o)
-}
-
-// hold takes the lock file until it is closed or the process ends (flock(2)).
-func hold(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	if _, err := os.Stat(filepath.Join(o.Dir, fileName)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("data directory %s: no database in it", o.Dir)
+	} else if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("data directory %s is in use by another process", filepath.Dir(path))
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+	lock, err := lockFile(filepath.Join(o.Dir, lockName))
+	if err != nil && !errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("data directory %s: %w", o.Dir, err)
 	}
-	return f, nil
+	s, err := open(ctx, o, nil, lock != nil)
+	if lock != nil {
+		err = errors.Join(err, lock.Close())
+	}
+	if err != nil && s != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, err
 }
 
-func open(ctx context.Context, o Options) (_ *Store, err error) {
-	if o.Log == nil {
-		o.Log = slog.Default()
+func open(ctx context.Context, o Options, lock *os.File, migrating bool) (*Store, error) {
+	s := &Store{
+		log:     o.Log,
+		path:    filepath.Join(o.Dir, fileName),
+		lock:    lock,
+		onFatal: o.OnFatal,
+		offline: lock == nil,
+		lanes:   [2]chan *write{make(chan *write, 2*maxGroup), make(chan *write, 2*maxGroup)},
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
 	}
-	if o.Readers == 0 {
-		o.Readers = 4
+	if s.log == nil {
+		s.log = slog.Default()
 	}
-	if o.OnFatal == nil {
-		o.OnFatal = func(err error) { panic(err) }
-	}
-	path := filepath.Join(o.Dir, fileName)
-	// SQLite would make the file with the umask's mode; the log and the shared
-	// memory beside it take the file's.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	if err := makeFile(s.path); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	f.Close()
-
-	c, err := connect(path)
+	c, err := openConn(s.path, writing)
 	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
+		return nil, fmt.Errorf("database %s: %w", s.path, err)
 	}
-	s := &Store{log: o.Log, readers: make(chan *conn, o.Readers)}
-	defer func() {
-		if err != nil {
-			c.close()
-			s.closeReaders()
-		}
-	}()
-	if err := migrate(c); err != nil {
-		return nil, err
+	if err := migrate(ctx, c, migrating); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", s.path, err), c.close())
 	}
-	for range o.Readers {
-		r, err := connect(path)
-		if err != nil {
-			return nil, fmt.Errorf("database: %w", err)
-		}
-		s.readers <- r
-		s.opened++
-		if _, err := (&tx{c: r}).exec("PRAGMA query_only = 1"); err != nil {
-			return nil, fmt.Errorf("database: %w", err)
-		}
+	pool := max(4, 2*runtime.GOMAXPROCS(0))
+	s.readers = make(chan *conn, pool)
+	for range pool {
+		s.readers <- nil
 	}
 	if err := s.loadIdentities(&tx{c: c}); err != nil {
-		return nil, fmt.Errorf("database: %w", err)
+		return nil, errors.Join(fmt.Errorf("database %s: %w", s.path, err), c.close())
 	}
-	s.w = &writer{
-		c: c, log: o.Log, fatal: o.OnFatal, wal: path + "-wal",
-		api: make(chan *write, maxGroup), batch: make(chan *write, 64),
-		stop: make(chan struct{}), stopped: make(chan struct{}),
-		foreign: s.noticeForeign,
+	w, err := newWriter(s, c)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", s.path, err), c.close())
 	}
-	if _, err := (&tx{c: c}).one("PRAGMA data_version", func(r row) { s.w.version = r.int(0) }); err != nil {
-		return nil, fmt.Errorf("database: %w", err)
-	}
-	go s.w.run()
+	s.close = sync.OnceValue(func() error {
+		close(s.stop)
+		<-s.stopped
+		errs := make([]error, 0, 4)
+		for range cap(s.readers) {
+			if r := <-s.readers; r != nil {
+				errs = append(errs, r.close())
+			}
+		}
+		errs = append(errs, c.close())
+		if s.lock != nil {
+			errs = append(errs, s.lock.Close())
+		}
+		return errors.Join(errs...)
+	})
+	go w.run()
 	return s, nil
 }
 
-// connect opens one connection. WAL with synchronous=FULL: a commit is on the
-// disk before it is acknowledged (sqlite.org/pragma.html#pragma_synchronous).
-func connect(path string) (*conn, error) {
-	raw, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenWAL)
-	if err != nil {
-		return nil, err
+// makeFile makes the database file, which SQLite would make as the umask says.
+// One that exists is not opened: closing it again would drop the locks of every
+// connection that this process has to it (fcntl(2), "Record locking").
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
-	raw.SetBusyTimeout(busyTimeout)
-	c := &conn{raw: raw, stmts: map[string]*stmt{}}
-	t := &tx{c: c}
-	for _, pragma := range []string{
-		"PRAGMA synchronous = FULL",
-		"PRAGMA foreign_keys = 1",
-		"PRAGMA temp_store = MEMORY",
-		"PRAGMA cache_size = -32768",
-		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", walPages),
-	} {
-		if err := t.query(pragma, func(row) error { return nil }); err != nil {
-			c.close()
-			return nil, fmt.Errorf("%s: %w", pragma, err)
-		}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Close ends the store: writes that wait are still committed, later ones
+// answer CodeUnavailable, and reads that have begun are waited for. The last
+// process to close the database leaves one file, without a log beside it.
+func (s *Store) Close() error { return s.close() }
+
+// read runs fn in one read transaction on a connection of the pool: all that
+// it sees is of one moment. It waits for a free connection as long as ctx
+// lives; a query that has begun looks at ctx now and then.
+func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
+	c, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { s.readers <- c }()
+	t := &tx{c: c, ctx: ctx}
+	if _, err := t.exec("BEGIN"); err != nil {
+		return s.judge("read", err)
+	}
+	defer c.rollback() // there is nothing to commit
+	return s.judge("read", fn(t))
+}
+
+func (s *Store) reader(ctx context.Context) (*conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	select {
+	case <-s.stop:
+		return nil, errClosing()
+	default:
+	}
+	var c *conn
+	select {
+	case c = <-s.readers:
+	case <-s.stop:
+		return nil, errClosing()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("read: %w", ctx.Err())
+	}
+	if c != nil {
+		return c, nil
+	}
+	c, err := openConn(s.path, reading)
+	if err != nil {
+		s.readers <- nil
+		return nil, s.judge("read", err)
 	}
 	return c, nil
 }
 
-// read runs do on a connection that reads, in one transaction: everything it
-// sees is of one moment. It ends with ctx.
-func (s *Store) read(ctx context.Context, do func(*tx) error) error {
-	var c *conn
-	select {
-	case c = <-s.readers:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.w.stopped:
-		return errClosed
-	}
-	defer func() {
-		c.raw.SetInterrupt(nil)
-		s.readers <- c
-	}()
-	c.raw.SetInterrupt(ctx.Done())
-	t := &tx{c: c}
-	if _, err := t.exec("BEGIN"); err != nil {
-		return readError(ctx, err)
-	}
-	err := do(t)
-	c.raw.SetInterrupt(nil)
-	if _, end := t.exec("ROLLBACK"); end != nil && err == nil {
-		err = end
-	}
-	return readError(ctx, err)
-}
-
-func readError(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil && sqlite.ErrCode(err) == sqlite.ResultInterrupt:
-		return ctx.Err()
-	case storageFault(err):
-		return &jadwal.Error{Code: jadwal.CodeUnavailable, Message: "The server cannot read at the moment", RetryAfter: time.Second}
-	}
-	return err
-}
-
-// Close waits for the writes that were accepted, shortens the log, and closes
-// everything. Later calls fail.
-func (s *Store) Close() error {
-	var err error
-	s.close.Do(func() {
-		close(s.w.stop)
-		<-s.w.stopped
-		s.w.truncate(true)
-		s.closeReaders()
-		err = s.w.c.close()
-		if s.lock != nil {
-			err = errors.Join(err, s.lock.Close())
-		}
-	})
-	return err
-}
-
-// closeReaders closes the connections that read, each when its read has ended.
-func (s *Store) closeReaders() {
-	for range s.opened {
-		(<-s.readers).close()
-	}
+func errClosing() error {
+	return &jadwal.Error{Code: jadwal.CodeUnavailable, Message: "The server is stopping", RetryAfter: time.Second}
 }

@@ -1,79 +1,139 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"reflect"
 	"strconv"
-	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
 )
 
-// conn is one connection with its prepared statements. Only one goroutine may
-// use it at a time.
+type access int
+
+const (
+	reading access = iota
+	writing
+)
+
+// conn is one connection with its prepared statements. One goroutine uses it
+// at a time.
 type conn struct {
 	raw   *sqlite.Conn
 	stmts map[string]*stmt
 }
 
+// stmt is a prepared statement. SQLite takes $1 for a name and numbers names
+// by where they first stand, so order tells which argument each one is.
 type stmt struct {
 	*sqlite.Stmt
-	busy bool // a query is reading its rows
+	order []int // of the parameter at i+1: the index of its argument
+	args  int   // how many arguments it takes
+	busy  bool  // its rows are being read
 }
 
-// prepare returns the statement of text, whose parameters are $1, $2, … . The
-// texts are constants of this package, so that the cache is bounded.
-func (c *conn) prepare(text string) (*stmt, error) {
-	if s, ok := c.stmts[text]; ok && !s.busy {
-		return s, nil
-	}
-	// SQLite numbers $1 by its place in the text; ?1 is parameter 1.
-	raw, _, err := c.raw.PrepareTransient(strings.ReplaceAll(text, "$", "?"))
+func openConn(path string, a access) (*conn, error) {
+	raw, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, err
 	}
-	s := &stmt{Stmt: raw}
-	if _, ok := c.stmts[text]; !ok {
-		c.stmts[text] = s
+	c := &conn{raw: raw, stmts: make(map[string]*stmt, 64)}
+	raw.SetBusyTimeout(busyTimeout)
+	t := &tx{c: c}
+	for _, pragma := range pragmas[a] {
+		if err := t.query(pragma, func(row) error { return nil }); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", pragma, err), c.close())
+		}
 	}
-	return s, nil
+	return c, nil
+}
+
+// The settings of a connection: https://www.sqlite.org/pragma.html
+var pragmas = [...][]string{
+	reading: {
+		"PRAGMA query_only = 1",
+		"PRAGMA temp_store = memory",
+		"PRAGMA cache_size = -8192", // KiB
+	},
+	writing: {
+		"PRAGMA journal_mode = wal",
+		"PRAGMA synchronous = full",
+		"PRAGMA foreign_keys = 1",
+		"PRAGMA wal_autocheckpoint = " + strconv.Itoa(autoCheckpoint),
+		"PRAGMA temp_store = memory",
+		"PRAGMA cache_size = -65536", // KiB
+	},
 }
 
 func (c *conn) close() error {
-	var errs []error
-	for _, s := range c.stmts {
-		errs = append(errs, s.Finalize())
-	}
-	return errors.Join(append(errs, c.raw.Close())...)
+	clear(c.stmts)
+	return c.raw.Close()
 }
 
-// tx is what a write or a read sees of the database, for as long as its
-// closure runs.
+// prepare returns the statement of that text. Texts are constants of this
+// package, so that the cache is bounded.
+func (c *conn) prepare(sql string) (*stmt, error) {
+	if st := c.stmts[sql]; st != nil {
+		if st.busy {
+			return nil, fmt.Errorf("sql %q: its rows are still being read", sql)
+		}
+		return st, nil
+	}
+	prepared, err := c.raw.Prepare(sql)
+	if err != nil {
+		return nil, err
+	}
+	st := &stmt{Stmt: prepared}
+	for i := range prepared.BindParamCount() {
+		name := prepared.BindParamName(i + 1)
+		n, err := strconv.Atoi(name[min(1, len(name)):])
+		if err != nil || name[0] != '$' || n < 1 {
+			return nil, errors.Join(fmt.Errorf("sql %q: parameter %q is not of the form $1", sql, name), prepared.Finalize())
+		}
+		st.order = append(st.order, n-1)
+		st.args = max(st.args, n)
+	}
+	c.stmts[sql] = st
+	return st, nil
+}
+
+// rollback ends whatever transaction there is; that there is none any more,
+// since SQLite itself has ended it, is fine.
+func (c *conn) rollback() {
+	if c.raw.AutocommitEnabled() {
+		return
+	}
+	if st, err := c.prepare("ROLLBACK"); err == nil {
+		_, _ = st.Step() // fails only when there is no transaction
+		_ = st.Reset()
+	}
+}
+
+// tx is a transaction: a reader's, or one write's part of the writer's group.
+// SQL has its parameters as $1 … $n, each argument an int64, int, string,
+// []byte, float64, bool (0 or 1), time.Time (Unix microseconds; zero: NULL) or
+// nil (NULL).
 type tx struct {
 	c     *conn
+	ctx   context.Context // of a reader; nil: a writer's, which is never interrupted
 	hooks []func()
 }
 
-// after has f called when the transaction is durable, before its answer is
-// given, in the order of the commits. f must not block and must not use the
-// store.
-func (t *tx) after(f func()) { t.hooks = append(t.hooks, f) }
-
-// exec runs a statement that answers no rows and returns how many rows it
-// changed. Arguments are int, int64, string, []byte, float64, bool (1 or 0),
-// time.Time (Unix microseconds; the zero time is NULL) and nil.
-func (t *tx) exec(text string, args ...any) (int, error) {
-	s, err := t.c.prepare(text)
+// exec runs one statement and returns how many rows it inserted, changed or
+// deleted, without those of cascades.
+func (t *tx) exec(sql string, args ...any) (int, error) {
+	st, err := t.c.prepare(sql)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.bind(args); err != nil {
+	if err := st.bind(sql, args); err != nil {
 		return 0, err
 	}
 	for {
-		more, err := s.Step()
+		more, err := st.Step()
 		if err != nil {
-			s.Reset()
 			return 0, err
 		}
 		if !more {
@@ -81,32 +141,42 @@ func (t *tx) exec(text string, args ...any) (int, error) {
 		}
 	}
 	n := t.c.raw.Changes()
-	return n, s.Reset()
+	return n, st.Reset()
 }
 
-// query calls each with every row of the answer until it returns an error.
-// The row is good only during the call.
-func (t *tx) query(text string, each func(row) error, args ...any) error {
-	s, err := t.c.prepare(text)
+// query runs one statement and calls fn for each row of its answer. fn may run
+// other statements. An error of fn ends the query and is returned as it is.
+func (t *tx) query(sql string, fn func(row) error, args ...any) error {
+	st, err := t.c.prepare(sql)
 	if err != nil {
 		return err
 	}
-	if err := s.bind(args); err != nil {
+	if err := st.bind(sql, args); err != nil {
 		return err
 	}
-	cached := t.c.stmts[text] == s
-	s.busy = true
-	err = s.rows(each)
-	s.busy = false
-	if !cached {
-		return errors.Join(err, s.Finalize())
+	st.busy = true
+	defer func() { st.busy = false }()
+	for n := 1; ; n++ {
+		more, err := st.Step()
+		if err != nil {
+			return err
+		}
+		if !more {
+			return st.Reset()
+		}
+		if n%256 == 0 && t.ctx != nil && t.ctx.Err() != nil {
+			return errors.Join(t.ctx.Err(), st.Reset())
+		}
+		if err := fn(row{st.Stmt}); err != nil {
+			_ = st.Reset() // repeats the error of a step, and there was none
+			return err
+		}
 	}
-	return errors.Join(err, s.Reset())
 }
 
-// one is query for an answer of at most one row; found tells whether there was.
-func (t *tx) one(text string, scan func(row), args ...any) (found bool, err error) {
-	err = t.query(text, func(r row) error {
+// one is query for an answer of at most one row; it tells whether there was one.
+func (t *tx) one(sql string, scan func(row), args ...any) (found bool, err error) {
+	err = t.query(sql, func(r row) error {
 		found = true
 		scan(r)
 		return nil
@@ -114,67 +184,70 @@ func (t *tx) one(text string, scan func(row), args ...any) (found bool, err erro
 	return found, err
 }
 
-func (s *stmt) rows(each func(row) error) error {
-	for {
-		more, err := s.Step()
-		if err != nil || !more {
-			return err
-		}
-		if err := each(row{s.Stmt}); err != nil {
-			return err
-		}
-	}
-}
+// after has hook run when this write is committed, in the order of commits and
+// before anybody is told. The writer runs it: it must not block, and must not
+// use the store.
+func (t *tx) after(hook func()) { t.hooks = append(t.hooks, hook) }
 
-func (s *stmt) bind(args []any) error {
-	for i, arg := range args {
-		switch v := arg.(type) {
+// bind sets all parameters. No argument escapes from here, so that callers'
+// arguments stay on their stacks.
+func (st *stmt) bind(sql string, args []any) error {
+	if len(args) != st.args {
+		return fmt.Errorf("sql %q: %d arguments for %d parameters", sql, len(args), st.args)
+	}
+	for i, n := range st.order {
+		switch v := args[n].(type) {
 		case int64:
-			s.BindInt64(i+1, v)
+			st.BindInt64(i+1, v)
 		case int:
-			s.BindInt64(i+1, int64(v))
+			st.BindInt64(i+1, int64(v))
 		case string:
-			s.BindText(i+1, v)
-		case []byte:
-			s.BindBytes(i+1, v)
-		case float64:
-			s.BindFloat(i+1, v)
-		case bool:
-			s.BindBool(i+1, v)
+			st.BindText(i+1, v)
 		case time.Time:
 			if v.IsZero() {
-				s.BindNull(i + 1)
+				st.BindNull(i + 1)
 			} else {
-				s.BindInt64(i+1, v.UnixMicro())
+				st.BindInt64(i+1, v.UnixMicro())
 			}
+		case bool:
+			st.BindBool(i+1, v)
+		case []byte:
+			st.BindBytes(i+1, v)
+		case float64:
+			st.BindFloat(i+1, v)
 		case nil:
-			s.BindNull(i + 1)
+			st.BindNull(i + 1)
 		default:
-			return errors.New("parameter $" + strconv.Itoa(i+1) + " has a type that cannot be stored")
+			return fmt.Errorf("sql %q: argument $%d is a %s", sql, n+1, reflect.TypeOf(v).String())
 		}
 	}
 	return nil
 }
 
-// row is one row of an answer. Columns count from 0.
-type row struct{ s *sqlite.Stmt }
+// row is the present row of a query. Columns count from 0.
+type row struct{ st *sqlite.Stmt }
 
-func (r row) int(col int) int64     { return r.s.ColumnInt64(col) }
-func (r row) text(col int) string   { return r.s.ColumnText(col) }
-func (r row) bool(col int) bool     { return r.s.ColumnInt64(col) != 0 }
-func (r row) null(col int) bool     { return r.s.ColumnType(col) == sqlite.TypeNull }
-func (r row) float(col int) float64 { return r.s.ColumnFloat(col) }
+func (r row) int(col int) int64     { return r.st.ColumnInt64(col) }
+func (r row) float(col int) float64 { return r.st.ColumnFloat(col) }
+func (r row) text(col int) string   { return r.st.ColumnText(col) }
+func (r row) bool(col int) bool     { return r.st.ColumnBool(col) }
+func (r row) null(col int) bool     { return r.st.ColumnIsNull(col) }
 
-// time reads Unix microseconds; NULL is the zero time.
+// bytes copies a blob or a text; nil for an empty one and for NULL.
+func (r row) bytes(col int) []byte {
+	n := r.st.ColumnLen(col)
+	if n == 0 {
+		return nil
+	}
+	b := make([]byte, n)
+	r.st.ColumnBytes(col, b)
+	return b
+}
+
+// time reads Unix microseconds as a time in UTC; NULL is the zero time.
 func (r row) time(col int) time.Time {
 	if r.null(col) {
 		return time.Time{}
 	}
-	return time.UnixMicro(r.s.ColumnInt64(col)).UTC()
-}
-
-func (r row) bytes(col int) []byte {
-	b := make([]byte, r.s.ColumnLen(col))
-	r.s.ColumnBytes(col, b)
-	return b
+	return time.UnixMicro(r.int(col)).UTC()
 }

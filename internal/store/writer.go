@@ -2,261 +2,294 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
-
-	"github.com/teknohole/jadwal"
-	"zombiezen.com/go/sqlite"
 )
 
-// lane says which writes go first when both wait.
+// lane is a queue in front of the writer.
 type lane int
 
+// The lanes. What people wait for goes ahead of the engine's batches.
 const (
-	laneAPI   lane = iota // somebody waits for the answer
-	laneBatch             // many records at once
+	laneAPI lane = iota
+	laneBatch
 )
 
-// maxGroup bounds how many writes share one commit, and with it how long the
-// first of them waits for the others.
-const maxGroup = 512
+// The bounds of one group, that is, of one COMMIT.
+const (
+	maxGroup   = 512 // writes of laneAPI
+	maxBatches = 4   // writes of laneBatch, and only one while others wait
+)
 
-// write is one unit that is stored whole or not at all.
+// The states of a write.
+const (
+	waiting int32 = iota
+	begun
+	abandoned
+)
+
+// write is one caller's part of a group.
 type write struct {
-	ctx   context.Context
-	do    func(*tx) error
-	done  chan error // buffered: the writer never waits for who asked
+	fn    func(*tx) error
+	state atomic.Int32
 	err   error
 	hooks []func()
+	done  chan error
 }
 
-// writer owns the one connection that writes. Whatever waits when it is free
-// becomes one transaction, each write in a savepoint of its own, so that a
-// commit's cost is shared and a failing write takes nothing else with it.
-// There is no delay when nothing else waits.
-type writer struct {
-	c       *conn
-	api     chan *write
-	batch   chan *write
-	stop    chan struct{}
-	stopped chan struct{}
-	log     *slog.Logger
-	fatal   func(error)
-	foreign func(*tx) // another process has written
-	version int64     // data_version when last looked at
-	wal     string    // path of the write-ahead log
-}
-
-var errClosed = jadwal.Errorf(jadwal.CodeUnavailable, "The server is shutting down")
-
-// write runs do in the single writer and returns when it is durable, or not
-// stored. do sees only its tx; it may run again when the group must be
-// repeated. A ctx that ends before do has begun takes it out; after that do
-// runs to its end, and write returns its real outcome.
-func (s *Store) write(ctx context.Context, l lane, do func(*tx) error) error {
-	w := &write{ctx: ctx, do: do, done: make(chan error, 1)}
-	in := s.w.api
-	if l == laneBatch {
-		in = s.w.batch
+// write runs fn in the writer's next transaction and returns after its COMMIT.
+// fn sees what was written before it in the same group; if it returns an error
+// or panics, nothing of it stays, and the others' parts do. fn may run again
+// from its beginning, so it sets what it hands out and adds to nothing. An
+// error of fn is returned as it is; a failed COMMIT fails every part of its
+// group.
+//
+// When ctx ends before fn has begun, fn never runs; after that, ctx means
+// nothing, and write returns what became of fn.
+func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	w := &write{fn: fn, done: make(chan error, 1)}
+	select {
+	case <-s.stop:
+		return errClosing()
+	default:
 	}
 	select {
-	case in <- w:
+	case s.lanes[l] <- w:
+	case <-s.stop:
+		return errClosing()
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.w.stop:
-		return errClosed
+		return fmt.Errorf("write: %w", ctx.Err())
 	}
 	select {
 	case err := <-w.done:
 		return err
-	case <-s.w.stopped:
-		select {
-		case err := <-w.done:
-			return err
-		default:
-			return errClosed
+	case <-ctx.Done():
+		if w.state.CompareAndSwap(waiting, abandoned) {
+			return fmt.Errorf("write: %w", ctx.Err())
 		}
+	case <-s.stopped:
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-s.stopped:
+	}
+	select {
+	case err := <-w.done: // its last group
+		return err
+	default: // queued behind the writer's end
+		return errClosing()
 	}
 }
 
-// run serves writes until stop is closed and what was waiting then is done.
+// writer is the one goroutine that changes the database.
+type writer struct {
+	s       *Store
+	c       *conn
+	version int64 // of the data, as PRAGMA data_version has it
+	group   []*write
+	commits int // since the last tick
+}
+
+func newWriter(s *Store, c *conn) (*writer, error) {
+	w := &writer{s: s, c: c}
+	var err error
+	w.version, err = w.dataVersion()
+	return w, err
+}
+
+// run commits groups until the store stops, and then what waits.
 func (w *writer) run() {
-	defer close(w.stopped)
-	poll := time.NewTicker(time.Second)
-	defer poll.Stop()
-	var group []*write
+	defer close(w.s.stopped)
+	var tick <-chan time.Time
+	if !w.s.offline {
+		ticker := time.NewTicker(pollInterval)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	api, batch := w.s.lanes[laneAPI], w.s.lanes[laneBatch]
 	for {
-		group = group[:0]
+		w.group = w.group[:0]
 		select {
-		case first := <-w.api:
-			group = append(group, first)
+		case <-tick:
+			w.idle()
+		default:
+		}
+		select {
+		case first := <-api:
+			w.group = append(w.group, first)
 		default:
 			select {
-			case first := <-w.api:
-				group = append(group, first)
-			case first := <-w.batch:
-				group = append(group, first)
-			case <-poll.C:
+			case first := <-api:
+				w.group = append(w.group, first)
+			case first := <-batch:
+				w.commit(first)
+				continue
+			case <-tick:
 				w.idle()
 				continue
-			case <-w.stop:
-				if group = w.waiting(group); len(group) == 0 {
+			case <-w.s.stop:
+				if len(api) == 0 && len(batch) == 0 {
 					return
 				}
-			}
-		}
-		group = w.waiting(group)
-		w.commit(group)
-	}
-}
-
-// waiting adds what waits now, the API's writes first.
-func (w *writer) waiting(group []*write) []*write {
-	for _, in := range []chan *write{w.api, w.batch} {
-		for len(group) < maxGroup {
-			select {
-			case next := <-in:
-				group = append(group, next)
 				continue
-			default:
 			}
-			break
 		}
+		w.commit(nil)
 	}
-	return group
 }
 
-// commit stores a group and gives each of its writes its answer.
-func (w *writer) commit(group []*write) {
-	err := w.transact(group)
+// commit gathers a group, beginning with what is in w.group and the batch if
+// there is one, runs it in one transaction, and answers.
+func (w *writer) commit(batch *write) {
+	api, batches := w.s.lanes[laneAPI], w.s.lanes[laneBatch]
+	for len(w.group) < maxGroup {
+		select {
+		case next := <-api:
+			w.group = append(w.group, next)
+			continue
+		default:
+		}
+		break
+	}
+	_, err := w.exec("BEGIN IMMEDIATE")
+	if err == nil {
+		for _, part := range w.group {
+			if err = w.run1(part); err != nil {
+				break
+			}
+		}
+		for n := 0; err == nil && n < maxBatches && (n == 0 || len(api) == 0); n++ {
+			if batch == nil {
+				select {
+				case batch = <-batches:
+				default:
+				}
+			}
+			if batch == nil {
+				break
+			}
+			w.group = append(w.group, batch)
+			err = w.run1(batch)
+			batch = nil
+		}
+	} else if batch != nil {
+		w.group = append(w.group, batch)
+	}
+	if err == nil && w.s.fatal.Load() {
+		err = errUnavailable()
+	}
+	if err == nil {
+		_, err = w.exec("COMMIT")
+	}
 	if err != nil {
-		err = w.fault(err)
+		w.c.rollback()
+		err = w.s.lost(err)
 	}
-	for _, one := range group {
-		if err != nil && one.err == nil {
-			one.err = err
-		}
-		if one.err == nil {
-			for _, hook := range one.hooks {
-				hook()
-			}
-		}
-	}
-	for i, one := range group {
-		one.done <- one.err
-		group[i] = nil
-	}
-}
-
-// transact runs the group as one transaction. A returned error means that
-// nothing was stored of any of them.
-func (w *writer) transact(group []*write) (err error) {
-	t := &tx{c: w.c}
-	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil && !w.c.raw.AutocommitEnabled() {
-			t.exec("ROLLBACK")
-		}
-	}()
-	stored := 0
-	for _, one := range group {
-		if one.err = one.ctx.Err(); one.err != nil {
+	for _, part := range w.group {
+		if err != nil {
+			part.err = err
 			continue
 		}
-		if err := w.savepoint(t, one); err != nil {
-			return err
+		if part.err != nil {
+			continue
 		}
-		if one.err == nil {
-			stored++
+		for _, hook := range part.hooks {
+			hook()
 		}
 	}
-	if stored == 0 {
-		_, err = t.exec("ROLLBACK")
+	for i, part := range w.group {
+		part.done <- part.err
+		w.group[i] = nil
+	}
+	w.commits++
+}
+
+// run1 runs one part of the group in a savepoint of its own. Its error says
+// that the whole transaction is lost; what befell the part alone is part.err.
+func (w *writer) run1(part *write) error {
+	if !part.state.CompareAndSwap(waiting, begun) {
+		return nil // its caller is gone
+	}
+	if _, err := w.exec("SAVEPOINT part"); err != nil {
 		return err
 	}
-	_, err = t.exec("COMMIT")
+	t := &tx{c: w.c}
+	err := protect(part.fn, t)
+	if w.c.raw.AutocommitEnabled() {
+		// SQLite has rolled everything back: https://www.sqlite.org/lang_transaction.html,
+		// "Response To Errors Within A Transaction".
+		return fmt.Errorf("transaction lost: %w", err)
+	}
+	if err == nil {
+		part.hooks = t.hooks
+		_, err := w.exec("RELEASE part")
+		return err
+	}
+	if isUnsynced(err) {
+		return err
+	}
+	if p, ok := errors.AsType[*panicked](err); ok {
+		w.s.log.Error("write panicked", "panic", p.value, "stack", p.stack)
+	}
+	part.err = w.s.judge("write", err)
+	if _, err := w.exec("ROLLBACK TO part"); err != nil {
+		return err
+	}
+	_, err = w.exec("RELEASE part")
 	return err
 }
 
-// savepoint runs one write. Its own failure goes into one.err; a returned
-// error is the whole transaction's.
-func (w *writer) savepoint(t *tx, one *write) error {
-	if _, err := t.exec("SAVEPOINT one"); err != nil {
-		return err
-	}
-	t.hooks = nil
-	one.err = guarded(one.do, t)
-	if one.err != nil {
-		if w.c.raw.AutocommitEnabled() { // SQLite itself rolled everything back (disk full, I/O)
-			return one.err
-		}
-		if _, err := t.exec("ROLLBACK TO one"); err != nil {
-			return err
-		}
-		if storageFault(one.err) {
-			one.err = w.fault(one.err)
-		}
-	}
-	one.hooks = t.hooks
-	_, err := t.exec("RELEASE one")
-	return err
+func (w *writer) exec(sql string) (int, error) { return (&tx{c: w.c}).exec(sql) }
+
+// panicked is the error of a write that panicked.
+type panicked struct {
+	value any
+	stack string
 }
 
-// guarded turns a panic of one write into its error: the others of the group
-// must not suffer.
-func guarded(do func(*tx) error, t *tx) (err error) {
+func (p *panicked) Error() string { return fmt.Sprintf("write panicked: %v", p.value) }
+
+func protect(fn func(*tx) error, t *tx) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("write panicked: %v", p)
+		if v := recover(); v != nil {
+			err = &panicked{v, string(debug.Stack())}
 		}
 	}()
-	return do(t)
+	return fn(t)
 }
 
-// storageFault tells whether err is the disk's doing, or another process's.
-func storageFault(err error) bool {
-	switch sqlite.ErrCode(err).ToPrimary() {
-	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem:
-		return true
-	}
-	return false
-}
-
-// fault turns what the disk did into what callers can react to. A failed fsync
-// is fatal: what the kernel holds and what the disk holds may differ from then
-// on, and only a fresh start reads the truth (Rebello and others, "Can
-// Applications Recover from fsync Failures?", USENIX ATC 2020).
-func (w *writer) fault(err error) error {
-	switch sqlite.ErrCode(err) {
-	case sqlite.ResultIOErrFsync, sqlite.ResultIOErrDirFsync:
-		w.fatal(fmt.Errorf("fsync: %w", err))
-	}
-	if !storageFault(err) {
-		return err
-	}
-	w.log.Error("a write was not stored", "err", err)
-	return unavailable()
-}
-
-func unavailable() *jadwal.Error {
-	return &jadwal.Error{Code: jadwal.CodeUnavailable, Message: "The server cannot store anything at the moment; nothing was changed", RetryAfter: time.Second}
-}
-
-// idle looks whether another process has written, and shortens the log.
+// idle runs about once a second, between groups: it looks for commits of other
+// processes and lets the log shrink.
 func (w *writer) idle() {
-	t := &tx{c: w.c}
-	var version int64
-	_, err := t.one("PRAGMA data_version", func(r row) { version = r.int(0) })
+	version, err := w.dataVersion()
 	if err != nil {
-		w.log.Error("data_version", "err", err)
+		_ = w.s.judge("poll", err)
 		return
 	}
 	if version != w.version {
+		if err := w.s.noticeForeign(&tx{c: w.c}); err != nil {
+			_ = w.s.judge("poll", err)
+			return // and look again
+		}
 		w.version = version
-		w.foreign(t)
 	}
-	w.truncate(false)
+	if err := w.trim(w.commits == 0); err != nil {
+		_ = w.s.judge("checkpoint", err)
+	}
+	w.commits = 0
+}
+
+// dataVersion changes when another connection has committed, and never by what
+// this one does: https://www.sqlite.org/pragma.html#pragma_data_version.
+func (w *writer) dataVersion() (int64, error) {
+	var v int64
+	_, err := (&tx{c: w.c}).one("PRAGMA data_version", func(r row) { v = r.int(0) })
+	return v, err
 }

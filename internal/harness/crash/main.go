@@ -59,7 +59,7 @@ func run(dir string, rounds int, seed uint64) error {
 	}
 	server := &harness.Server{
 		Binary: binary, Data: filepath.Join(dir, "data"), Address: address,
-		Env: []string{"JADWAL_ACCESS_LIFETIME=24h", "JADWAL_LOG_LEVEL=warn"},
+		Env: []string{harness.AdminEnv, "JADWAL_ACCESS_LIFETIME=24h", "JADWAL_LOG_LEVEL=warn"},
 	}
 	if err := server.Start(); err != nil {
 		return err

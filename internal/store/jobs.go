@@ -1,0 +1,294 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// JobQuery asks for a page of jobs, by id.
+type JobQuery struct {
+	OwnerID int64 // 0: of all owners
+	AfterID int64 // the page begins after this id
+	Limit   int
+}
+
+// jobColumns are read from job j, left-joined with its cursor c. A tombstone's
+// cursor stays until the engine has applied the deletion.
+const (
+	jobColumns = `j.id, j.owner_id, j.definition, j.state, j.pause_reason, j.version, j.egress_limited, j.created_at, j.updated_at,
+		c.next_at, c.last_due_at, c.last_n, c.last_state, c.last_started_at, c.last_finished_at`
+	jobTables = `job j LEFT JOIN cursor c ON c.job_id = j.id`
+	jobByID   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id = $1 AND j.deleted_at IS NULL`
+)
+
+func scanJob(r row) (jadwal.Job, error) {
+	job := jadwal.Job{
+		ID: r.int(0), OwnerID: r.int(1), State: jadwal.JobState(r.text(3)), PauseReason: r.text(4),
+		Version: r.int(5), EgressLimited: r.bool(6), CreatedAt: r.time(7), UpdatedAt: r.time(8), NextAt: r.time(9),
+	}
+	if job.State != jadwal.JobEnabled {
+		job.NextAt = time.Time{}
+	}
+	if !r.null(10) {
+		job.LastRun = &jadwal.LastRun{
+			Key:       jadwal.RunKey{DueAt: r.int(10), JobID: job.ID, N: uint16(r.int(11))},
+			State:     jadwal.RunState(r.text(12)),
+			StartedAt: r.time(13), FinishedAt: r.time(14),
+		}
+	}
+	if err := json.Unmarshal(r.bytes(2), &job.Definition); err != nil {
+		return job, fmt.Errorf("definition of job %d: %w", job.ID, err)
+	}
+	return job, nil
+}
+
+func errNoJob() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no such job") }
+
+// CreateJob stores a new job with its first version and its cursor, which is
+// job.NextAt (zero: nothing is planned). It sets ID, Version and the times.
+// CodeNameTaken: the owner has a job of that name.
+func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, now time.Time) (jadwal.Job, error) {
+	definition, err := encode(&job.Definition)
+	if err != nil {
+		return job, err
+	}
+	now = now.Truncate(time.Microsecond).UTC()
+	job.Version, job.CreatedAt, job.UpdatedAt = 1, now, now
+	err = s.write(ctx, laneAPI, func(t *tx) error {
+		if err := allowed(t, by, jadwal.ActionCreateJob, jadwal.Object{OwnerID: job.OwnerID}); err != nil {
+			return err
+		}
+		if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, version, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
+			job.OwnerID, job.Definition.Name, definition, string(job.State), now); err != nil {
+			return nameTaken(err, job.Definition.Name)
+		}
+		if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at)
+			VALUES ($1, 1, $2, $3, $4)`, job.ID, definition, string(job.State), now); err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)`,
+			job.ID, job.OwnerID, job.NextAt); err != nil {
+			return err
+		}
+		if err := audited(t, by, now, "job.create", object("job", job.ID), detail{"name": job.Definition.Name}); err != nil {
+			return err
+		}
+		created := jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1}
+		if !job.NextAt.IsZero() {
+			created.At = job.NextAt.UnixMicro()
+		}
+		t.after(func() { s.meet.hint(jadwal.Hint{Created: &created}) })
+		return nil
+	})
+	return job, err
+}
+
+func nameTaken(err error, name string) error {
+	if isUnique(err) {
+		e := jadwal.Errorf(jadwal.CodeNameTaken, "There is a job named %s already", name)
+		e.Fields = []jadwal.FieldError{{Field: "name", Code: "taken", Message: e.Message}}
+		return e
+	}
+	return err
+}
+
+// Job returns a job that is not deleted. CodeNotFound: there is none.
+func (s *Store) Job(ctx context.Context, id int64) (jadwal.Job, error) {
+	return s.job(ctx, jobByID, id)
+}
+
+// JobByName returns the owner's job of that name. CodeNotFound: there is none.
+func (s *Store) JobByName(ctx context.Context, ownerID int64, name string) (jadwal.Job, error) {
+	return s.job(ctx, `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.owner_id = $1 AND j.name = $2 AND j.deleted_at IS NULL`, ownerID, name)
+}
+
+// AnyJob returns a job, deleted or not: history outlives its job.
+// CodeNotFound: there never was one.
+func (s *Store) AnyJob(ctx context.Context, id int64) (jadwal.Job, error) {
+	return s.job(ctx, `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id = $1`, id)
+}
+
+func (s *Store) job(ctx context.Context, text string, args ...any) (job jadwal.Job, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		job, err = oneJob(t, text, args...)
+		return err
+	})
+	return job, err
+}
+
+func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
+	found := false
+	err = t.query(text, func(r row) error {
+		found = true
+		job, err = scanJob(r)
+		return err
+	}, args...)
+	if err == nil && !found {
+		err = errNoJob()
+	}
+	return job, err
+}
+
+// Jobs returns a page of jobs that are not deleted, by id.
+func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
+	text, args := `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT $2`, []any{q.AfterID, q.Limit}
+	if q.OwnerID != 0 {
+		text = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT $2`
+		args = append(args, q.OwnerID)
+	}
+	jobs := []jadwal.Job{}
+	err := s.read(ctx, func(t *tx) error {
+		jobs = jobs[:0]
+		return t.query(text, func(r row) error {
+			job, err := scanJob(r)
+			jobs = append(jobs, job)
+			return err
+		}, args...)
+	})
+	return jobs, err
+}
+
+// maxCount is where counting stops: a total beyond it is not worth its price.
+const maxCount = 10_000
+
+// CountJobs counts the jobs that q asks for on all its pages, up to 10,000;
+// exact is false when there are more.
+func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, err error) {
+	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT $1) AS some`, []any{maxCount + 1}
+	if q.OwnerID != 0 {
+		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT $1) AS some`
+		args = append(args, q.OwnerID)
+	}
+	err = s.read(ctx, func(t *tx) error {
+		_, err := t.one(text, func(r row) { n = int(r.int(0)) }, args...)
+		return err
+	})
+	return min(n, maxCount), n <= maxCount, err
+}
+
+// UpdateJob stores a new definition or state of a job as its next version,
+// with a change for the engine, and returns the job and the change's id. The
+// cursor is the engine's: it moves when the change is applied (WaitApplied).
+// The owner stays; egress rules inherited from a deleted user end with the
+// first new definition. CodeNotFound: the job is gone, or not the caller's to
+// know of; CodeVersionMismatch: the job is not at fromVersion; CodeNameTaken:
+// the owner has another job of that name.
+func (s *Store) UpdateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, fromVersion int64, now time.Time) (jadwal.Job, int64, error) {
+	definition, err := encode(&job.Definition)
+	if err != nil {
+		return job, 0, err
+	}
+	change := int64(0)
+	err = s.write(ctx, laneAPI, func(t *tx) error {
+		before, stored, err := jobWithText(t, job.ID)
+		if err != nil {
+			return err
+		}
+		kind := changeKind(before.State, job.State)
+		action := jadwal.ActionOperateJob
+		if definition != stored || kind == jadwal.ChangeEdit {
+			action = jadwal.ActionEditJob
+		}
+		if err := allowed(t, by, action, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
+			return err
+		}
+		if before.Version != fromVersion {
+			return jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is at version %d, not at %d", before.Version, fromVersion)
+		}
+		job.Version, job.UpdatedAt = fromVersion+1, later(now, before.UpdatedAt)
+		job.OwnerID, job.CreatedAt, job.NextAt, job.LastRun = before.OwnerID, before.CreatedAt, before.NextAt, before.LastRun
+		job.EgressLimited = before.EgressLimited && definition == stored
+		if _, err := t.exec(`UPDATE job SET name = $2, definition = $3, state = $4, pause_reason = $5, version = $6, egress_limited = $7, updated_at = $8
+			WHERE id = $1`, job.ID, job.Definition.Name, definition, string(job.State), job.PauseReason, job.Version, job.EgressLimited, job.UpdatedAt); err != nil {
+			return nameTaken(err, job.Definition.Name)
+		}
+		change, err = s.newVersion(t, job, definition, kind, now)
+		if err != nil {
+			return err
+		}
+		return audited(t, by, now, "job."+string(kind), object("job", job.ID), detail{"name": job.Definition.Name, "version": job.Version})
+	})
+	return job, change, err
+}
+
+// jobWithText returns a job with its definition as it is stored.
+func jobWithText(t *tx, id int64) (job jadwal.Job, definition string, err error) {
+	if job, err = oneJob(t, jobByID, id); err != nil {
+		return job, "", err
+	}
+	_, err = t.one("SELECT definition FROM job WHERE id = $1", func(r row) { definition = r.text(0) }, id)
+	return job, definition, err
+}
+
+// changeKind names what a new version means to the engine.
+func changeKind(before, after jadwal.JobState) jadwal.ChangeKind {
+	switch {
+	case after == jadwal.JobPaused && before != jadwal.JobPaused:
+		return jadwal.ChangePause
+	case after != jadwal.JobPaused && before == jadwal.JobPaused:
+		return jadwal.ChangeResume
+	}
+	return jadwal.ChangeEdit
+}
+
+// newVersion stores a version of a job and the change that puts it into force.
+func (s *Store) newVersion(t *tx, job jadwal.Job, definition string, kind jadwal.ChangeKind, now time.Time) (change int64, err error) {
+	if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at) VALUES ($1, $2, $3, $4, $5)`,
+		job.ID, job.Version, definition, string(job.State), now); err != nil {
+		return 0, err
+	}
+	return s.addChange(t, job.ID, job.Version, kind, now)
+}
+
+func (s *Store) addChange(t *tx, jobID, version int64, kind jadwal.ChangeKind, now time.Time) (id int64, err error) {
+	if _, err := t.one(`INSERT INTO change (job_id, kind, version, at) VALUES ($1, $2, $3, $4) RETURNING id`,
+		func(r row) { id = r.int(0) }, jobID, string(kind), version, now); err != nil {
+		return 0, err
+	}
+	t.after(func() { s.meet.hint(jadwal.Hint{Changed: true}) })
+	return id, nil
+}
+
+// DeleteJob makes a job a tombstone: its name is free at once, its history
+// stays. It returns the id of the change that stops it (WaitApplied).
+// CodeNotFound: there is no such job.
+func (s *Store) DeleteJob(ctx context.Context, by jadwal.Actor, id int64, now time.Time) (int64, error) {
+	change := int64(0)
+	err := s.write(ctx, laneAPI, func(t *tx) error {
+		before, err := oneJob(t, jobByID, id)
+		if err != nil {
+			return err
+		}
+		if err := allowed(t, by, jadwal.ActionEditJob, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
+			return err
+		}
+		name, version := before.Definition.Name, before.Version+1
+		if _, err := t.exec("UPDATE job SET deleted_at = $2, updated_at = $3, version = $4 WHERE id = $1",
+			id, now, later(now, before.UpdatedAt), version); err != nil {
+			return err
+		}
+		if change, err = s.addChange(t, id, version, jadwal.ChangeDelete, now); err != nil {
+			return err
+		}
+		return audited(t, by, now, "job.delete", object("job", id), detail{"name": name})
+	})
+	return change, err
+}
+
+// encode writes a definition as it is stored. What it holds as JSON keeps its
+// text, but for white space.
+func encode(d *jadwal.Definition) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(d); err != nil {
+		return "", fmt.Errorf("definition of job %s: %w", d.Name, err)
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
