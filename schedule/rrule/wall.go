@@ -57,6 +57,9 @@ func (p *pattern) next(w int64) (int64, bool) {
 	if p.setPos != nil {
 		return p.nextInSet(day, second)
 	}
+	if p.picked != nil && len(p.picked) == 0 {
+		return 0, false
+	}
 	for {
 		found, ok := p.nextDay(day)
 		if !ok {
@@ -81,6 +84,9 @@ func (p *pattern) prev(w int64) (int64, bool) {
 	}
 	if p.setPos != nil {
 		return p.prevInSet(day, second)
+	}
+	if p.picked != nil && len(p.picked) == 0 {
+		return 0, false
 	}
 	for {
 		found, ok := p.prevDay(day)
