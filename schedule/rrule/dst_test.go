@@ -58,6 +58,11 @@ func TestDaylightSaving(t *testing.T) {
 			"2026-10-03T02:15:00+10:30 2026-10-04T02:45:00+11:00 2026-10-05T02:15:00+11:00",
 		},
 		{
+			"what is shifted may come after what is there",
+			"FREQ=DAILY;BYHOUR=2;BYMINUTE=10,35", "Australia/Lord_Howe", "shift", "", "2026-10-04",
+			"2026-10-04T02:35:00+11:00 2026-10-04T02:40:00+11:00 2026-10-05T02:10:00+11:00 2026-10-05T02:35:00+11:00",
+		},
+		{
 			"a gap at midnight",
 			"FREQ=DAILY;BYHOUR=0", "America/Sao_Paulo", "", "", "2018-11-03",
 			"2018-11-03T00:00:00-03:00 2018-11-04T01:00:00-02:00 2018-11-05T00:00:00-02:00",
@@ -91,6 +96,11 @@ func TestDaylightSaving(t *testing.T) {
 			"overlap both",
 			"FREQ=DAILY;BYHOUR=1;BYMINUTE=30", "America/New_York", "", "both", "2026-11-01",
 			"2026-11-01T01:30:00-04:00 2026-11-01T01:30:00-05:00 2026-11-02T01:30:00-05:00",
+		},
+		{
+			"overlap both, when the next is a year away",
+			"FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=1;BYHOUR=1;BYMINUTE=30", "America/New_York", "", "both", "2026-10-31",
+			"2026-11-01T01:30:00-04:00 2026-11-01T01:30:00-05:00 2027-11-01T01:30:00-04:00",
 		},
 		{
 			"Dublin, whose winter time is the daylight saving one",

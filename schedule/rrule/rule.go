@@ -167,7 +167,7 @@ func compile(s spec, gap, overlap string) (*Rule, error) {
 	for _, v := range s.rdates {
 		switch v.kind {
 		case date:
-			r.extra = appendImages(r.extra, &fixed, v.wall+mod(s.begin.wallIn(&p), daySeconds))
+			r.extra = appendImages(r.extra, &fixed, v.wall+mod(s.beginWall, daySeconds))
 		case local:
 			r.extra = appendImages(r.extra, &fixed, v.wall)
 		default:
