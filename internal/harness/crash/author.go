@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/teknohole/jadwal/internal/harness"
@@ -32,10 +34,14 @@ func (l *ledger) count(kind string) {
 	l.confirmed[kind]++
 }
 
-func (l *ledger) lost() {
+// lost counts a call whose answer did not come. One that found nobody
+// listening had no effect for certain.
+func (l *ledger) lost(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unknown++
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		l.unknown++
+	}
 }
 
 // author makes jobs and changes them, one call after another. What is its own
@@ -143,7 +149,7 @@ func (a *author) createJob(every time.Duration, at time.Time) {
 		a.complain("job %s could not be made: %v", s.name, answer)
 		return
 	default:
-		a.lost()
+		a.lost(err)
 		found, ok := a.read("/job/"+s.name, &view)
 		if !ok || !found {
 			return
@@ -198,7 +204,7 @@ func (a *author) change(s *story, kind, method, path string, body any, c change)
 		s.changes = s.changes[:len(s.changes)-1]
 		return
 	}
-	a.lost()
+	a.lost(err)
 	var view jobView
 	found, ok := a.read(fmt.Sprintf("/job/%d", s.id), &view)
 	if !ok {

@@ -55,7 +55,7 @@ func (r *registrar) create() {
 	case err == nil && a.Status < 500:
 		r.complain("user %s could not be made: %v", name, a)
 	default:
-		r.settle(name)
+		r.settle(name, err)
 	}
 }
 
@@ -73,15 +73,15 @@ func (r *registrar) delete() {
 		case err == nil && a.Status < 500:
 			r.complain("user %s could not be deleted: %v", name, a)
 		default:
-			r.settle(name)
+			r.settle(name, err)
 		}
 		return
 	}
 }
 
 // settle finds out whether a user exists after an answer was lost.
-func (r *registrar) settle(name string) {
-	r.lost()
+func (r *registrar) settle(name string, err error) {
+	r.lost(err)
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		now, err := r.list()
 		if err != nil {
@@ -148,7 +148,7 @@ func (k *keeper) run() {
 		a, err := k.client.Call("POST", "/refresh/token", map[string]string{"refresh_token": k.client.Refresh}, &t)
 		switch {
 		case err != nil || a.Status >= 500:
-			k.lost() // the same token again: within the grace, its successor is the same
+			k.lost(err) // the same token again: within the grace, its successor is the same
 		case a.OK():
 			k.client.Access, k.client.Refresh = t.Access, t.Refresh
 			k.count("refresh")

@@ -62,9 +62,7 @@ func (p *people) verdict(s summary) error {
 		} else {
 			bad = append(bad, story.judgeRecords(records, s.now)...)
 		}
-		// What arrived after the records were read is not in them.
-		known := slices.DeleteFunc(arrived[story.name], func(d harness.Delivery) bool { return d.At.After(s.now.Add(-slack)) })
-		bad = append(bad, story.judgeDeliveries(records, known, &t)...)
+		bad = append(bad, story.judgeDeliveries(records, arrived[story.name], s.now, &t)...)
 		for _, r := range records {
 			state := string(r.state)
 			if r.reason != "" {

@@ -145,12 +145,13 @@ func TestJudgeDeliveries(t *testing.T) {
 			[]harness.Delivery{arrival(1.1, "0", false)}, tally{deliveries: 1, most: 1}, "never delivered"},
 		{"delivered and never recorded", []record{rec(1, ran)},
 			[]harness.Delivery{arrival(1.1, "0", false), arrival(2.1, "0", false)}, tally{deliveries: 2, most: 1}, "not recorded"},
+		{"delivered at the very end and not recorded yet", nil, []harness.Delivery{arrival(9.1, "0", false)}, tally{deliveries: 1, most: 1}, ""},
 		{"what is missed need not be delivered", []record{rec(1, missed)}, nil, tally{}, ""},
 		{"delivered under another job's name", nil, []harness.Delivery{other}, tally{deliveries: 1, most: 1}, "delivered as run"},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			var got tally
-			bad := strings.Join(s.judgeDeliveries(tt.records, tt.deliveries, &got), "\n")
+			bad := strings.Join(s.judgeDeliveries(tt.records, tt.deliveries, at(10), &got), "\n")
 			if tt.complaint == "" && bad != "" || !strings.Contains(bad, tt.complaint) {
 				t.Errorf("complaints: %q", bad)
 			}
