@@ -1,5 +1,7 @@
 package jadwal
 
+import "time"
+
 // Due is one cursor that falls due: all that the engine holds in memory of a
 // job that has not started yet. At is in Unix microseconds, UTC.
 type Due struct {
@@ -37,3 +39,97 @@ type Hint struct {
 	Created *Due // a new job's cursor
 	Changed bool // there are unapplied changes
 }
+
+// OpenRun is a run that is not final and is stored so that it survives the
+// process: queued, running or cancelling.
+type OpenRun struct {
+	Key       RunKey
+	Version   int64 // of the definition that its attempt runs under
+	State     RunState
+	Trigger   Trigger
+	Attempt   int       // the running one, or the last one that ended; 0: none yet
+	ReadyAt   time.Time // a queued run starts no earlier
+	StartedAt time.Time // of the first attempt; zero: not yet
+}
+
+// Cursor is where a job stands in the store: its next planned instant without
+// a durable record, and what of it is open. NextAt is in Unix microseconds,
+// UTC; 0: none.
+type Cursor struct {
+	JobID   int64
+	OwnerID int64
+	Version int64
+	NextAt  int64
+	Open    []OpenRun // oldest first
+}
+
+// PendingChange is a change with all that is needed to apply it: where the job
+// stands, the version in force until now, and the one after the change.
+type PendingChange struct {
+	Change
+	Cursor      Cursor
+	Old         Job       // Definition, State and Version as of Cursor.Version
+	EffectiveAt time.Time // of Old: its instants lie strictly after this
+	New         Job
+}
+
+// News is what the store learned since the engine last asked.
+type News struct {
+	Created []Due           // cursors of new jobs that fall due before what was asked for
+	Seen    int64           // the highest job id there is
+	Changes []PendingChange // the oldest one of each job, oldest first
+}
+
+// Outcome is all that became of one job since its last outcome: one step of
+// its cursor, from exactly (Version, At) to Next, with what was decided on the
+// way. It is recorded whole or not at all. Instants are Unix microseconds,
+// UTC; 0: none.
+type Outcome struct {
+	JobID   int64
+	Version int64
+	At      int64
+	Next    int64
+	Started int       // planned instants that started for the first time
+	Records []Run     // appended to history
+	Opens   []OpenRun // inserted
+	Begins  []Begin   // open runs whose next attempt has begun
+	Closes  []Close   // open runs that end; their records are among Records
+	Applied *Applied  // the change that this outcome applies
+
+	// Complete asks for the job's end: no instant is left and nothing is open.
+	// It makes a new version in state completed, unless a change is waiting,
+	// which then decides.
+	Complete bool
+}
+
+// Begin turns an open run into Run, provided that its stored attempt is still
+// Attempt.
+type Begin struct {
+	Attempt int
+	Run     OpenRun
+}
+
+// Close removes an open run, provided that its stored attempt is still Attempt.
+type Close struct {
+	Key     RunKey
+	Attempt int
+}
+
+// Applied marks a change as applied: the cursor takes on Version and OwnerID,
+// and the version's own instants count strictly after EffectiveAt.
+type Applied struct {
+	ChangeID    int64
+	Version     int64
+	OwnerID     int64
+	EffectiveAt time.Time
+}
+
+// Verdict is what the store did with an Outcome.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Recorded  Verdict = iota
+	Completed         // recorded, and the job is completed: its version is one higher
+	Rejected          // nothing written: somebody else moved the cursor or an open run
+)

@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/target"
+)
+
+// commits are the outcomes on their way to the store, first in, first out, one
+// batch at a time.
+type commits struct {
+	waiting queue[*step]
+	batch   []*step // on its way, or to be sent again
+	sending bool
+	began   time.Time // when a batch was last sent
+	retryAt time.Time // when batch is sent again
+	backoff time.Duration
+	singly  int // so many of the next ones are sent one by one
+	records int // not committed yet, those of batch included
+	bytes   int // of their output
+}
+
+func (c *commits) push(s *step) { c.waiting.push(s) }
+
+// empty tells whether all is committed.
+func (c *commits) empty() bool { return c.waiting.len() == 0 && len(c.batch) == 0 }
+
+// behind tells whether so much is not recorded that nothing more may start.
+func (c *commits) behind(now time.Time) bool {
+	oldest := now
+	if len(c.batch) > 0 {
+		oldest = c.batch[0].since
+	} else if c.waiting.len() > 0 {
+		oldest = c.waiting.at(0).since
+	}
+	return c.records >= maxUnrecorded || c.bytes >= maxOutputBytes || now.Sub(oldest) > maxUnrecordedAge
+}
+
+// wake returns when the next batch is to be sent.
+func (c *commits) wake() (time.Time, bool) {
+	switch {
+	case c.sending || c.empty():
+		return time.Time{}, false
+	case len(c.batch) > 0:
+		return c.retryAt, true
+	}
+	return c.began.Add(linger), true
+}
+
+// ripe tells whether a batch is to be sent now: at once when the store has
+// been idle for the time that a batch may wait for company, or when it is full.
+func (c *commits) ripe(now time.Time) bool {
+	at, ok := c.wake()
+	return ok && (!now.Before(at) || len(c.batch) == 0 && c.waiting.len() >= batchRows)
+}
+
+// take fills the next batch.
+func (c *commits) take() {
+	rows, bytes := 0, 0
+	for c.waiting.len() > 0 {
+		s := c.waiting.at(0)
+		if s.dead {
+			c.waiting.pop()
+			continue
+		}
+		rows += 1 + len(s.Records) + len(s.Opens) + len(s.Closes)
+		bytes += s.bytes
+		if len(c.batch) > 0 && (rows > batchRows || bytes > batchBytes) {
+			return
+		}
+		c.waiting.pop()
+		if s.job.out == s {
+			s.job.out = nil
+		}
+		s.job.sent = true
+		c.batch = append(c.batch, s)
+		if c.singly > 0 {
+			c.singly--
+			return
+		}
+	}
+}
+
+func (e *Engine) commit(ctx context.Context, now time.Time) {
+	c := &e.commits
+	if !c.ripe(now) {
+		return
+	}
+	if len(c.batch) == 0 {
+		if c.take(); len(c.batch) == 0 {
+			return
+		}
+	}
+	outcomes := make([]*jadwal.Outcome, len(c.batch))
+	for i, s := range c.batch {
+		outcomes[i] = &s.Outcome
+	}
+	c.sending, c.began = true, now
+	e.call(func() func(time.Time) {
+		verdicts, err := e.o.Store.Commit(ctx, now, outcomes)
+		return func(now time.Time) { e.committed(verdicts, err, now) }
+	})
+}
+
+// committed takes in the store's answer to a batch. A batch that the store
+// could not take for now is sent again. One that it refuses is sent again row
+// by row, so that the bad one is found.
+func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) {
+	c := &e.commits
+	c.sending = false
+	if err != nil {
+		e.counters.failed.Add(1)
+		e.log.Error("outcomes were not recorded", "outcomes", len(c.batch), "error", err)
+		if len(c.batch) == 1 && !passes(err) {
+			s := c.batch[0]
+			c.batch = nil
+			e.settled(s)
+			e.distrust(s.job, now.Add(doubtFor))
+			return
+		}
+		c.backoff = min(max(2*c.backoff, 50*time.Millisecond), time.Second)
+		c.retryAt = now.Add(c.backoff)
+		if !passes(err) {
+			c.divide()
+		}
+		return
+	}
+	batch := c.batch
+	c.batch, c.backoff = nil, 0
+	for i, s := range batch {
+		e.settled(s)
+		switch verdicts[i] {
+		case jadwal.Rejected:
+			e.counters.rejected.Add(1)
+			e.log.Error("an outcome was already recorded by somebody else and is dropped", "job", s.JobID, "cursor", instant(s.At))
+			e.distrust(s.job, now)
+		case jadwal.Completed:
+			e.counters.recorded.Add(1)
+			e.cached.drop(s.JobID)
+			if s.job.version == s.after() {
+				s.job.version++
+				if s.job.out != nil {
+					s.job.out.Version++
+				}
+			}
+			e.rest(s.job)
+		default:
+			e.counters.recorded.Add(1)
+			e.rest(s.job)
+		}
+	}
+}
+
+// after is the version of the cursor when s is recorded.
+func (s *step) after() int64 {
+	if s.Applied != nil {
+		return s.Applied.Version
+	}
+	return s.Version
+}
+
+// settled takes a step that was answered out of the books.
+func (e *Engine) settled(s *step) {
+	s.job.sent = false
+	e.commits.records -= len(s.Records)
+	e.commits.bytes -= s.bytes
+	if s.Applied != nil {
+		e.reads.applying--
+	}
+}
+
+// divide puts the batch back in front, to be sent one by one.
+func (c *commits) divide() {
+	var rest queue[*step]
+	for _, s := range c.batch {
+		rest.push(s)
+	}
+	for c.waiting.len() > 0 {
+		rest.push(c.waiting.pop())
+	}
+	c.singly += len(c.batch)
+	c.waiting, c.batch = rest, nil
+}
+
+// passes tells whether an error of the store may be gone at the next try.
+func passes(err error) bool {
+	switch jadwal.CodeOf(err) {
+	case jadwal.CodeUnavailable, jadwal.CodeBusy:
+		return true
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// distrust forgets what the engine thought of a job whose cursor is not where
+// it should be, and asks the store, not before at. What is in flight of it is
+// abandoned: if it is an open run, it is made again.
+func (e *Engine) distrust(j *job, at time.Time) {
+	if j.flight != nil {
+		j.flight.ended = true
+		j.flight.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
+		j.flight = nil
+	}
+	if j.out != nil {
+		j.out.dead = true
+		e.settled(j.out)
+		j.out = nil
+	}
+	j.open, j.parkedTo, j.reloading = nil, 0, true
+	e.reads.doubts = append(e.reads.doubts, doubt{j, at})
+}

@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/schedule"
+)
+
+// A definition is a job as its attempts need it.
+type definition struct {
+	job   jadwal.Job
+	plan  *schedule.Plan
+	bytes int
+}
+
+// compile makes a definition. Errors are those of schedule.Compile: the job
+// was stored under rules that this program does not share.
+func compile(job jadwal.Job) (*definition, error) {
+	plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &definition{job: job, plan: plan, bytes: size(&job.Definition)}, nil
+}
+
+// size estimates the bytes of memory that a definition with its plan takes.
+func size(d *jadwal.Definition) int {
+	n := 1024 + len(d.Name) + len(d.Description) + len(d.Timezone) + len(d.Target.URL) + len(d.Target.Body)
+	for _, tag := range d.Tags {
+		n += 16 + len(tag)
+	}
+	for name, value := range d.Target.Headers {
+		n += 64 + len(name) + len(value)
+	}
+	return n + 256*len(d.Schedules)
+}
+
+// A cache keeps the definitions used last, bounded by bytes, in two
+// generations: when the young one has half of the bytes it becomes the old
+// one, and the old one goes. What is used moves to the young one.
+type cache struct {
+	limit      int
+	young, old map[int64]*definition
+	bytes      int // of young
+}
+
+func newCache(limit int) *cache {
+	return &cache{limit: limit, young: map[int64]*definition{}, old: map[int64]*definition{}}
+}
+
+// get returns the definition of a job if it is of that version.
+func (c *cache) get(jobID, version int64) *definition {
+	d := c.young[jobID]
+	if d == nil {
+		if d = c.old[jobID]; d == nil {
+			return nil
+		}
+		c.put(d)
+	}
+	if d.job.Version != version {
+		return nil
+	}
+	return d
+}
+
+// put keeps d in place of any other version of its job.
+func (c *cache) put(d *definition) {
+	c.drop(d.job.ID)
+	if c.bytes+d.bytes > c.limit/2 {
+		c.young, c.old, c.bytes = map[int64]*definition{}, c.young, 0
+	}
+	c.young[d.job.ID] = d
+	c.bytes += d.bytes
+}
+
+// drop forgets a job.
+func (c *cache) drop(jobID int64) {
+	if d := c.young[jobID]; d != nil {
+		c.bytes -= d.bytes
+		delete(c.young, jobID)
+	}
+	delete(c.old, jobID)
+}

@@ -1,0 +1,322 @@
+// Package engine fires jobs. One goroutine owns all of its state: hints,
+// answers of the store, results of attempts and the clock come in as events,
+// the pure rules of the root package decide, and attempts, commits and reads
+// go out to goroutines of their own.
+//
+// A job's durable state is its cursor, the next planned instant without a
+// durable record. The engine fires at the instant without having written
+// anything, and records afterwards, by moving the cursor from exactly that
+// instant to the next. A cursor never passes an instant without a record, so
+// nothing is lost when the process dies: the next one finds the cursor where
+// it was, and fires again under the same run id.
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/target"
+)
+
+// Store is what the engine needs of a store. Instants are Unix microseconds,
+// UTC. Every method may be called from any goroutine.
+type Store interface {
+	// Begin marks the start of an owner of all shards and returns its epoch,
+	// which is higher than that of any owner before.
+	Begin(ctx context.Context) (epoch int64, err error)
+
+	// Load returns the cursors with from <= NextAt < to of jobs with an id up
+	// to through, by NextAt.
+	Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error)
+
+	// Poll returns the jobs with an id above after, as far as they fall due
+	// before to, and the unapplied changes.
+	Poll(ctx context.Context, after, to int64) (jadwal.News, error)
+
+	// Cursors returns where those jobs stand; with no ids: all the jobs that
+	// have open runs, the oldest open run first.
+	Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, error)
+
+	// Definitions returns the jobs as they are stored, without deleted ones.
+	// It stops when they exceed about so many bytes: considered tells how many
+	// of the ids it got through, at least one.
+	Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error)
+
+	// Commit records outcomes, at most one a job, in one transaction, and
+	// returns one verdict each. An error with CodeUnavailable may pass; on any
+	// error nothing was recorded, as far as the store knows.
+	Commit(ctx context.Context, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error)
+
+	// UserByID returns a live user, without a query.
+	UserByID(id int64) (jadwal.User, bool)
+
+	// Subscribe asks for hints, given after each commit in its order.
+	Subscribe(func(jadwal.Hint))
+}
+
+// Target makes one attempt of a run, and returns when it has ended or ctx is
+// done.
+type Target interface {
+	Do(ctx context.Context, call target.Call) target.Result
+}
+
+// Options of an Engine. Store, Target and Log are required.
+type Options struct {
+	Store        Store
+	Target       Target
+	Log          *slog.Logger
+	InFlight     int           // attempts at once; 0: 4096. At most half of the process's limit of open files.
+	CacheBytes   int           // of definitions; 0: 64 MiB
+	DrainTimeout time.Duration // for running attempts when the engine stops; 0: 30 s
+}
+
+const (
+	window           = 30 * time.Second // how far ahead cursors are held in memory
+	reload           = window / 2       // what is left of it when the next one is loaded
+	poll             = time.Second      // how long a lost hint can cost at most
+	spillAfter       = time.Second      // what runs longer is stored as an open run
+	fetchRows        = 500              // definitions read at once
+	fetchBytes       = 16 << 20
+	batchRows        = 500
+	batchBytes       = 4 << 20
+	linger           = 5 * time.Millisecond // a batch waits at most so long for company
+	maxUnrecorded    = 10_000               // results not yet committed: more stop new starts
+	maxOutputBytes   = 64 << 20             // of results not yet committed
+	maxUnrecordedAge = time.Second          // of the oldest one
+	maxFold          = time.Minute          // skipped instants of one long run are recorded together
+	doubtFor         = time.Minute          // a job whose outcome the store refuses rests so long
+	lastBreath       = 5 * time.Second      // for the last commits, after the drain timeout
+)
+
+// Counts tells what an engine did since it was made.
+type Counts struct {
+	Started     int64 // attempts
+	Redelivered int64 // attempts that an earlier process may have made already
+	Recorded    int64 // outcomes committed
+	Rejected    int64 // outcomes that somebody else had recorded: dropped
+	Failed      int64 // commits and reads of the store that failed
+}
+
+// An Engine fires jobs. Make one with New and call Run once.
+type Engine struct {
+	o     Options
+	log   *slog.Logger
+	epoch int64
+	since time.Time // nobody fired before
+
+	attempts  context.Context // of all attempts
+	hints     chan jadwal.Hint
+	hintsLost atomic.Bool
+	results   chan result
+	answers   chan func(now time.Time) // of the store, to be called by the owner
+	calls     int                      // goroutines that will still answer
+
+	jobs   map[int64]*job // those that are more than an entry in the timetable
+	idle   queue[*job]    // those that may leave jobs
+	times  timetable
+	due    queue[jadwal.Due] // fallen due, definition unknown
+	ready  queue[ready]      // with definition, next to start
+	cached *cache
+	stage  []jadwal.Due // being looked up
+
+	flights  queue[*flight] // memory only ones, by start
+	inFlight int
+	turning  bool // false until the changes found at start are applied
+	stopping bool
+	stopAt   time.Time // when draining gives up
+
+	reads    reads
+	commits  commits
+	counters struct{ started, redelivered, recorded, rejected, failed atomic.Int64 }
+}
+
+// New makes an engine.
+func New(o Options) *Engine {
+	if o.InFlight == 0 {
+		o.InFlight = 4096
+	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur/2 < uint64(o.InFlight) {
+		o.InFlight = max(1, int(files.Cur/2))
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if o.DrainTimeout == 0 {
+		o.DrainTimeout = 30 * time.Second
+	}
+	return &Engine{
+		o:       o,
+		log:     o.Log,
+		hints:   make(chan jadwal.Hint, 1024),
+		results: make(chan result, o.InFlight),
+		answers: make(chan func(time.Time), 8),
+		jobs:    map[int64]*job{},
+		cached:  newCache(o.CacheBytes),
+	}
+}
+
+// Counts returns what the engine did so far. It may be called from anywhere.
+func (e *Engine) Counts() Counts {
+	c := &e.counters
+	return Counts{c.started.Load(), c.redelivered.Load(), c.recorded.Load(), c.rejected.Load(), c.failed.Load()}
+}
+
+// Run fires until ctx ends. Then nothing new starts, running attempts may end
+// within the drain timeout, what still runs after that is left as an open run
+// for the next process, and everything is committed. Its error is that the
+// store could not be read at the start, or not be written at the end; then the
+// next process fires again what was not recorded.
+func (e *Engine) Run(ctx context.Context) error {
+	e.o.Store.Subscribe(e.hint)
+	// The store and the attempts outlive ctx: it only says when to stop.
+	store, closeStore := context.WithCancel(context.WithoutCancel(ctx))
+	defer closeStore()
+	var abandon context.CancelFunc
+	e.attempts, abandon = context.WithCancel(store)
+	defer abandon()
+	if err := e.start(store); err != nil {
+		return err
+	}
+	stop := ctx.Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-stop:
+			stop = nil
+			e.stop(time.Now())
+		case h := <-e.hints:
+			e.hinted(h)
+		case r := <-e.results:
+			e.ended(r, time.Now())
+		case answer := <-e.answers:
+			e.calls--
+			answer(time.Now())
+		case <-timer.C:
+		}
+		e.takeResults()
+		now := time.Now()
+		e.turn(store, now)
+		if e.stopping {
+			if done, err := e.drained(now); done {
+				abandon()
+				closeStore()
+				e.await()
+				return err
+			}
+		}
+		timer.Reset(e.sleep(now))
+	}
+}
+
+// start reads where the process before left off.
+func (e *Engine) start(ctx context.Context) error {
+	var err error
+	if e.epoch, err = e.o.Store.Begin(ctx); err != nil {
+		return fmt.Errorf("begin as owner: %w", err)
+	}
+	open, err := e.o.Store.Cursors(ctx)
+	if err != nil {
+		return fmt.Errorf("read open runs: %w", err)
+	}
+	now := time.Now()
+	e.since = now
+	e.reads.begin(now)
+	for _, c := range open {
+		e.adopt(c)
+	}
+	return nil
+}
+
+// takeResults handles what has come in meanwhile, so that a burst of results
+// costs one turn.
+func (e *Engine) takeResults() {
+	for range 256 {
+		select {
+		case r := <-e.results:
+			e.ended(r, time.Now())
+		case h := <-e.hints:
+			e.hinted(h)
+		default:
+			return
+		}
+	}
+}
+
+// turn does all that can be done now.
+func (e *Engine) turn(ctx context.Context, now time.Time) {
+	e.spillLong(now)
+	e.fall(now)
+	e.read(ctx, now)
+	e.fill(ctx, now)
+	e.dispatch(now)
+	e.commit(ctx, now)
+	e.forget()
+}
+
+// sleep returns how long nothing will be to do unless an event comes in. It is
+// never longer than a second, so that a jump of the wall clock is noticed.
+func (e *Engine) sleep(now time.Time) time.Duration {
+	wake := now.Add(poll)
+	earlier := func(t time.Time) {
+		if t.Before(wake) {
+			wake = t
+		}
+	}
+	if at, ok := e.times.next(); ok && e.turning && !e.stopping && e.due.len() < fetchRows {
+		earlier(time.UnixMicro(at))
+	}
+	if e.flights.len() > 0 {
+		earlier(e.flights.at(0).began.Add(spillAfter))
+	}
+	earlier(e.reads.wake(now))
+	if at, ok := e.commits.wake(); ok {
+		earlier(at)
+	}
+	if e.stopping && now.Before(e.stopAt) {
+		earlier(e.stopAt)
+	}
+	return max(0, wake.Sub(now))
+}
+
+// hint is called by the store's writer and never blocks it.
+func (e *Engine) hint(h jadwal.Hint) {
+	select {
+	case e.hints <- h:
+	default:
+		e.hintsLost.Store(true)
+	}
+}
+
+// hinted takes a hint for what it is worth: ids of new jobs rise one by one,
+// so that a gap means a lost hint.
+func (e *Engine) hinted(h jadwal.Hint) {
+	if h.Changed {
+		e.reads.news = true
+	}
+	if h.Created == nil {
+		return
+	}
+	if h.Created.JobID != e.reads.seen+1 || !e.turning {
+		e.reads.news = e.reads.news || h.Created.JobID > e.reads.seen
+		return
+	}
+	e.created(*h.Created)
+}
+
+// created takes in a job that was not known.
+func (e *Engine) created(d jadwal.Due) {
+	if d.JobID <= e.reads.seen {
+		return
+	}
+	e.reads.seen = d.JobID
+	if d.At > 0 && d.At < e.reads.loadedTo {
+		e.times.add(d)
+	}
+}

@@ -1,0 +1,236 @@
+package engine
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// reads are what the engine asks of the store, and what it knows from it. At
+// most one read of cursors and one of definitions is on its way.
+type reads struct {
+	ticks    int64 // see Engine.tick
+	cursors  int64 // tick of the read of cursors on its way; 0: none
+	fetching int64 // tick of the read of definitions on its way; 0: none
+	retryAt  time.Time
+
+	seen     int64     // every job up to this id is known, in the store or in memory
+	loadedTo int64     // cursors before this are in memory, or in loads on their way
+	load     []loading // windows to be read
+	doubts   []doubt   // jobs to be asked about
+
+	news     bool // there may be changes or new jobs
+	nextPoll time.Time
+	applying int // changes applied in memory and not yet in the store
+}
+
+type loading struct{ from, to, through int64 }
+
+type doubt struct {
+	job *job
+	at  time.Time
+}
+
+// begin asks for everything from the beginning.
+func (r *reads) begin(now time.Time) {
+	r.loadedTo = now.Add(window).UnixMicro()
+	r.seen = math.MaxInt64 // the first poll asks for no new jobs: the first window brings all
+	r.news = true
+}
+
+// oldest returns the tick of the oldest read on its way.
+func (r *reads) oldest() int64 {
+	oldest := int64(math.MaxInt64)
+	if r.cursors != 0 {
+		oldest = r.cursors
+	}
+	if r.fetching != 0 {
+		oldest = min(oldest, r.fetching)
+	}
+	return oldest
+}
+
+// wake returns when something is to be read, as far as that depends on time
+// and not on an answer.
+func (r *reads) wake(now time.Time) time.Time {
+	wake := now.Add(poll)
+	switch {
+	case r.cursors != 0:
+		return wake
+	case now.Before(r.retryAt):
+		return r.retryAt
+	case r.applying == 0 && r.nextPoll.Before(wake):
+		wake = r.nextPoll
+	}
+	for _, d := range r.doubts {
+		if !d.job.sent && d.at.Before(wake) {
+			wake = d.at
+		}
+	}
+	return wake
+}
+
+// call runs f beside the owner, and what it returns in the owner.
+func (e *Engine) call(f func() func(now time.Time)) {
+	e.calls++
+	go func() { e.answers <- f() }()
+}
+
+// unreadable puts reading off.
+func (e *Engine) unreadable(what string, err error, now time.Time) {
+	e.counters.failed.Add(1)
+	e.reads.retryAt = now.Add(poll)
+	e.log.Error("the store could not be read", "what", what, "error", err)
+}
+
+// read asks the store for what is to be known next.
+func (e *Engine) read(ctx context.Context, now time.Time) {
+	r := &e.reads
+	if e.hintsLost.Swap(false) {
+		r.news = true
+	}
+	if e.turning && now.UnixMicro() > r.loadedTo-int64(reload/time.Microsecond) {
+		to := now.Add(window).UnixMicro()
+		r.load = append(r.load, loading{r.loadedTo, to, r.seen})
+		r.loadedTo = to
+	}
+	if r.cursors != 0 || now.Before(r.retryAt) {
+		return
+	}
+	switch {
+	case e.askDoubts(ctx, now):
+	case len(r.load) > 0:
+		e.askWindow(ctx, r.load[0])
+	case r.applying == 0 && (r.news || !now.Before(r.nextPoll)):
+		e.askNews(ctx, now)
+	}
+}
+
+func (e *Engine) askWindow(ctx context.Context, w loading) {
+	e.reads.cursors = e.tick()
+	e.call(func() func(time.Time) {
+		found, err := e.o.Store.Load(ctx, w.from, w.to, w.through)
+		return func(now time.Time) {
+			e.reads.cursors = 0
+			if err != nil {
+				e.unreadable("load window", err, now)
+				return
+			}
+			e.reads.load = e.reads.load[1:]
+			e.loaded(found)
+		}
+	})
+}
+
+// loaded takes in a window. Of a job that is more than an entry, memory knows
+// better than what was read a moment ago.
+func (e *Engine) loaded(found []jadwal.Due) {
+	kept := found[:0]
+	for _, d := range found {
+		if e.jobs[d.JobID] == nil {
+			kept = append(kept, d)
+		}
+	}
+	e.times.load(kept)
+	for _, j := range e.jobs {
+		if !j.reloading {
+			e.schedule(j)
+		}
+	}
+}
+
+// askNews polls for changes and new jobs. It is not asked again before the
+// changes that it brought are applied in the store, so that an answer never
+// brings a change twice.
+func (e *Engine) askNews(ctx context.Context, now time.Time) {
+	r := &e.reads
+	r.cursors, r.news, r.nextPoll = e.tick(), false, now.Add(poll)
+	after, to := r.seen, r.loadedTo
+	e.call(func() func(time.Time) {
+		news, err := e.o.Store.Poll(ctx, after, to)
+		return func(now time.Time) {
+			r.cursors = 0
+			if err != nil {
+				e.unreadable("poll", err, now)
+				r.news = true
+				return
+			}
+			e.learned(news, now)
+		}
+	})
+}
+
+func (e *Engine) learned(news jadwal.News, now time.Time) {
+	for _, d := range news.Created {
+		e.created(d)
+	}
+	if e.turning {
+		e.reads.seen = max(e.reads.seen, news.Seen)
+	}
+	for _, p := range news.Changes {
+		if e.apply(p, now) {
+			e.reads.news = true // there may be another one of the same job
+		}
+	}
+	if !e.turning && len(news.Changes) == 0 {
+		// What was asked for while nobody was here is applied: now fire.
+		e.turning, e.reads.news = true, true
+		e.reads.seen = news.Seen
+		e.reads.load = append(e.reads.load, loading{math.MinInt64, e.reads.loadedTo, news.Seen})
+	}
+}
+
+// askDoubts asks where jobs stand whose cursor was not where it should be.
+func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
+	r := &e.reads
+	var ids []int64
+	asked := map[int64]*job{}
+	rest := r.doubts[:0]
+	for _, d := range r.doubts {
+		if d.at.After(now) || d.job.sent {
+			rest = append(rest, d)
+			continue
+		}
+		ids = append(ids, d.job.id)
+		asked[d.job.id] = d.job
+	}
+	r.doubts = rest
+	if len(ids) == 0 {
+		return false
+	}
+	r.cursors = e.tick()
+	e.call(func() func(time.Time) {
+		found, err := e.o.Store.Cursors(ctx, ids...)
+		return func(now time.Time) {
+			r.cursors = 0
+			if err != nil {
+				e.unreadable("read cursors", err, now)
+				for _, j := range asked {
+					r.doubts = append(r.doubts, doubt{j, now.Add(poll)})
+				}
+				return
+			}
+			for _, c := range found {
+				e.trust(asked[c.JobID], c)
+				delete(asked, c.JobID)
+			}
+			for id, j := range asked {
+				e.trust(j, jadwal.Cursor{JobID: id})
+			}
+		}
+	})
+	return true
+}
+
+// trust sets j to where the store says that it stands.
+func (e *Engine) trust(j *job, c jadwal.Cursor) {
+	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
+	j.def, j.waiting, j.kicked, j.parkedTo, j.reloading = nil, false, false, 0, false
+	j.pinned = e.reads.loadedTo
+	e.cached.drop(j.id)
+	e.schedule(j)
+	e.kick(j)
+	e.rest(j)
+}

@@ -1,0 +1,43 @@
+package engine
+
+import (
+	"errors"
+	"time"
+)
+
+// stop lets nothing new start.
+func (e *Engine) stop(now time.Time) {
+	e.stopping = true
+	e.stopAt = now.Add(e.o.DrainTimeout)
+}
+
+// drained tells whether the engine may end. Attempts have until stopAt to
+// end; those that do not are stored as open runs, and made again by the next
+// process. What cannot be committed some seconds later is given up: the next
+// process repeats it.
+func (e *Engine) drained(now time.Time) (bool, error) {
+	if e.inFlight > 0 && now.Before(e.stopAt) {
+		return false, nil
+	}
+	e.spillAll(now)
+	if e.commits.empty() {
+		return true, nil
+	}
+	if now.Before(e.stopAt.Add(lastBreath)) {
+		return false, nil
+	}
+	return true, errors.New("the last outcomes could not be recorded")
+}
+
+// await waits until nothing that was started is left. The store's answers and
+// the results mean nothing any more.
+func (e *Engine) await() {
+	for e.calls > 0 || e.inFlight > 0 {
+		select {
+		case <-e.answers:
+			e.calls--
+		case <-e.results:
+			e.inFlight--
+		}
+	}
+}

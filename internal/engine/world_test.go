@@ -1,0 +1,476 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/target"
+	"github.com/teknohole/jadwal/schedule"
+)
+
+// A world is a store, a receiver and an engine that come and go, for tests
+// that run inside a bubble of fake time.
+type world struct {
+	t     *testing.T
+	dir   string
+	st    *store.Store
+	eng   *Engine
+	stop  context.CancelFunc
+	ended chan error
+	owner jadwal.User
+	sink  *sink
+	drain time.Duration
+	slots int
+	fault *faults
+	bury  []func()
+}
+
+// faults is the store that an engine sees, with what can go wrong with one. A
+// dead one belongs to a process that was killed.
+type faults struct {
+	Store
+	mu      sync.Mutex
+	dead    bool
+	deaf    bool                          // hints get lost
+	before  func([]*jadwal.Outcome) error // runs before a commit; its error fails it
+	after   func([]*jadwal.Outcome) error // runs after a commit; its error loses the answer
+	commits int
+	rows    int
+}
+
+var errDead = errors.New("this process is dead")
+
+func (f *faults) gone() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dead {
+		return errDead
+	}
+	return nil
+}
+
+func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
+	if err := f.gone(); err != nil {
+		return nil, err
+	}
+	return f.Store.Load(ctx, from, to, through)
+}
+
+func (f *faults) Poll(ctx context.Context, after, to int64) (jadwal.News, error) {
+	if err := f.gone(); err != nil {
+		return jadwal.News{}, err
+	}
+	return f.Store.Poll(ctx, after, to)
+}
+
+func (f *faults) Definitions(ctx context.Context, ids []int64, bytes int) ([]jadwal.Job, int, error) {
+	if err := f.gone(); err != nil {
+		return nil, 0, err
+	}
+	return f.Store.Definitions(ctx, ids, bytes)
+}
+
+func (f *faults) Subscribe(fn func(jadwal.Hint)) {
+	f.Store.Subscribe(func(h jadwal.Hint) {
+		f.mu.Lock()
+		deaf := f.deaf || f.dead
+		f.mu.Unlock()
+		if !deaf {
+			fn(h)
+		}
+	})
+}
+
+func (f *faults) Commit(ctx context.Context, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error) {
+	f.mu.Lock()
+	before, after := f.before, f.after
+	f.mu.Unlock()
+	if before != nil {
+		if err := before(batch); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.gone(); err != nil {
+		return nil, err
+	}
+	verdicts, err := f.Store.Commit(ctx, now, batch)
+	f.mu.Lock()
+	f.commits++
+	f.rows += len(batch)
+	f.mu.Unlock()
+	if err == nil && after != nil {
+		if err := after(batch); err != nil {
+			return nil, err
+		}
+	}
+	return verdicts, err
+}
+
+// on sets what goes wrong from now on.
+func (f *faults) on(set func(*faults)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	set(f)
+}
+
+// sink is an HTTP server in the process, behind pipes, that remembers every
+// delivery.
+type sink struct {
+	mu     sync.Mutex
+	got    []delivery
+	takes  func(delivery) time.Duration // how long an answer takes
+	status func(delivery) int
+	open   []net.Conn
+	most   map[string]int // at once, by job
+	now    map[string]int
+}
+
+type delivery struct {
+	run, job   string
+	attempt    int
+	redelivery bool
+	epoch      int
+	at         time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}}, drain: 30 * time.Second}
+	w.open()
+	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", IsSuperuser: true}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.owner = owner
+	t.Cleanup(func() {
+		if w.eng != nil {
+			w.quit()
+		}
+		for _, wait := range w.bury {
+			wait()
+		}
+		w.sound()
+		w.st.Close()
+		w.sink.hangUp()
+	})
+	return w
+}
+
+func (w *world) open() {
+	w.t.Helper()
+	st, err := store.Open(context.Background(), store.Options{Dir: w.dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.st = st
+}
+
+// run starts an engine.
+func (w *world) run() {
+	w.fault = &faults{Store: w.st}
+	http := target.New(target.Options{Version: "test", DialContext: w.sink.dial})
+	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stop, w.ended = cancel, make(chan error, 1)
+	eng, ended := w.eng, w.ended
+	go func() {
+		err := eng.Run(ctx)
+		http.Close()
+		ended <- err
+	}()
+}
+
+// quit stops the engine and waits until it has drained.
+func (w *world) quit() {
+	w.stop()
+	if err := <-w.ended; err != nil {
+		w.t.Errorf("engine ended with: %v", err)
+	}
+	w.eng = nil
+}
+
+// kill ends the engine as kill -9 does: nothing more of it reaches the store,
+// and its connections break.
+func (w *world) kill() {
+	w.fault.on(func(f *faults) { f.dead = true })
+	w.sink.hangUp()
+	w.stop()
+	ended := w.ended
+	w.bury = append(w.bury, func() { <-ended })
+	w.eng = nil
+}
+
+// restart makes a new process on the same files.
+func (w *world) restart() {
+	w.t.Helper()
+	if err := w.st.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.open()
+	w.run()
+}
+
+// logWriter passes the engine's warnings on to the test.
+type logWriter struct{ t *testing.T }
+
+func (l logWriter) Write(b []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
+func (s *sink) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	s.mu.Lock()
+	s.open = append(s.open, server)
+	s.mu.Unlock()
+	go s.serve(server)
+	return client, nil
+}
+
+// serve answers the requests of one connection, one after the other, and
+// leaves one unanswered when its caller hangs up.
+func (s *sink) serve(c net.Conn) {
+	defer c.Close()
+	requests := make(chan *http.Request)
+	go func() {
+		defer close(requests)
+		for r := bufio.NewReader(c); ; {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			if _, err := io.Copy(io.Discard, req.Body); err != nil {
+				return
+			}
+			requests <- req
+		}
+	}()
+	for req := range requests {
+		d := delivery{run: req.Header.Get("Jadwal-Run-Id"), job: req.Header.Get("Jadwal-Job"), at: time.Now().UTC()}
+		d.attempt, _ = strconv.Atoi(req.Header.Get("Jadwal-Attempt"))
+		d.epoch, _ = strconv.Atoi(req.Header.Get("Jadwal-Epoch"))
+		d.redelivery = req.Header.Get("Jadwal-Redelivery") == "possible"
+		s.mu.Lock()
+		s.got = append(s.got, d)
+		s.now[d.job]++
+		s.most[d.job] = max(s.most[d.job], s.now[d.job])
+		takes, status := s.takes, s.status
+		s.mu.Unlock()
+		if takes != nil {
+			select {
+			case <-time.After(takes(d)):
+			case <-requests: // it is closed: no caller sends two at once
+			}
+		}
+		s.mu.Lock()
+		s.now[d.job]--
+		s.mu.Unlock()
+		code := 200
+		if status != nil {
+			code = status(d)
+		}
+		if _, err := io.WriteString(c, "HTTP/1.1 "+strconv.Itoa(code)+" x\r\nContent-Length: 0\r\n\r\n"); err != nil {
+			return
+		}
+	}
+}
+
+// hangUp breaks all connections.
+func (s *sink) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.open {
+		c.Close()
+	}
+	s.open = nil
+}
+
+// deliveries returns what has arrived so far.
+func (s *sink) deliveries() []delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]delivery(nil), s.got...)
+}
+
+func (s *sink) set(takes time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.takes = func(delivery) time.Duration { return takes }
+}
+
+func (w *world) actor() jadwal.Actor { return jadwal.Actor{User: w.owner} }
+
+// job stores a job with those schedules: "* * * * *", "every 1s" or "at …".
+func (w *world) job(name string, schedules ...string) jadwal.Job {
+	w.t.Helper()
+	now := time.Now().UTC()
+	def := definitionOf(name, schedules...)
+	job, err := w.create(def, now)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return job
+}
+
+func (w *world) create(def jadwal.Definition, now time.Time) (jadwal.Job, error) {
+	plan, err := def.Plan(now, 0)
+	if err != nil {
+		return jadwal.Job{}, err
+	}
+	next, _ := plan.Next(now)
+	return w.st.CreateJob(context.Background(), w.actor(), jadwal.Job{OwnerID: w.owner.ID, Definition: def, State: jadwal.JobEnabled, NextAt: next}, now)
+}
+
+func definitionOf(name string, schedules ...string) jadwal.Definition {
+	def := jadwal.Definition{
+		Name:     name,
+		Timezone: "UTC",
+		Target:   jadwal.Target{Type: "http", Method: "POST", URL: "http://sink.example/"},
+		Timeout:  jadwal.Duration(time.Hour),
+		Overlap:  jadwal.OverlapSkip,
+	}
+	for _, s := range schedules {
+		spec := schedule.Spec{Cron: s}
+		if rest, ok := strings.CutPrefix(s, "every "); ok {
+			spec = schedule.Spec{Every: rest}
+		} else if rest, ok := strings.CutPrefix(s, "at "); ok {
+			spec = schedule.Spec{At: rest}
+		}
+		def.Schedules = append(def.Schedules, spec)
+	}
+	return def
+}
+
+// update stores a new version and returns its change.
+func (w *world) update(id int64, alter func(*jadwal.Job)) int64 {
+	w.t.Helper()
+	job, err := w.st.Job(context.Background(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	from := job.Version
+	alter(&job)
+	_, change, err := w.st.UpdateJob(context.Background(), w.actor(), job, from, time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return change
+}
+
+// apply is update, and waits until it is applied.
+func (w *world) apply(id int64, alter func(*jadwal.Job)) {
+	w.t.Helper()
+	w.applied(w.update(id, alter))
+}
+
+func (w *world) applied(change int64) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := w.st.WaitApplied(ctx, change); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) remove(id int64) {
+	w.t.Helper()
+	change, err := w.st.DeleteJob(context.Background(), w.actor(), id, time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.applied(change)
+}
+
+// sound holds the store to its invariants, and what was delivered to what is
+// recorded: every run that says so was delivered, and nothing is recorded
+// under a run id that was not.
+func (w *world) sound() {
+	w.t.Helper()
+	found, err := w.st.Check(context.Background(), time.Now())
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, v := range found {
+		w.t.Error(v)
+	}
+	delivered := map[string]bool{}
+	for _, d := range w.sink.deliveries() {
+		delivered[d.run] = true
+	}
+	jobs, err := w.st.Jobs(context.Background(), store.JobQuery{Limit: 100000})
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, j := range jobs {
+		for _, r := range w.runs(j.ID) {
+			if (r.State == jadwal.RunSucceeded || r.Reason == jadwal.ReasonHTTPStatus) && !delivered[r.Key.ID()] {
+				w.t.Errorf("run %s of job %d is recorded as %s and was never delivered", clock(time.UnixMicro(r.Key.DueAt)), j.ID, r.State)
+			}
+		}
+	}
+}
+
+func pause(j *jadwal.Job)  { j.State = jadwal.JobPaused }
+func resume(j *jadwal.Job) { j.State = jadwal.JobEnabled }
+
+// runs returns the runs of a job, oldest first.
+func (w *world) runs(id int64) []jadwal.Run {
+	w.t.Helper()
+	runs, err := w.st.Runs(context.Background(), id, jadwal.RunKey{}, 100000)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i, k := 0, len(runs)-1; i < k; i, k = i+1, k-1 {
+		runs[i], runs[k] = runs[k], runs[i]
+	}
+	return runs
+}
+
+// tell writes runs down in short: "00:01 succeeded, 00:02-00:04 skipped overlap".
+// Times are since the world's beginning, which in a bubble is midnight.
+func tell(runs []jadwal.Run) string {
+	var all []string
+	for _, r := range runs {
+		at := clock(time.UnixMicro(r.Key.DueAt))
+		if !r.ThroughAt.IsZero() {
+			at += "-" + clock(r.ThroughAt)
+		}
+		s := at + " " + string(r.State)
+		if r.Reason != "" {
+			s += " " + string(r.Reason)
+		}
+		all = append(all, s)
+	}
+	return strings.Join(all, ", ")
+}
+
+func clock(t time.Time) string {
+	t = t.UTC()
+	if t.Second() == 0 && t.Nanosecond() == 0 {
+		return t.Format("15:04")
+	}
+	return strings.TrimSuffix(t.Format("15:04:05.000"), ".000")
+}
+
+// check compares the runs of a job with what they should be, after the time
+// that a commit may wait.
+func (w *world) check(id int64, want string) {
+	w.t.Helper()
+	time.Sleep(2 * linger)
+	synctest.Wait()
+	if got := tell(w.runs(id)); got != want {
+		w.t.Errorf("runs of job %d:\n got  %s\n want %s", id, got, want)
+	}
+}

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/teknohole/jadwal"
+)
+
+// The hot path: what the engine reads and writes for every run. Its texts are
+// SQLite's own; whatever else is in this package is common SQL.
+
+// Begin marks the start of an owner of all shards and returns its epoch, which
+// is one higher than that of the owner before.
+func (s *Store) Begin(ctx context.Context) (epoch int64, err error) {
+	err = s.write(ctx, laneAPI, func(t *tx) error {
+		text := ""
+		_, err := t.one(`INSERT INTO meta (key, value) VALUES ('epoch', '1')
+			ON CONFLICT (key) DO UPDATE SET value = CAST(meta.value AS INTEGER) + 1 RETURNING value`,
+			func(r row) { text = r.text(0) })
+		if err != nil {
+			return err
+		}
+		epoch, err = strconv.ParseInt(text, 10, 64)
+		return err
+	})
+	return epoch, err
+}
+
+const loadSQL = `SELECT job_id, owner_id, next_at, version FROM cursor
+	WHERE next_at >= $1 AND next_at < $2 AND job_id <= $3 ORDER BY next_at, job_id`
+
+// Load returns the cursors with from <= NextAt < to of jobs with an id up to
+// through, by NextAt. Instants are Unix microseconds, UTC.
+func (s *Store) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
+	var found []jadwal.Due
+	err := s.read(ctx, func(t *tx) error {
+		found = nil
+		return t.query(loadSQL, func(r row) error {
+			found = append(found, scanDue(r))
+			return nil
+		}, from, to, through)
+	})
+	return found, err
+}
+
+func scanDue(r row) jadwal.Due {
+	return jadwal.Due{JobID: r.int(0), OwnerID: r.int(1), At: r.int(2), Version: r.int(3)}
+}
+
+// The plus keeps SQLite from the index of next_at: new jobs are the last ids.
+const createdSQL = `SELECT job_id, owner_id, next_at, version FROM cursor
+	WHERE job_id > $1 AND +next_at < $2 ORDER BY job_id`
+
+// The limit stands in the text: SQLite prepares a statement anew whenever a
+// parameter is bound that its LIMIT depends on, which costs more than it runs.
+const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
+		k.owner_id, k.version, k.next_at,
+		o.definition, o.state, o.effective_at,
+		v.definition, v.state,
+		j.owner_id, j.egress_limited, j.created_at
+	FROM change c
+	JOIN cursor k ON k.job_id = c.job_id
+	JOIN job j ON j.id = c.job_id
+	JOIN job_version o ON o.job_id = c.job_id AND o.version = k.version
+	LEFT JOIN job_version v ON v.job_id = c.job_id AND v.version = c.version
+	WHERE c.id IN (SELECT min(id) FROM change GROUP BY job_id)
+	ORDER BY c.id LIMIT 500`
+
+// Poll returns the jobs with an id above after, as far as they fall due before
+// to (Unix microseconds, UTC), and the unapplied changes: the oldest one of
+// each job, 500 at most.
+func (s *Store) Poll(ctx context.Context, after, to int64) (jadwal.News, error) {
+	var news jadwal.News
+	err := s.read(ctx, func(t *tx) error {
+		news = jadwal.News{}
+		if _, err := t.one("SELECT max(job_id) FROM cursor", func(r row) { news.Seen = r.int(0) }); err != nil {
+			return err
+		}
+		if news.Seen > after {
+			if err := t.query(createdSQL, func(r row) error {
+				news.Created = append(news.Created, scanDue(r))
+				return nil
+			}, after, to); err != nil {
+				return err
+			}
+		}
+		if any, err := t.one("SELECT 1 FROM change LIMIT 1", func(row) {}); err != nil || !any {
+			return err
+		}
+		if err := t.query(changesSQL, func(r row) error {
+			p, err := scanChange(r)
+			news.Changes = append(news.Changes, p)
+			return err
+		}); err != nil {
+			return err
+		}
+		for i := range news.Changes {
+			c := &news.Changes[i].Cursor
+			var err error
+			if c.Open, err = openRuns(t, c.JobID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return news, err
+}
+
+func scanChange(r row) (jadwal.PendingChange, error) {
+	p := jadwal.PendingChange{
+		Change: jadwal.Change{
+			ID: r.int(0), JobID: r.int(1), Kind: jadwal.ChangeKind(r.text(2)), Version: r.int(3), At: r.int(4),
+		},
+		Cursor:      jadwal.Cursor{JobID: r.int(1), OwnerID: r.int(5), Version: r.int(6), NextAt: r.int(7)},
+		EffectiveAt: r.time(10),
+	}
+	p.Old = jadwal.Job{
+		ID: p.JobID, OwnerID: p.Cursor.OwnerID, State: jadwal.JobState(r.text(9)), Version: p.Cursor.Version,
+		EgressLimited: r.bool(14), CreatedAt: r.time(15),
+	}
+	p.New = p.Old
+	p.New.OwnerID, p.New.State, p.New.Version = r.int(13), jadwal.JobState(r.text(12)), p.Version
+	if err := decode(p.JobID, r.bytes(8), &p.Old.Definition); err != nil {
+		return p, err
+	}
+	if p.Kind == jadwal.ChangeDelete {
+		return p, nil // it has no definition
+	}
+	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
+}
+
+func decode(jobID int64, text []byte, into *jadwal.Definition) error {
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("definition of job %d: %w", jobID, err)
+	}
+	return nil
+}
+
+const openRunColumns = "due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at"
+
+func scanOpen(r row) jadwal.OpenRun {
+	return jadwal.OpenRun{
+		Key:       jadwal.RunKey{DueAt: r.int(0), JobID: r.int(1), N: uint16(r.int(2))},
+		Version:   r.int(3),
+		State:     jadwal.RunState(r.text(4)),
+		Trigger:   jadwal.Trigger(r.text(5)),
+		Attempt:   int(r.int(6)),
+		ReadyAt:   r.time(7),
+		StartedAt: r.time(8),
+	}
+}
+
+// openRuns returns the open runs of a job, oldest first.
+func openRuns(t *tx, jobID int64) ([]jadwal.OpenRun, error) {
+	var open []jadwal.OpenRun
+	err := t.query("SELECT "+openRunColumns+" FROM open_run WHERE job_id = $1 ORDER BY due_at, n", func(r row) error {
+		open = append(open, scanOpen(r))
+		return nil
+	}, jobID)
+	return open, err
+}
+
+// Cursors returns where those jobs stand; with no ids: all the jobs that have
+// open runs, by the oldest of these.
+func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, error) {
+	var found []jadwal.Cursor
+	err := s.read(ctx, func(t *tx) error {
+		found = nil
+		wanted := ids
+		if len(ids) == 0 {
+			wanted = nil
+			if err := t.query("SELECT job_id FROM open_run GROUP BY job_id ORDER BY min(due_at), job_id", func(r row) error {
+				wanted = append(wanted, r.int(0))
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		for _, id := range wanted {
+			ok, err := t.one("SELECT owner_id, version, next_at FROM cursor WHERE job_id = $1", func(r row) {
+				found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2)})
+			}, id)
+			if err != nil || !ok {
+				return err
+			}
+			if found[len(found)-1].Open, err = openRuns(t, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Definitions returns those jobs as they are stored now, without deleted ones.
+// It stops when their definitions exceed that many bytes: considered is how
+// many of ids it got through, at least one.
+func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		jobs, considered = nil, 0
+		left := bytes
+		for _, id := range ids {
+			var bad error
+			if _, err := t.one(`SELECT owner_id, state, version, egress_limited, created_at, definition
+				FROM job WHERE id = $1 AND deleted_at IS NULL`, func(r row) {
+				job := jadwal.Job{
+					ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
+					EgressLimited: r.bool(3), CreatedAt: r.time(4),
+				}
+				text := r.bytes(5)
+				left -= len(text)
+				bad = decode(id, text, &job.Definition)
+				jobs = append(jobs, job)
+			}, id); err != nil {
+				return err
+			}
+			if bad != nil {
+				return bad
+			}
+			if considered++; left < 0 {
+				break
+			}
+		}
+		return nil
+	})
+	return jobs, considered, err
+}

@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// Commit records outcomes, at most one a job, in one transaction, and returns
+// one verdict each. It moves each cursor from exactly (Version, At) to Next,
+// inserts, moves on and removes open runs by (run, attempt), appends to
+// history, and marks changes as applied. An outcome whose cursor, open run or
+// change is not where it says is Rejected: nothing of it is written, since
+// somebody else has recorded it.
+//
+// Instants are Unix microseconds, UTC. On an error nothing of the batch is
+// stored; CodeUnavailable may pass.
+func (s *Store) Commit(ctx context.Context, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error) {
+	verdicts := make([]jadwal.Verdict, len(batch))
+	err := s.write(ctx, laneBatch, func(t *tx) error {
+		for i, o := range batch {
+			var err error
+			if verdicts[i], err = s.commitOne(t, now, o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+func (s *Store) commitOne(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdict, error) {
+	if ok, err := standsAs(t, o); err != nil || !ok {
+		return jadwal.Rejected, err
+	}
+	if moved, err := moveCursor(t, o); err != nil || !moved {
+		return jadwal.Rejected, err
+	}
+	for _, c := range o.Closes {
+		if _, err := t.exec(`DELETE FROM open_run WHERE due_at = $1 AND job_id = $2 AND n = $3`, c.Key.DueAt, c.Key.JobID, int64(c.Key.N)); err != nil {
+			return 0, err
+		}
+	}
+	for i := range o.Begins {
+		r := &o.Begins[i].Run
+		if _, err := t.exec(`UPDATE open_run SET version = $4, state = $5, attempt = $6, ready_at = $7, started_at = $8
+			WHERE due_at = $1 AND job_id = $2 AND n = $3`,
+			r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.Version, string(r.State), r.Attempt, r.ReadyAt, r.StartedAt); err != nil {
+			return 0, err
+		}
+	}
+	for i := range o.Opens {
+		r := &o.Opens[i]
+		if _, err := t.exec(`INSERT INTO open_run (due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.Version, string(r.State), string(r.Trigger), r.Attempt, r.ReadyAt, r.StartedAt); err != nil {
+			return 0, err
+		}
+	}
+	for i := range o.Records {
+		if err := appendRun(t, &o.Records[i]); err != nil {
+			return 0, err
+		}
+	}
+	if o.Applied != nil {
+		if err := s.markApplied(t, o); err != nil {
+			return 0, err
+		}
+	}
+	if o.Complete {
+		return complete(t, now, o)
+	}
+	return jadwal.Recorded, nil
+}
+
+// standsAs tells whether the open runs and the change are as o expects them.
+func standsAs(t *tx, o *jadwal.Outcome) (bool, error) {
+	for _, c := range o.Closes {
+		if ok, err := openAt(t, c.Key, c.Attempt); err != nil || !ok {
+			return false, err
+		}
+	}
+	for i := range o.Begins {
+		if ok, err := openAt(t, o.Begins[i].Run.Key, o.Begins[i].Attempt); err != nil || !ok {
+			return false, err
+		}
+	}
+	if o.Applied != nil {
+		return t.one("SELECT 1 FROM change WHERE id = $1", func(row) {}, o.Applied.ChangeID)
+	}
+	return true, nil
+}
+
+func openAt(t *tx, key jadwal.RunKey, attempt int) (bool, error) {
+	return t.one("SELECT 1 FROM open_run WHERE due_at = $1 AND job_id = $2 AND n = $3 AND attempt = $4", func(row) {},
+		key.DueAt, key.JobID, int64(key.N), attempt)
+}
+
+// moveCursor moves the cursor from where o found it, false when it is not
+// there, and keeps the newest run that ended beside it.
+func moveCursor(t *tx, o *jadwal.Outcome) (bool, error) {
+	var last *jadwal.Run
+	failures, keep := int64(0), int64(1)
+	for i := range o.Records {
+		r := &o.Records[i]
+		if r.StartedAt.IsZero() {
+			continue
+		}
+		if last == nil || !r.FinishedAt.Before(last.FinishedAt) {
+			last = r
+		}
+		switch r.State {
+		case jadwal.RunSucceeded:
+			failures, keep = 0, 0
+		case jadwal.RunFailed:
+			failures++
+		}
+	}
+	var n int
+	var err error
+	if last == nil {
+		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5 WHERE job_id = $1 AND version = $2 AND next_at IS $3`,
+			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started)
+	} else {
+		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5, streak = streak * $6 + $7,
+				last_due_at = $8, last_n = $9, last_state = $10, last_started_at = $11, last_finished_at = $12
+			WHERE job_id = $1 AND version = $2 AND next_at IS $3`,
+			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started, keep, failures,
+			last.Key.DueAt, int64(last.Key.N), string(last.State), last.StartedAt, last.FinishedAt)
+	}
+	return n == 1, err
+}
+
+func orNull(us int64) any {
+	if us == 0 {
+		return nil
+	}
+	return us
+}
+
+// appendRun adds a final record to history, and what is kept of its output.
+func appendRun(t *tx, r *jadwal.Run) error {
+	if _, err := t.exec(`INSERT INTO run (due_at, job_id, n, through_at, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.ThroughAt, r.Version, string(r.State), string(r.Reason), string(r.Trigger),
+		r.Attempts, r.StartedAt, r.FinishedAt, r.StatusCode, r.Message); err != nil {
+		return err
+	}
+	if len(r.Output) == 0 {
+		return nil
+	}
+	_, err := t.exec("INSERT INTO run_output (due_at, job_id, n, output) VALUES ($1, $2, $3, $4)",
+		r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.Output)
+	return err
+}
+
+// markApplied makes the cursor one of the change's version, whose own instants
+// begin when it was applied, and wakes who waits for the change.
+func (s *Store) markApplied(t *tx, o *jadwal.Outcome) error {
+	a := o.Applied
+	if _, err := t.exec("UPDATE cursor SET version = $2, owner_id = $3 WHERE job_id = $1", o.JobID, a.Version, a.OwnerID); err != nil {
+		return err
+	}
+	n, err := t.exec("UPDATE job_version SET effective_at = $3 WHERE job_id = $1 AND version = $2", o.JobID, a.Version, a.EffectiveAt)
+	if err == nil && n == 0 { // a deletion: the version that plans nothing
+		_, err = t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at)
+			SELECT id, $2, definition, state, $3 FROM job WHERE id = $1`, o.JobID, a.Version, a.EffectiveAt)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec("DELETE FROM change WHERE id = $1", a.ChangeID); err != nil {
+		return err
+	}
+	t.after(func() { s.meet.applied(a.ChangeID) })
+	return nil
+}
+
+// complete ends a job of which nothing is left to come, unless it was changed
+// meanwhile: then the change decides when it is applied.
+func complete(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdict, error) {
+	version, effective := o.Version, max(now.UnixMicro(), o.At)
+	if o.Applied != nil {
+		version, effective = o.Applied.Version, max(effective, o.Applied.EffectiveAt.UnixMicro())
+	}
+	n, err := t.exec(`UPDATE job SET state = 'completed', version = version + 1, updated_at = max(updated_at + 1, $3)
+		WHERE id = $1 AND version = $2 AND state = 'enabled' AND deleted_at IS NULL`, o.JobID, version, now)
+	if err != nil || n == 0 {
+		return jadwal.Recorded, err
+	}
+	if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at)
+		SELECT id, version, definition, state, $2 FROM job WHERE id = $1`, o.JobID, effective); err != nil {
+		return 0, err
+	}
+	_, err = t.exec("UPDATE cursor SET version = version + 1 WHERE job_id = $1", o.JobID)
+	return jadwal.Completed, err
+}
