@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal/schedule"
+	"github.com/teknohole/jadwal/schedule/rrule"
 )
 
 // JobState says whether a job's schedules fire.
@@ -28,6 +29,11 @@ type Definition struct {
 	Tags        []string        `json:"tags"`
 	Schedules   []schedule.Spec `json:"schedules"`
 	Timezone    string          `json:"timezone"`
+	StartAt     *time.Time      `json:"start_at"` // no instant before it; what `every` counts from
+	EndAt       *time.Time      `json:"end_at"`   // no instant after it
+	MaxRuns     int64           `json:"max_runs"` // planned instants that start before the job is completed; 0: no bound
+	Jitter      Duration        `json:"jitter"`   // the most that a start is put off, to spread load
+	DST         schedule.DST    `json:"dst"`
 	Target      Target          `json:"target"`
 	Timeout     Duration        `json:"timeout"`
 	Overlap     Overlap         `json:"overlap"`
@@ -84,6 +90,7 @@ func DefaultDefinition() Definition {
 		Target:    Target{Type: "http", Method: "POST", Headers: map[string]string{}},
 		Timeout:   Duration(DefaultTimeout),
 		Overlap:   OverlapSkip,
+		DST:       schedule.DST{Gap: schedule.GapRunAfter, Overlap: schedule.OverlapAuto},
 	}
 }
 
@@ -115,12 +122,18 @@ func (d *Definition) Validate() error {
 		add(fieldError("description", "too_long", "description must have at most %d bytes, got %d", MaxDescription, len(d.Description)))
 	}
 	wrong = append(wrong, checkTags(d.Tags)...)
-	if _, err := d.plan(time.Time{}, 0); err != nil {
+	if _, err := d.plan(time.Unix(0, 0), 0); err != nil {
 		wrong = append(wrong, scheduleFields(err)...)
 	}
 	wrong = append(wrong, d.Target.check()...)
 	if t := time.Duration(d.Timeout); t < MinTimeout || t > MaxTimeout {
 		add(fieldError("timeout", "out_of_range", "timeout must be from %s to %s, got %s", Duration(MinTimeout), Duration(MaxTimeout), d.Timeout))
+	}
+	if d.MaxRuns < 0 || d.MaxRuns > MaxMaxRuns {
+		add(fieldError("max_runs", "out_of_range", "max_runs must be from 0 (no bound) to %d, got %d", MaxMaxRuns, d.MaxRuns))
+	}
+	if j := time.Duration(d.Jitter); j < 0 || j > MaxJitter {
+		add(fieldError("jitter", "out_of_range", "jitter must be from 0s to %s, got %s", Duration(MaxJitter), d.Jitter))
 	}
 	if d.Overlap != OverlapSkip {
 		add(fieldError("overlap", "invalid", "overlap must be %q", OverlapSkip))
@@ -147,22 +160,34 @@ func checkTags(tags []string) (wrong []FieldError) {
 	return wrong
 }
 
-// Plan compiles d's schedules for the job with that id; anchor is what `every`
-// counts from, the job's creation. The error is an *Error with CodeValidation.
-func (d *Definition) Plan(anchor time.Time, id int64) (*schedule.Plan, error) {
-	plan, err := d.plan(anchor, id)
+// Plan compiles d's schedules for the job with that id; created is when it was
+// created: what `every` counts from when there is no StartAt. The error is an *Error with CodeValidation.
+func (d *Definition) Plan(created time.Time, id int64) (*schedule.Plan, error) {
+	plan, err := d.plan(created, id)
 	if err != nil {
 		return nil, InvalidFields(scheduleFields(err)...)
 	}
 	return plan, nil
 }
 
-func (d *Definition) plan(anchor time.Time, id int64) (*schedule.Plan, error) {
+func (d *Definition) plan(created time.Time, id int64) (*schedule.Plan, error) {
 	zone, err := schedule.LoadZone(d.Timezone)
 	if err != nil {
 		return nil, err
 	}
-	return schedule.Compile(schedule.Config{Specs: d.Schedules, Zone: zone, Seed: seed(id), Anchor: anchor})
+	cfg := schedule.Config{Specs: d.Schedules, Zone: zone, Seed: seed(id), Anchor: created, DST: d.DST, RRule: recur}
+	if d.StartAt != nil {
+		cfg.Anchor, cfg.StartAt = *d.StartAt, *d.StartAt
+	}
+	if d.EndAt != nil {
+		cfg.EndAt = *d.EndAt
+	}
+	return schedule.Compile(cfg)
+}
+
+// recur makes the source of an rrule.
+func recur(text string, zone *time.Location, anchor time.Time, dst schedule.DST) (schedule.Source, error) {
+	return rrule.Parse(text, zone, anchor, string(dst.Gap), string(dst.Overlap))
 }
 
 // scheduleFields are the parts that package schedule found wrong.
@@ -261,7 +286,7 @@ func (d *Definition) eachAt(visit func(i int, first, last time.Time)) error {
 		if spec.At == "" {
 			continue
 		}
-		one := Definition{Timezone: d.Timezone, Schedules: []schedule.Spec{spec}}
+		one := Definition{Timezone: d.Timezone, DST: d.DST, Schedules: []schedule.Spec{spec}}
 		plan, err := one.Plan(time.Time{}, 0)
 		if err != nil {
 			return err
