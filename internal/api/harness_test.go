@@ -43,9 +43,26 @@ type server struct {
 	addr  string
 	file  string // of the database
 	log   *lockedBuffer
+	clock *clock
+}
 
+// in is s for a sub-test.
+func (s *server) in(t testing.TB) *server {
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
+// clock is the machine's, set forward.
+type clock struct {
 	mu    sync.Mutex
 	ahead time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
 }
 
 type serverOption func(*Options, *http.Server)
@@ -66,7 +83,7 @@ func readTimeout(d time.Duration) serverOption {
 // newServer starts a server whose first user is the superuser admin.
 func newServer(t testing.TB, options ...serverOption) *server {
 	t.Helper()
-	s := &server{t: t, log: &lockedBuffer{}}
+	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}}
 	dir := t.TempDir()
 	s.file = filepath.Join(dir, "jadwal.db")
 	log := slog.New(slog.NewTextHandler(s.log, nil))
@@ -80,7 +97,7 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	}
 	active, retiring := keys.Derive(auth.PurposeTokens)
 	o := Options{
-		Store: s.store, Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.now,
+		Store: s.store, Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.clock.now,
 		Tokens: auth.NewTokens(active, retiring, auth.Lifetimes{Access: 15 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 30 * 24 * time.Hour}),
 	}
 	s.http = httptest.NewUnstartedServer(nil)
@@ -106,17 +123,11 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	return s
 }
 
-func (s *server) now() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return time.Now().Add(s.ahead)
-}
-
 // pass sets the server's clock forward.
 func (s *server) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ahead += d
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	s.clock.ahead += d
 }
 
 // addUser stores a user past the API.
@@ -128,7 +139,7 @@ func (s *server) addUser(name, password, email string, superuser, bootstrap bool
 	}
 	user, err := s.store.CreateUser(context.Background(), jadwal.Actor{}, jadwal.NewUser{
 		Username: name, Email: email, PasswordHash: hash, IsSuperuser: superuser, Bootstrap: bootstrap,
-	}, s.now())
+	}, s.clock.now())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -197,7 +208,8 @@ func (s *server) asUser(name string, superuser bool) *session {
 	return s.login(name, name+"-password")
 }
 
-// do sends a request without a token; header is pairs of name and value.
+// do sends a request without a token; header is pairs of name and value, and a
+// Content-Type of "" is none.
 func (s *server) do(method, target, body string, header ...string) *response {
 	s.t.Helper()
 	return s.send(method, target, body, "", header)
@@ -219,7 +231,10 @@ func (s *server) send(method, target, body, token string, header []string) *resp
 	}
 	typed := false
 	for i := 0; i < len(header); i += 2 {
-		typed = typed || strings.EqualFold(header[i], "Content-Type")
+		typed = typed || header[i] == "Content-Type"
+		if header[i] == "Content-Type" && header[i+1] == "" {
+			continue
+		}
 		fmt.Fprintf(&b, "%s: %s\r\n", header[i], header[i+1])
 	}
 	if body != "" {
