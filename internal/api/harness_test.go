@@ -31,7 +31,27 @@ import (
 	"github.com/teknohole/jadwal/internal/store"
 )
 
-const adminPassword = "admin123"
+// The passwords of admin, and of everybody else unless a test says otherwise.
+const (
+	adminPassword = "admin123"
+	userPassword  = "user-password"
+)
+
+// hashes are the hashes of passwords: making one takes long, on purpose.
+var hashes sync.Map
+
+func hashOf(t testing.TB, password string) string {
+	t.Helper()
+	if hash, there := hashes.Load(password); there {
+		return hash.(string)
+	}
+	hash, err := auth.NewHasher().Hash(context.Background(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashes.Store(password, hash)
+	return hash
+}
 
 // server is the whole API on a real database behind a real listener. Its clock
 // runs with the machine's, and tests may set it forward.
@@ -133,12 +153,8 @@ func (s *server) pass(d time.Duration) {
 // addUser stores a user past the API.
 func (s *server) addUser(name, password, email string, superuser, bootstrap bool) jadwal.User {
 	s.t.Helper()
-	hash, err := auth.NewHasher().Hash(context.Background(), password)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	user, err := s.store.CreateUser(context.Background(), jadwal.Actor{}, jadwal.NewUser{
-		Username: name, Email: email, PasswordHash: hash, IsSuperuser: superuser, Bootstrap: bootstrap,
+		Username: name, Email: email, PasswordHash: hashOf(s.t, password), IsSuperuser: superuser, Bootstrap: bootstrap,
 	}, s.clock.now())
 	if err != nil {
 		s.t.Fatal(err)
@@ -201,11 +217,17 @@ func (s *server) login(identifier, password string) *session {
 	return &session{s, r.text("access_token"), r.text("refresh_token")}
 }
 
-// asUser makes a user and signs in.
+// asUser makes a user and signs in, past the API.
 func (s *server) asUser(name string, superuser bool) *session {
 	s.t.Helper()
-	s.addUser(name, name+"-password", name+"@example.com", superuser, false)
-	return s.login(name, name+"-password")
+	user := s.addUser(name, userPassword, name+"@example.com", superuser, false)
+	now := s.clock.now()
+	n, err := s.store.StartSession(context.Background(), jadwal.Actor{User: user}, now, s.api.tokens.SessionEnd(now), hashOf(s.t, userPassword))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	access, refresh := s.api.tokens.Pair(n, now)
+	return &session{s, access, refresh}
 }
 
 // do sends a request without a token; header is pairs of name and value, and a
@@ -248,6 +270,32 @@ func (s *server) send(method, target, body, token string, header []string) *resp
 	b.WriteString("\r\n" + body)
 	return s.raw(method, b.String())
 }
+
+// status sends a request and returns its status alone: the answer may be a
+// document.
+func (s *server) status(method, target, body, token string) int {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.http.URL+target, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := s.http.Client().Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// justNow is a moment ago, as a schedule's at.
+func justNow() string { return time.Now().Add(-time.Second).UTC().Format(time.RFC3339) }
 
 // raw sends the bytes of a request and checks the answer against the envelope.
 // A server that answers early may close before it has read them all.
