@@ -384,7 +384,7 @@ func TestRefresh(t *testing.T) {
 		if r := c.do("GET", "/user/me", ""); r.status != 401 || r.code != "invalid_token" {
 			t.Errorf("got %s", r.body)
 		}
-		if r := s.do("POST", "/login", `{"identifier":"gone","password":"gone-password"}`); r.status != 401 {
+		if r := s.do("POST", "/login", `{"identifier":"gone","password":"user-password"}`); r.status != 401 {
 			t.Errorf("got %s", r.body)
 		}
 	})
@@ -504,8 +504,8 @@ func TestPatchMe(t *testing.T) {
 		if r := arbath.renew(); r.status != 200 {
 			t.Errorf("got %s", r.body)
 		}
-		s.login("ARBATH.2", "arbath-password")
-		s.login("NEW@example.com", "arbath-password")
+		s.login("ARBATH.2", userPassword)
+		s.login("NEW@example.com", userPassword)
 	})
 	t.Run("a taken name or email, in any case, changes nothing at all", func(t *testing.T) {
 		before := s.digest()

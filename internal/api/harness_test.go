@@ -31,7 +31,27 @@ import (
 	"github.com/teknohole/jadwal/internal/store"
 )
 
-const adminPassword = "admin123"
+// The passwords of admin, and of everybody else unless a test says otherwise.
+const (
+	adminPassword = "admin123"
+	userPassword  = "user-password"
+)
+
+// hashes are the hashes of passwords: making one takes long, on purpose.
+var hashes sync.Map
+
+func hashOf(t testing.TB, password string) string {
+	t.Helper()
+	if hash, there := hashes.Load(password); there {
+		return hash.(string)
+	}
+	hash, err := auth.NewHasher().Hash(context.Background(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashes.Store(password, hash)
+	return hash
+}
 
 // server is the whole API on a real database behind a real listener. Its clock
 // runs with the machine's, and tests may set it forward.
@@ -43,9 +63,26 @@ type server struct {
 	addr  string
 	file  string // of the database
 	log   *lockedBuffer
+	clock *clock
+}
 
+// in is s for a sub-test.
+func (s *server) in(t testing.TB) *server {
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
+// clock is the machine's, set forward.
+type clock struct {
 	mu    sync.Mutex
 	ahead time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
 }
 
 type serverOption func(*Options, *http.Server)
@@ -66,7 +103,7 @@ func readTimeout(d time.Duration) serverOption {
 // newServer starts a server whose first user is the superuser admin.
 func newServer(t testing.TB, options ...serverOption) *server {
 	t.Helper()
-	s := &server{t: t, log: &lockedBuffer{}}
+	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}}
 	dir := t.TempDir()
 	s.file = filepath.Join(dir, "jadwal.db")
 	log := slog.New(slog.NewTextHandler(s.log, nil))
@@ -80,7 +117,7 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	}
 	active, retiring := keys.Derive(auth.PurposeTokens)
 	o := Options{
-		Store: s.store, Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.now,
+		Store: s.store, Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.clock.now,
 		Tokens: auth.NewTokens(active, retiring, auth.Lifetimes{Access: 15 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 30 * 24 * time.Hour}),
 	}
 	s.http = httptest.NewUnstartedServer(nil)
@@ -106,29 +143,19 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	return s
 }
 
-func (s *server) now() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return time.Now().Add(s.ahead)
-}
-
 // pass sets the server's clock forward.
 func (s *server) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ahead += d
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	s.clock.ahead += d
 }
 
 // addUser stores a user past the API.
 func (s *server) addUser(name, password, email string, superuser, bootstrap bool) jadwal.User {
 	s.t.Helper()
-	hash, err := auth.NewHasher().Hash(context.Background(), password)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	user, err := s.store.CreateUser(context.Background(), jadwal.Actor{}, jadwal.NewUser{
-		Username: name, Email: email, PasswordHash: hash, IsSuperuser: superuser, Bootstrap: bootstrap,
-	}, s.now())
+		Username: name, Email: email, PasswordHash: hashOf(s.t, password), IsSuperuser: superuser, Bootstrap: bootstrap,
+	}, s.clock.now())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -190,14 +217,21 @@ func (s *server) login(identifier, password string) *session {
 	return &session{s, r.text("access_token"), r.text("refresh_token")}
 }
 
-// asUser makes a user and signs in.
+// asUser makes a user and signs in, past the API.
 func (s *server) asUser(name string, superuser bool) *session {
 	s.t.Helper()
-	s.addUser(name, name+"-password", name+"@example.com", superuser, false)
-	return s.login(name, name+"-password")
+	user := s.addUser(name, userPassword, name+"@example.com", superuser, false)
+	now := s.clock.now()
+	n, err := s.store.StartSession(context.Background(), jadwal.Actor{User: user}, now, s.api.tokens.SessionEnd(now), hashOf(s.t, userPassword))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	access, refresh := s.api.tokens.Pair(n, now)
+	return &session{s, access, refresh}
 }
 
-// do sends a request without a token; header is pairs of name and value.
+// do sends a request without a token; header is pairs of name and value, and a
+// Content-Type of "" is none.
 func (s *server) do(method, target, body string, header ...string) *response {
 	s.t.Helper()
 	return s.send(method, target, body, "", header)
@@ -219,7 +253,10 @@ func (s *server) send(method, target, body, token string, header []string) *resp
 	}
 	typed := false
 	for i := 0; i < len(header); i += 2 {
-		typed = typed || strings.EqualFold(header[i], "Content-Type")
+		typed = typed || header[i] == "Content-Type"
+		if header[i] == "Content-Type" && header[i+1] == "" {
+			continue
+		}
 		fmt.Fprintf(&b, "%s: %s\r\n", header[i], header[i+1])
 	}
 	if body != "" {
@@ -233,6 +270,32 @@ func (s *server) send(method, target, body, token string, header []string) *resp
 	b.WriteString("\r\n" + body)
 	return s.raw(method, b.String())
 }
+
+// status sends a request and returns its status alone: the answer may be a
+// document.
+func (s *server) status(method, target, body, token string) int {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.http.URL+target, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := s.http.Client().Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// justNow is a moment ago, as a schedule's at.
+func justNow() string { return time.Now().Add(-time.Second).UTC().Format(time.RFC3339) }
 
 // raw sends the bytes of a request and checks the answer against the envelope.
 // A server that answers early may close before it has read them all.
