@@ -73,17 +73,24 @@ func (s *server) in(t testing.TB) *server {
 	return &sub
 }
 
-// clock is the machine's, set forward.
+// clock is the machine's, set forward, or one that stands still.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu     sync.Mutex
+	ahead  time.Duration
+	stands time.Time // zero: it runs
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stands.IsZero() {
+		return c.stands.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
 }
+
+// stop has the server's clock stand still but for what passes.
+func (s *server) stop() { s.clock.stands = s.clock.now() }
 
 type serverOption func(*Options, *http.Server)
 
