@@ -31,8 +31,6 @@ type Definition struct {
 	Timezone    string          `json:"timezone"`
 	StartAt     *time.Time      `json:"start_at"` // no instant before it; what `every` counts from
 	EndAt       *time.Time      `json:"end_at"`   // no instant after it
-	MaxRuns     int64           `json:"max_runs"` // planned instants that start before the job is completed; 0: no bound
-	Jitter      Duration        `json:"jitter"`   // the most that a start is put off, to spread load
 	DST         schedule.DST    `json:"dst"`
 	Target      Target          `json:"target"`
 	Timeout     Duration        `json:"timeout"`
@@ -129,12 +127,6 @@ func (d *Definition) Validate() error {
 	if t := time.Duration(d.Timeout); t < MinTimeout || t > MaxTimeout {
 		add(fieldError("timeout", "out_of_range", "timeout must be from %s to %s, got %s", Duration(MinTimeout), Duration(MaxTimeout), d.Timeout))
 	}
-	if d.MaxRuns < 0 || d.MaxRuns > MaxMaxRuns {
-		add(fieldError("max_runs", "out_of_range", "max_runs must be from 0 (no bound) to %d, got %d", MaxMaxRuns, d.MaxRuns))
-	}
-	if j := time.Duration(d.Jitter); j < 0 || j > MaxJitter {
-		add(fieldError("jitter", "out_of_range", "jitter must be from 0s to %s, got %s", Duration(MaxJitter), d.Jitter))
-	}
 	if d.Overlap != OverlapSkip {
 		add(fieldError("overlap", "invalid", "overlap must be %q", OverlapSkip))
 	}
@@ -187,7 +179,11 @@ func (d *Definition) plan(created time.Time, id int64) (*schedule.Plan, error) {
 
 // recur makes the source of an rrule.
 func recur(text string, zone *time.Location, anchor time.Time, dst schedule.DST) (schedule.Source, error) {
-	return rrule.Parse(text, zone, anchor, string(dst.Gap), string(dst.Overlap))
+	rule, err := rrule.Parse(text, zone, anchor, string(dst.Gap), string(dst.Overlap))
+	if e, ok := errors.AsType[*rrule.Error](err); ok {
+		return nil, &schedule.Error{Code: e.Code, Message: e.Message}
+	}
+	return rule, err
 }
 
 // scheduleFields are the parts that package schedule found wrong.
@@ -206,9 +202,9 @@ func scheduleFields(err error) (fields []FieldError) {
 
 // First returns the first instant of a job that is created at now: its cursor.
 // That is the next planned instant, or an `at` that is at most MaxLateAt old,
-// which runs at once. It returns the zero time when the schedules plan nothing
-// any more, which is no error only for a job without schedules. The error is an
-// *Error with CodeValidation and names the `at` that is too old.
+// which runs at once; the zero time for a job without schedules. The error is
+// an *Error with CodeValidation: it names the `at` that is too old, or says
+// that nothing is planned any more.
 func (d *Definition) First(now time.Time, id int64) (time.Time, error) {
 	var wrong []FieldError
 	first := time.Time{}
@@ -235,7 +231,10 @@ func (d *Definition) First(now time.Time, id int64) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	next, _ := plan.Next(now)
+	next, ok := plan.Next(now)
+	if !ok && len(d.Schedules) > 0 {
+		return time.Time{}, Invalid("schedules", "never", "the schedules plan no instant after now; look at end_at and at the rules' ends")
+	}
 	return next, nil
 }
 

@@ -17,8 +17,6 @@ const (
 	MaxTimeout      = 24 * time.Hour
 	MinTimeout      = time.Second
 	DefaultTimeout  = 30 * time.Second
-	MaxJitter       = 24 * time.Hour
-	MaxMaxRuns      = 1_000_000_000 // planned runs that a job may be bounded to
 	MaxPage         = 500
 	DefaultPage     = 50
 	MaxPreview      = 1000 // instants of one preview

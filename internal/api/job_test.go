@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/schedule"
 )
 
 const hook = `"target":{"url":"https://example.com/hook"}`
@@ -614,7 +615,7 @@ func TestRuns(t *testing.T) {
 func TestQueuedRun(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 30, 0, time.UTC)
 	d := jadwal.DefaultDefinition()
-	d.Schedules = append(d.Schedules, scheduleBody{Cron: "* * * * *"}.spec())
+	d.Schedules = append(d.Schedules, schedule.Spec{Cron: "* * * * *"})
 	job := jadwal.Job{ID: 7, Definition: d, State: jadwal.JobEnabled, Version: 3, NextAt: now.Add(-90 * time.Second), CreatedAt: now.Add(-time.Hour)}
 	paused := job
 	paused.State = jadwal.JobPaused
@@ -690,7 +691,7 @@ func TestPreview(t *testing.T) {
 		`{"schedules":[{"every":"1h"}],"count":99999999999999999999}`: "count", `{"schedules":[{"every":"1h"}],"count":"5"}`: "count",
 		`{"schedules":[{"every":"1h"}],"from":"tomorrow"}`: "from", `{"schedules":[{"every":"1h"}],"from":5}`: "from", `{"schedules":[{"every":"1h"}],"from":null}`: "from",
 		`{"schedules":[{"every":"1h"}],"from":"2026-11-23T10:00:00"}`: "from", `{"schedules":[{"every":"1h"}],"timezone":"UTC+7"}`: "timezone",
-		`{"schedules":[{"every":"1h"}],"dst":{}}`: "dst",
+		`{"schedules":[{"every":"1h"}],"dst":{"gap":"jump"}}`: "dst.gap",
 	} {
 		if r := ask(body); r.status != 400 || r.text("errors.0.field") != field {
 			t.Errorf("%s: got %d %s", body, r.status, r.body)
