@@ -148,9 +148,9 @@ func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
 
 // Jobs returns a page of jobs that are not deleted, by id.
 func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
-	text, args := `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT $2`, []any{q.AfterID, q.Limit}
+	text, args := `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT CAST($2 AS BIGINT)`, []any{q.AfterID, q.Limit}
 	if q.OwnerID != 0 {
-		text = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT $2`
+		text = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
 		args = append(args, q.OwnerID)
 	}
 	jobs := []jadwal.Job{}
@@ -171,9 +171,9 @@ const maxCount = 10_000
 // CountJobs counts the jobs that q asks for on all its pages, up to 10,000;
 // exact is false when there are more.
 func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, err error) {
-	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT $1) AS some`, []any{maxCount + 1}
+	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`, []any{maxCount + 1}
 	if q.OwnerID != 0 {
-		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT $1) AS some`
+		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`
 		args = append(args, q.OwnerID)
 	}
 	err = s.read(ctx, func(t *tx) error {

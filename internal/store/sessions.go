@@ -68,7 +68,7 @@ func newSessionID() int64 {
 // sweepSessions takes out a few sessions that are past their end.
 func (s *Store) sweepSessions(t *tx, now time.Time) error {
 	var gone []int64
-	if err := t.query("SELECT id FROM session WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2", func(r row) error {
+	if err := t.query("SELECT id FROM session WHERE expires_at <= $1 ORDER BY expires_at LIMIT CAST($2 AS BIGINT)", func(r row) error {
 		gone = append(gone, r.int(0))
 		return nil
 	}, now, sweepOnStart); err != nil {

@@ -116,7 +116,8 @@ func (c *conn) rollback() {
 // tx is a transaction: a reader's, or one write's part of the writer's group.
 // SQL has its parameters as $1 … $n, each argument an int64, int, string,
 // []byte, float64, bool (0 or 1), time.Time (Unix microseconds; zero: NULL) or
-// nil (NULL).
+// nil (NULL). A LIMIT is CAST($n AS BIGINT): SQLite prepares a statement anew at
+// each binding of a parameter that stands there alone.
 type tx struct {
 	c     *conn
 	ctx   context.Context // of a reader; nil: a writer's, which is never interrupted

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // lane is a queue in front of the writer.
@@ -98,6 +100,7 @@ type writer struct {
 }
 
 func newWriter(s *Store, c *conn) (*writer, error) {
+	c.raw.SetBusyTimeout(0) // begin waits by itself
 	w := &writer{s: s, c: c}
 	var err error
 	w.version, err = w.dataVersion()
@@ -210,7 +213,7 @@ func (w *writer) transact(savepoints bool) error {
 	if w.s.fatal.Load() {
 		return errUnavailable()
 	}
-	if _, err := w.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := w.begin(); err != nil {
 		return err
 	}
 	defer w.c.rollback()
@@ -223,6 +226,20 @@ func (w *writer) transact(savepoints bool) error {
 	}
 	_, err := w.exec("COMMIT")
 	return err
+}
+
+// begin begins the transaction. While another process holds the lock, it waits
+// for as long as busyTimeout.
+func (w *writer) begin() error {
+	pause := time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		_, err := w.exec("BEGIN IMMEDIATE")
+		if err == nil || sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || waited >= busyTimeout {
+			return err
+		}
+		pause = min(2*pause, 50*time.Millisecond)
+		time.Sleep(pause)
+	}
 }
 
 // part runs one part of the group. Its error ends the whole transaction; what

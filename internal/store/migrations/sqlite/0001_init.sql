@@ -10,7 +10,7 @@ CREATE TABLE account (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   username      TEXT    NOT NULL CHECK (username <> '' AND instr(username, '@') = 0), -- so no username is an email
   email         TEXT    NOT NULL CHECK (instr(email, '@') > 1),
-  password_hash TEXT    NOT NULL CHECK (password_hash <> ''),
+  password_hash TEXT    NOT NULL,
   is_superuser  INTEGER NOT NULL CHECK (is_superuser IN (0, 1)),
   bootstrap     INTEGER NOT NULL DEFAULT 0 CHECK (bootstrap IN (0, 1)),
   disabled_at   INTEGER,
