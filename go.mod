@@ -28,3 +28,5 @@ require (
 	modernc.org/memory v1.11.0 // indirect
 	modernc.org/sqlite v1.37.1 // indirect
 )
+
+require github.com/teambition/rrule-go v1.8.2

@@ -77,3 +77,63 @@ func BenchmarkParse(b *testing.B) {
 		run(b, func(expr string) error { _, err := cronexpr.Parse(expr); return err })
 	})
 }
+
+// BenchmarkWorst asks for the rarest instants: the searches that are bounded
+// by a limit and not by an answer.
+func BenchmarkWorst(b *testing.B) {
+	for _, tc := range []struct {
+		name, expr, zone string
+		dst              DST
+		at               time.Time
+	}{
+		{"Sunday February 29 over 2100", "0 0 29 2 */7", "UTC", DST{}, time.Date(2072, 3, 1, 0, 0, 0, 0, time.UTC)},
+		{"always in a gap, skipped", "30 2 8-14 3 */7", "America/New_York", DST{Gap: GapSkip}, benchStart},
+		{"always in a gap, skipped, after 2100", "30 2 8-14 3 */7", "America/New_York", DST{Gap: GapSkip}, time.Date(2101, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{"after 2100", "30 2 * * *", "America/New_York", DST{}, time.Date(2101, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			p, err := Compile(Config{Specs: []Spec{{Cron: tc.expr}}, Zone: mustZone(b, tc.zone), DST: tc.dst})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Next(tc.at)
+				p.Prev(tc.at)
+			}
+		})
+	}
+}
+
+// BenchmarkRefuseHuge refuses inputs of a million characters.
+func BenchmarkRefuseHuge(b *testing.B) {
+	huge := string(make([]byte, 1_000_000))
+	for _, member := range []string{"cron", "every", "at", "zone"} {
+		b.Run(member, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				refuse(member, huge, nil, DST{})
+			}
+		})
+	}
+}
+
+// BenchmarkCompile compiles a whole plan in a zone whose table is known, and
+// the table itself.
+func BenchmarkCompile(b *testing.B) {
+	loc := mustZone(b, "America/New_York")
+	b.Run("plan", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Compile(Config{Specs: []Spec{{Cron: "30 2 * * *"}}, Zone: loc}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("zone table", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			newZone(loc)
+		}
+	})
+}

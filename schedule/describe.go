@@ -46,6 +46,9 @@ func (p *Plan) Describe(lang Lang) string {
 	if len(parts) == 0 {
 		return t.byHand
 	}
+	for i, part := range parts[1:] {
+		parts[i+1] = strings.ToLower(part[:1]) + part[1:]
+	}
 	text := strings.Join(parts, "; ")
 	if p.start > minMilli {
 		text += ", " + t.from + " " + instantText(p.start)
@@ -78,7 +81,11 @@ func (c Cron) Describe(lang Lang) string {
 	case days == "":
 		text = head
 	default:
-		text = head + " " + days
+		if months, ok := strings.CutPrefix(days, t.everyDayIn); ok {
+			text = head + t.in + months
+		} else {
+			text = head + " " + days
+		}
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }
@@ -191,7 +198,7 @@ func (c Cron) dayWords(t *tongue) (string, bool) {
 		if c.flags&everyDay != 0 {
 			return "", ok
 		}
-		return t.onWeekdays + t.weekdays(c.dow), ok
+		return t.onWeekdays(c.dow), ok
 	}
 	domParts, domOK := c.domWords(t)
 	dowParts, nthParts := c.dowWords(t)
@@ -210,9 +217,9 @@ func (c Cron) dayWords(t *tongue) (string, bool) {
 	inMonth := func(parts []string) string { return t.on + t.join(parts) + ofMonths }
 	bare := func() string {
 		if months != "" {
-			return t.onWeekdays + t.weekdays(c.dow) + t.in + months
+			return t.onWeekdays(c.dow) + t.in + months
 		}
-		return t.onWeekdays + t.weekdays(c.dow)
+		return t.onWeekdays(c.dow)
 	}
 	switch {
 	case dowAll:
@@ -222,11 +229,11 @@ func (c Cron) dayWords(t *tongue) (string, bool) {
 	case domAll && c.nth == 0:
 		return bare(), ok
 	case domAll:
-		return t.onWeekdays + t.weekdays(c.dow) + " " + t.and + " " + inMonth(nthParts), ok && months == ""
+		return t.onWeekdays(c.dow) + " " + t.and + " " + inMonth(nthParts), ok && months == ""
 	case either && months == "":
 		text := inMonth(domParts)
 		if c.dow != 0 {
-			text += " " + t.or + " " + t.onWeekdays + t.weekdays(c.dow)
+			text += " " + t.or + " " + t.onWeekdays(c.dow)
 		}
 		if c.nth != 0 {
 			text += " " + t.or + " " + inMonth(nthParts)
@@ -278,9 +285,6 @@ func (c Cron) dowWords(t *tongue) (week, nth []string) {
 	for set := c.nth; set != 0; set &= set - 1 {
 		bit := bits.TrailingZeros64(set)
 		nth = append(nth, fmt.Sprintf(t.nth, t.ordinals[bit/7], t.days[bit%7]))
-		if t.lang == Indonesian {
-			nth[len(nth)-1] = fmt.Sprintf(t.nth, t.days[bit%7], t.ordinals[bit/7])
-		}
 	}
 	return week, nth
 }

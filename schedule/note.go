@@ -57,8 +57,15 @@ func (p *Plan) note(from, at int64) Note {
 	u := floorDiv(at, 1000)
 	s := p.zone.spanAt(u)
 	for _, src := range p.sources {
-		if c, ok := src.(*cronSource); ok && c.movedTo(&s, u) && at%1000 == 0 {
-			return NoteMoved
+		switch src := src.(type) {
+		case *cronSource:
+			if at == u*1000 && src.movedTo(&s, u) {
+				return NoteMoved
+			}
+		case *atSource:
+			if src.moved && at == src.first {
+				return NoteMoved
+			}
 		}
 	}
 	if p.dropped(s, floorDiv(from, 1000)) {

@@ -153,11 +153,11 @@ func (cfg *Config) compileMember(spec Spec, member string, z *zone) (source, *Er
 		}
 		return &everySource{anchor, step}, nil
 	case "at":
-		first, second, err := parseAt(spec.At, z, cfg.DST)
+		at, err := parseAt(spec.At, z, cfg.DST)
 		if err != nil {
 			return nil, err
 		}
-		return &atSource{first, second}, nil
+		return &at, nil
 	}
 	if cfg.RRule == nil {
 		return nil, errorf(CodeUnsupported, "rrule is not available here; use cron, every or at")

@@ -8,7 +8,7 @@ import (
 )
 
 // tongue is the words of one language. Phrases that follow others begin with
-// their own space; every, everyN and fields are indexed by field.
+// their own space. Arrays of three are indexed by field: second, minute, hour.
 type tongue struct {
 	lang             Lang
 	and, or, to      string
@@ -19,7 +19,8 @@ type tongue struct {
 	inOne, inMany    [3]string // "during hour": after an "every"
 	of               string
 	hourly           string // every hour from … to …
-	on, onWeekdays   string
+	on, onDay        string
+	fromDay          string // leads a single range of weekdays
 	in, everyDayIn   string
 	ofEveryMonth     string
 	ofMonth          string
@@ -40,7 +41,7 @@ type tongue struct {
 	everyFrom, once  string
 	byRule, byHand   string
 	from, until      string
-	units            [5]string // day is left out: hour, minute, second, millisecond, and the plural's ending
+	units            [5]string // hour, minute, second, millisecond, and the ending of the plural
 }
 
 func tongueOf(lang Lang) *tongue {
@@ -61,14 +62,14 @@ var english = tongue{
 	inOne:  [3]string{"during second", "during minute", "during hour"},
 	inMany: [3]string{"during seconds", "during minutes", "during hours"},
 	of:     "of ", hourly: "every hour from %s to %s",
-	on: "on ", onWeekdays: "on ", in: " in ", everyDayIn: "every day in ",
+	on: "on ", onDay: "on ", fromDay: "from ", in: " in ", everyDayIn: "every day in ",
 	ofEveryMonth: " of every month", ofMonth: " of ", thatAre: ", when it is a ", everyOf: "every ",
 	daySingular: "day", dayPlural: "days",
 	nearest:    "the weekday (Monday to Friday) nearest to day %d",
 	lastDay:    "the last day",
 	lastButOne: "the day before the last day", beforeLast: "the day %d days before the last day",
 	lastWorkday: "the last weekday (Monday to Friday)",
-	nth:         "the %s %s",
+	nth:         "the %[1]s %[2]s",
 	ordinals:    [6]string{"first", "second", "third", "fourth", "fifth", "last"},
 	days:        [7]string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"},
 	months:      [12]string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"},
@@ -90,14 +91,14 @@ var indonesian = tongue{
 	inOne:  [3]string{"selama detik", "selama menit", "selama jam"},
 	inMany: [3]string{"selama detik", "selama menit", "selama jam"},
 	of:     "", hourly: "setiap jam dari pukul %s sampai %s",
-	on: "pada ", onWeekdays: "setiap hari ", in: " pada bulan ", everyDayIn: "setiap hari pada bulan ",
+	on: "pada ", onDay: "setiap hari ", fromDay: "setiap hari ", in: " pada bulan ", everyDayIn: "setiap hari pada bulan ",
 	ofEveryMonth: " setiap bulan", ofMonth: " bulan ", thatAre: ", jika jatuh pada hari ", everyOf: "setiap hari ",
 	daySingular: "tanggal", dayPlural: "tanggal",
 	nearest:    "hari kerja (Senin sampai Jumat) terdekat dengan tanggal %d",
 	lastDay:    "hari terakhir",
 	lastButOne: "hari sebelum hari terakhir", beforeLast: "hari ke-%d sebelum hari terakhir",
 	lastWorkday: "hari kerja (Senin sampai Jumat) terakhir",
-	nth:         "%s %s",
+	nth:         "%[2]s %[1]s",
 	ordinals:    [6]string{"pertama", "kedua", "ketiga", "keempat", "kelima", "terakhir"},
 	days:        [7]string{"Minggu", "Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu"},
 	months:      [12]string{"Januari", "Februari", "Maret", "April", "Mei", "Juni", "Juli", "Agustus", "September", "Oktober", "November", "Desember"},
@@ -187,7 +188,14 @@ func joinWith(parts []string, word string) string {
 	return strings.Join(parts[:last], ", ") + " " + word + " " + parts[last]
 }
 
-func (t *tongue) weekdays(dow uint8) string { return t.weekdayList(dow, t.and) }
+// onWeekdays names weekdays after "on", or after "from" for one range.
+func (t *tongue) onWeekdays(dow uint8) string {
+	text := t.weekdayList(dow, t.and)
+	if strings.Contains(text, " "+t.to+" ") && !strings.Contains(text, ",") && !strings.Contains(text, " "+t.and+" ") {
+		return t.fromDay + text
+	}
+	return t.onDay + text
+}
 
 // weekdayList names weekdays in the order of a week that begins on Monday.
 func (t *tongue) weekdayList(dow uint8, word string) string {

@@ -81,8 +81,8 @@ func firstUser(ctx context.Context, st *store.Store, hasher *auth.Hasher, cfg co
 	case adminKeep:
 		return state, nil
 	case adminRefuse:
-		return adminState{}, fmt.Errorf("the password %s of the first start is still in use, so listening on %s is refused; run: jadwal user reset-password %s, or set JADWAL_ADMIN_PASSWORD",
-			bootstrapPassword, addr, state.username)
+		return adminState{}, fmt.Errorf("the password %s of the first start is still in use, so listening on %s is refused; run: %s, or set JADWAL_ADMIN_PASSWORD",
+			bootstrapPassword, addr, resetHint(state.username, cfg.Data))
 	case adminCreateBootstrap:
 		password = bootstrapPassword
 	case adminCreateRandom:

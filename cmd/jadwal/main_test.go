@@ -99,9 +99,9 @@ type server struct {
 
 var apiURL = regexp.MustCompile(`(?m)^  API  (http://\S+)/    Docs`)
 
-// serve starts a server on a free port of loopback, unless args say otherwise,
+// startServer starts a server on a free port of loopback, unless args say otherwise,
 // and waits for its banner. It is killed at the test's end.
-func serve(t *testing.T, data string, env []string, args ...string) *server {
+func startServer(t *testing.T, data string, env []string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, ended: make(chan struct{})}
 	s.cmd = exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
@@ -272,7 +272,7 @@ func TestSettingsAreCheckedBeforeAnythingIsTouched(t *testing.T) {
 	}
 	t.Run("a variable that is no setting is named, and so are settings by their variables", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, []string{"JADWAL_LISTN=:80", "JADWAL_LOG_FORMAT=json", "JADWAL_SERVICE_HOST=10.0.0.1", "JADWAL_DRAIN_TIMEOUT="})
+		s := startServer(t, data, []string{"JADWAL_LISTN=:80", "JADWAL_LOG_FORMAT=json", "JADWAL_SERVICE_HOST=10.0.0.1", "JADWAL_DRAIN_TIMEOUT="})
 		s.stop()
 		if n := strings.Count(s.stderr.String(), "there is no such setting"); n != 1 || !strings.Contains(s.stderr.String(), `"variable":"JADWAL_LISTN"`) {
 			t.Errorf("log\n%s", &s.stderr)

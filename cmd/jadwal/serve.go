@@ -33,9 +33,7 @@ type serveCommand struct {
 	config.Flags
 }
 
-// Run is the life of a server: it checks the settings, takes the data
-// directory, listens, sees to the first user, fires and answers until it is
-// told to stop, and then drains.
+// Run checks the settings and serves until it is told to stop.
 func (c *serveCommand) Run(sys *system) error {
 	cfg, err := c.Read(os.LookupEnv)
 	if err != nil {
@@ -43,11 +41,21 @@ func (c *serveCommand) Run(sys *system) error {
 	}
 	ctx, stop := stopOnSignal(sys.stderr)
 	defer stop()
-
 	log := newLogger(sys.stderr, cfg)
 	for _, name := range config.Unknown(os.Environ()) {
 		log.Warn("there is no such setting", "variable", name)
 	}
+	err = serve(ctx, sys.stdout, cfg, log)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop before it had begun
+	}
+	return err
+}
+
+// serve is the life of a server: it takes the data directory, listens, sees to
+// the first user, fires and answers until ctx ends, and then drains. Where
+// everything is goes to stdout, for a person.
+func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.Logger) (err error) {
 	fatal := make(chan error, 1)
 	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, Log: log, OnFatal: func(err error) {
 		select {
@@ -56,11 +64,11 @@ func (c *serveCommand) Run(sys *system) error {
 		}
 	}})
 	if err != nil {
-		return err
+		return dataError(err)
 	}
 	defer func() {
-		if err := st.Close(); err != nil {
-			log.Error("closing the store", "error", err)
+		if !errors.Is(err, errBroken) {
+			err = errors.Join(err, st.Close())
 		}
 	}()
 	keys, err := auth.LoadOrCreateKeys(cfg.Data, cfg.Secret, cfg.RetiringSecret)
@@ -72,7 +80,6 @@ func (c *serveCommand) Run(sys *system) error {
 		return err
 	}
 	defer listener.Close()
-
 	hasher := auth.NewHasher()
 	admin, err := firstUser(ctx, st, hasher, cfg, listener.Addr(), time.Now())
 	if err != nil {
@@ -80,7 +87,7 @@ func (c *serveCommand) Run(sys *system) error {
 	}
 	if admin.bootstrap {
 		log.Warn("the password of the first start is still in use: whoever reaches this machine's loopback network can sign in with it, also through a proxy that adds no forwarding header",
-			"user", admin.username, "change it with", "jadwal user reset-password "+admin.username)
+			"user", admin.username, "change it with", resetHint(admin.username, cfg.Data))
 	}
 
 	eng := engine.New(engine.Options{
@@ -106,18 +113,20 @@ func (c *serveCommand) Run(sys *system) error {
 	engineDone, serverDone := make(chan error, 1), make(chan error, 1)
 	go func() { engineDone <- eng.Run(engineCtx) }()
 	go func() { serverDone <- server.Serve(listener) }()
-	banner(sys.stdout, cfg, listener.Addr(), admin)
+	banner(stdout, cfg, listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
 
+	var cause error
 	select {
 	case <-ctx.Done():
 		log.Info("stopping: no new requests and runs", "running attempts may take", cfg.DrainTimeout.String())
 	case err := <-fatal:
-		return fmt.Errorf("the store cannot go on: %w", err)
+		return fmt.Errorf("%w: %w", errBroken, err)
 	case err := <-serverDone:
-		return fmt.Errorf("the listener ended: %w", err)
+		cause = fmt.Errorf("the listener ended: %w", err)
 	case err := <-engineDone:
-		return errors.Join(errors.New("the engine ended"), err)
+		cause = errors.Join(errors.New("the engine ended"), err)
+		engineDone <- nil
 	}
 
 	// Requests first: an answer to an edit waits for the engine to apply it.
@@ -130,15 +139,21 @@ func (c *serveCommand) Run(sys *system) error {
 	stopEngine()
 	select {
 	case err := <-fatal:
-		return fmt.Errorf("the store cannot go on: %w", err)
-	case err = <-engineDone:
+		return fmt.Errorf("%w: %w", errBroken, err)
+	case err := <-engineDone:
+		if err != nil {
+			cause = errors.Join(cause, fmt.Errorf("stopping the engine: %w", err))
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("stopping the engine: %w", err)
+	if cause == nil {
+		log.Info("stopped")
 	}
-	log.Info("stopped")
-	return nil
+	return cause
 }
+
+// errBroken is that the disk can no longer be trusted: nothing more is written,
+// not even for an orderly end. The next start recovers.
+var errBroken = errors.New("the store cannot go on")
 
 // stopOnSignal returns a context that ends at the first SIGINT or SIGTERM. A
 // second one ends the process at once.
@@ -162,6 +177,15 @@ func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// dataError names the setting that an error of the store is about. That a
+// server is told to stop is no such error.
+func dataError(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("--data (JADWAL_DATA): %w", err)
 }
 
 // newServer bounds what a stranger can hold open: a header for 10 s, a request
@@ -205,9 +229,9 @@ func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
 	switch {
 	case !admin.isNew:
 	case admin.bootstrap:
-		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: jadwal user reset-password %s)\n", admin.username, bootstrapPassword, admin.username)
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: %s)\n", admin.username, bootstrapPassword, resetHint(admin.username, cfg.Data))
 	case admin.random != "":
-		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: jadwal user reset-password %s)\n", admin.username, admin.random, admin.username)
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: %s)\n", admin.username, admin.random, resetHint(admin.username, cfg.Data))
 	default:
 		fmt.Fprintf(w, "  First start: sign in as %s with the password of JADWAL_ADMIN_PASSWORD\n", admin.username)
 	}

@@ -1,16 +1,23 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/teknohole/jadwal/internal/auth"
 	"github.com/teknohole/jadwal/internal/harness"
@@ -36,7 +43,7 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
 		refused(t, l.Addr().String()+" is in use by another program; stop that one, or choose another address with --listen", data, nil, "--listen", l.Addr().String())
 
-		s := serve(t, data, nil) // and the next start is still the first
+		s := startServer(t, data, nil) // and the next start is still the first
 		if !strings.Contains(s.stdout.String(), "First start: sign in as admin / admin123") {
 			t.Errorf("banner\n%s", &s.stdout)
 		}
@@ -49,23 +56,40 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, file, file, nil)
+		refused(t, "--data (JADWAL_DATA): data directory: mkdir "+file, file, nil)
 	})
 	t.Run("the data directory cannot be made", func(t *testing.T) {
-		refused(t, "/proc/jadwal", "/proc/jadwal", nil)
+		refused(t, "--data (JADWAL_DATA): data directory: mkdir /proc/jadwal", "/proc/jadwal", nil)
 	})
 	t.Run("the data directory cannot be written", func(t *testing.T) {
-		refused(t, "/proc/self/fdinfo", "/proc/self/fdinfo", nil)
+		refused(t, "--data (JADWAL_DATA): data directory /proc/self/fdinfo", "/proc/self/fdinfo", nil)
 	})
 	t.Run("another server holds the data directory", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil)
-		refused(t, data, data, nil)
+		s := startServer(t, data, nil)
+		refused(t, "--data (JADWAL_DATA): data directory "+data+": another jadwal server is using it", data, nil)
 		s.mustSignIn("admin", "admin123")
+	})
+	t.Run("a newer jadwal wrote the database", func(t *testing.T) {
+		data := filepath.Join(t.TempDir(), "data")
+		startServer(t, data, nil).stop()
+		db, err := sqlite.OpenConn(filepath.Join(data, "jadwal.db"), sqlite.OpenReadWrite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = sqlitex.ExecuteTransient(db, "UPDATE meta SET value = '999' WHERE key = 'schema'", nil)
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, "its schema is version 999", data, nil)
+		r := execute(t, "correct horse\n", nil, "user", "reset-password", "admin", "--data", data)
+		if r.status != 1 || !strings.Contains(r.stderr, "its schema is version 999") || strings.Count(r.stderr, "\n") != 1 {
+			t.Errorf("reset-password: status %d\n%s", r.status, r.stderr)
+		}
 	})
 	t.Run("the key file is no good", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		serve(t, data, nil).stop()
+		startServer(t, data, nil).stop()
 		if err := os.WriteFile(filepath.Join(data, auth.KeyFile), []byte("short"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -79,10 +103,10 @@ func TestFirstStart(t *testing.T) {
 
 	t.Run("on loopback it is admin123, with a warning at every start", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil)
+		s := startServer(t, data, nil)
 		want := regexp.MustCompile(`^Jadwal 0\.1\.0 · data ` + regexp.QuoteMeta(data) + ` \(new, SQLite\) · zone \S+ · zone database 20\d\d[a-z]
   API  http://127\.0\.0\.1:\d+/    Docs  http://127\.0\.0\.1:\d+/docs
-  First start: sign in as admin / admin123 \(works from this machine only; change it: jadwal user reset-password admin\)
+  First start: sign in as admin / admin123 \(works from this machine only; change it: jadwal user reset-password admin --data '` + regexp.QuoteMeta(data) + `'\)
 $`)
 		if !want.MatchString(s.stdout.String()) {
 			t.Errorf("banner\n%s", &s.stdout)
@@ -100,7 +124,7 @@ $`)
 		}
 		s.stop()
 
-		again := serve(t, data, nil)
+		again := startServer(t, data, nil)
 		if strings.Contains(again.stdout.String(), "First start") || strings.Contains(again.stdout.String(), "new, SQLite") {
 			t.Errorf("banner of the second start\n%s", &again.stdout)
 		}
@@ -113,7 +137,7 @@ $`)
 		}
 	})
 	t.Run("admin123 works from this machine only", func(t *testing.T) {
-		s := serve(t, filepath.Join(t.TempDir(), "data"), nil)
+		s := startServer(t, filepath.Join(t.TempDir(), "data"), nil)
 		for name, change := range map[string]func(*http.Request){
 			"a proxy":             func(r *http.Request) { r.Header.Set("X-Forwarded-For", "127.0.0.1") },
 			"a name that rebinds": func(r *http.Request) { r.Host = "evil.example" },
@@ -138,7 +162,7 @@ $`)
 	})
 	t.Run("where others reach the server it is random, printed once", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil, "--listen", everywhere)
+		s := startServer(t, data, nil, "--listen", everywhere)
 		m := regexp.MustCompile(`First start: sign in as admin / (\S{26}) \(shown this once;`).FindStringSubmatch(s.stdout.String())
 		if m == nil {
 			t.Fatalf("banner\n%s", &s.stdout)
@@ -148,7 +172,7 @@ $`)
 			t.Errorf("admin123: %d", status)
 		}
 		s.stop()
-		again := serve(t, data, nil, "--listen", everywhere)
+		again := startServer(t, data, nil, "--listen", everywhere)
 		again.mustSignIn("admin", m[1])
 		again.stop()
 		for _, text := range []string{again.stdout.String(), again.stderr.String(), s.stderr.String()} {
@@ -159,13 +183,13 @@ $`)
 	})
 	t.Run("the operator's own is nobody's bootstrap credential, whatever it is", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, []string{"JADWAL_ADMIN_PASSWORD=admin123", "JADWAL_ADMIN_EMAIL=root@example.com"}, "--listen", everywhere)
+		s := startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD=admin123", "JADWAL_ADMIN_EMAIL=root@example.com"}, "--listen", everywhere)
 		if strings.Contains(s.stdout.String(), "admin123") || !strings.Contains(s.stdout.String(), "with the password of JADWAL_ADMIN_PASSWORD") {
 			t.Errorf("banner\n%s", &s.stdout)
 		}
 		s.mustSignIn("root@example.com", "admin123")
 		s.stop()
-		again := serve(t, data, nil, "--listen", everywhere)
+		again := startServer(t, data, nil, "--listen", everywhere)
 		again.mustSignIn("admin", "admin123")
 		again.stop()
 		if log := s.stderr.String() + again.stderr.String(); strings.Contains(log, warning) || strings.Contains(log, "admin123") {
@@ -178,10 +202,10 @@ $`)
 		if err := os.WriteFile(file, []byte("correct horse\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := serve(t, data, []string{"JADWAL_ADMIN_PASSWORD_FILE=" + file})
+		s := startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD_FILE=" + file})
 		s.mustSignIn("admin", "correct horse")
 		s.stop()
-		again := serve(t, data, []string{"JADWAL_ADMIN_PASSWORD=battery staple", "JADWAL_ADMIN_EMAIL=other@example.com"})
+		again := startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD=battery staple", "JADWAL_ADMIN_EMAIL=other@example.com"})
 		again.mustSignIn("admin@teknohole.com", "correct horse")
 		if _, status := again.signIn("admin", "battery staple"); status != http.StatusUnauthorized {
 			t.Errorf("the later password: %d", status)
@@ -189,33 +213,33 @@ $`)
 	})
 	t.Run("admin123 keeps the server from other addresses, until it is replaced", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil)
+		s := startServer(t, data, nil)
 		c := s.mustSignIn("admin", "admin123")
 		call(t, c, http.StatusOK, "PATCH", "/user/me", map[string]string{"username": "boss"}, nil)
 		s.stop()
 		refused(t, "the password admin123 of the first start is still in use, so listening on", data, nil, "--listen", everywhere)
 
-		s = serve(t, data, []string{"JADWAL_ADMIN_PASSWORD=correct horse"}, "--listen", everywhere)
+		s = startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD=correct horse"}, "--listen", everywhere)
 		s.mustSignIn("boss", "correct horse")
 		if _, status := s.signIn("boss", "admin123"); status != http.StatusUnauthorized {
 			t.Errorf("admin123 after it was replaced: %d", status)
 		}
 		call(t, clientFor(s, c), http.StatusUnauthorized, "GET", "/user/me", nil, nil) // its sessions ended
 		s.stop()
-		serve(t, data, nil, "--listen", everywhere).stop()
+		startServer(t, data, nil, "--listen", everywhere).stop()
 		if strings.Contains(s.stderr.String(), warning) {
 			t.Errorf("log\n%s", &s.stderr)
 		}
 	})
 	t.Run("a first user that was deleted is left alone", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil)
+		s := startServer(t, data, nil)
 		c := s.mustSignIn("admin", "admin123")
 		call(t, c, http.StatusCreated, "POST", "/user", map[string]any{"username": "other", "email": "other@example.com", "password": "correct horse", "is_superuser": true}, nil)
 		c = s.mustSignIn("other", "correct horse")
 		call(t, c, http.StatusOK, "DELETE", "/user/1", nil, nil)
 		s.stop()
-		again := serve(t, data, []string{"JADWAL_ADMIN_PASSWORD=battery staple"}, "--listen", everywhere)
+		again := startServer(t, data, []string{"JADWAL_ADMIN_PASSWORD=battery staple"}, "--listen", everywhere)
 		again.mustSignIn("other", "correct horse")
 		if _, status := again.signIn("admin", "battery staple"); status != http.StatusUnauthorized {
 			t.Errorf("the deleted user: %d", status)
@@ -232,45 +256,69 @@ func clientFor(s *server, c *harness.Client) *harness.Client {
 
 func TestSecretsRetire(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	s := serve(t, data, nil)
+	s := startServer(t, data, nil)
 	c := s.mustSignIn("admin", "admin123")
 	s.stop()
 
 	secret := "JADWAL_SECRET=" + strings.Repeat("s", 32)
-	s = serve(t, data, []string{secret, "JADWAL_RETIRING_SECRET_FILE=" + filepath.Join(data, auth.KeyFile)})
+	s = startServer(t, data, []string{secret, "JADWAL_RETIRING_SECRET_FILE=" + filepath.Join(data, auth.KeyFile)})
 	old := clientFor(s, c)
 	call(t, old, http.StatusOK, "GET", "/user/me", nil, nil)
 	var tokens harness.Tokens
 	call(t, old, http.StatusOK, "POST", "/refresh/token", map[string]string{"refresh_token": c.Refresh}, &tokens)
 	s.stop()
 
-	s = serve(t, data, []string{secret})
+	s = startServer(t, data, []string{secret})
 	call(t, clientFor(s, c), http.StatusUnauthorized, "GET", "/user/me", nil, nil)
 	call(t, clientFor(s, &harness.Client{Access: tokens.Access}), http.StatusOK, "GET", "/user/me", nil, nil)
 }
 
-// everySecond makes a job that calls a path of the sink each second, and waits
-// for the first delivery.
-func everySecond(t *testing.T, s *server, c *harness.Client, sink *harness.Sink, path string) (jobID int64) {
+// receiver is a job's target that answers after a while, or once the test is
+// over, and remembers what it got.
+type receiver struct {
+	*httptest.Server
+	mu  sync.Mutex
+	got []http.Header
+}
+
+func newReceiver(t *testing.T, answersAfter time.Duration) *receiver {
+	t.Helper()
+	over := make(chan struct{})
+	r := &receiver{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, call *http.Request) {
+		r.mu.Lock()
+		r.got = append(r.got, call.Header)
+		r.mu.Unlock()
+		select {
+		case <-time.After(answersAfter):
+		case <-over:
+		}
+	}))
+	t.Cleanup(func() {
+		close(over)
+		r.Close()
+	})
+	return r
+}
+
+func (r *receiver) deliveries() []http.Header {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got)
+}
+
+// everySecond makes a job that calls r each second, and waits for the first
+// delivery.
+func everySecond(t *testing.T, c *harness.Client, r *receiver) (jobID int64) {
 	t.Helper()
 	var job struct{ ID int64 }
 	call(t, c, http.StatusCreated, "POST", "/job", map[string]any{
 		"name":      "tick",
 		"schedules": []any{map[string]string{"every": "1s"}},
-		"target":    map[string]string{"type": "http", "method": "POST", "url": sink.URL() + path},
+		"target":    map[string]string{"type": "http", "method": "POST", "url": r.URL},
 	}, &job)
-	eventually(t, "the first delivery", func() bool { return len(sink.Deliveries()) > 0 })
+	eventually(t, "the first delivery", func() bool { return len(r.deliveries()) > 0 })
 	return job.ID
-}
-
-func newSink(t *testing.T) *harness.Sink {
-	t.Helper()
-	sink, err := harness.ListenSink("127.0.0.1:0", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sink.Close)
-	return sink
 }
 
 type runView struct {
@@ -295,49 +343,50 @@ func runs(t *testing.T, c *harness.Client, jobID int64) map[string]string {
 func TestStopping(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run("what runs ends and is recorded after "+sig.String(), func(t *testing.T) {
-			sink := newSink(t)
+			r := newReceiver(t, 700*time.Millisecond)
 			data := filepath.Join(t.TempDir(), "data")
-			s := serve(t, data, nil)
+			s := startServer(t, data, nil)
 			c := s.mustSignIn("admin", "admin123")
-			id := everySecond(t, s, c, sink, "/?delay=700ms")
+			id := everySecond(t, c, r)
 			s.signal(sig)
 			if status := s.end(); status != 0 || !strings.Contains(s.stderr.String(), "msg=stopped") {
 				t.Fatalf("status %d\n%s", status, &s.stderr)
 			}
-			delivered := sink.Deliveries()
-			s = serve(t, data, nil)
-			c = clientFor(s, c)
-			states := runs(t, c, id)
+			delivered := r.deliveries()
+			s = startServer(t, data, nil)
+			states := runs(t, clientFor(s, c), id)
 			for _, d := range delivered {
-				if states[d.RunID] != "succeeded" {
-					t.Errorf("run %s is %q", d.RunID, states[d.RunID])
+				if id := d.Get("Jadwal-Run-Id"); states[id] != "succeeded" {
+					t.Errorf("run %s is %q", id, states[id])
 				}
 			}
 		})
 	}
 	t.Run("what does not end within the drain timeout is delivered again", func(t *testing.T) {
-		sink := newSink(t)
+		r := newReceiver(t, time.Hour)
 		data := filepath.Join(t.TempDir(), "data")
-		s := serve(t, data, nil, "--drain-timeout", "1s")
-		c := s.mustSignIn("admin", "admin123")
-		everySecond(t, s, c, sink, "/?delay=20s")
+		s := startServer(t, data, nil, "--drain-timeout", "1s")
+		everySecond(t, s.mustSignIn("admin", "admin123"), r)
 		s.stop()
-		first := sink.Deliveries()
-		if len(first) != 1 {
-			t.Fatalf("%d deliveries", len(first))
+		if n := len(r.deliveries()); n != 1 {
+			t.Fatalf("%d deliveries", n)
 		}
-		serve(t, data, nil)
-		eventually(t, "the second delivery", func() bool { return len(sink.Deliveries()) > 1 })
-		again := sink.Deliveries()[1]
-		if again.RunID != first[0].RunID || again.Attempt != first[0].Attempt || !again.Redelivery {
-			t.Errorf("first %+v\nthen %+v", first[0], again)
+		startServer(t, data, nil)
+		eventually(t, "the second delivery", func() bool { return len(r.deliveries()) > 1 })
+		first, again := r.deliveries()[0], r.deliveries()[1]
+		for _, name := range []string{"Jadwal-Run-Id", "Idempotency-Key", "Jadwal-Attempt", "Jadwal-Due-At"} {
+			if first.Get(name) == "" || first.Get(name) != again.Get(name) {
+				t.Errorf("%s: first %q, then %q", name, first.Get(name), again.Get(name))
+			}
+		}
+		if first.Get("Jadwal-Redelivery") != "" || again.Get("Jadwal-Redelivery") != "possible" {
+			t.Errorf("redelivery: first %q, then %q", first.Get("Jadwal-Redelivery"), again.Get("Jadwal-Redelivery"))
 		}
 	})
 	t.Run("a second signal ends it at once", func(t *testing.T) {
-		sink := newSink(t)
-		s := serve(t, filepath.Join(t.TempDir(), "data"), nil, "--drain-timeout", "1h")
-		c := s.mustSignIn("admin", "admin123")
-		everySecond(t, s, c, sink, "/?delay=40s")
+		r := newReceiver(t, time.Hour)
+		s := startServer(t, filepath.Join(t.TempDir(), "data"), nil, "--drain-timeout", "1h")
+		everySecond(t, s.mustSignIn("admin", "admin123"), r)
 		s.signal(syscall.SIGTERM)
 		eventually(t, "the drain to begin", func() bool { return strings.Contains(s.stderr.String(), "stopping") })
 		s.signal(syscall.SIGINT)
@@ -346,7 +395,7 @@ func TestStopping(t *testing.T) {
 		}
 	})
 	t.Run("a request under way is answered, a new connection is refused", func(t *testing.T) {
-		s := serve(t, filepath.Join(t.TempDir(), "data"), nil)
+		s := startServer(t, filepath.Join(t.TempDir(), "data"), nil)
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -376,7 +425,7 @@ func TestStopping(t *testing.T) {
 
 func TestTheServerItself(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	s := serve(t, data, nil)
+	s := startServer(t, data, nil)
 	t.Run("its files are for its user only", func(t *testing.T) {
 		err := filepath.WalkDir(data, func(name string, d os.DirEntry, err error) error {
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/auth"
+	"github.com/teknohole/jadwal/internal/config"
 	"github.com/teknohole/jadwal/internal/store"
 )
 
@@ -24,13 +25,22 @@ type resetPasswordCommand struct {
 	Data string `name:"data" env:"JADWAL_DATA" default:"./jadwal-data" placeholder:"DIR" help:"Data directory (${env}, default ${default})."`
 }
 
+// resetHint is the command that sets a user's password in that data directory.
+func resetHint(username, data string) string {
+	hint := "jadwal user reset-password " + username
+	if data != config.DefaultData {
+		hint += " --data '" + strings.ReplaceAll(data, "'", `'\''`) + "'"
+	}
+	return hint
+}
+
 // Run sets a user's password on the data directory itself, whether a server
 // runs on it or not.
 func (c *resetPasswordCommand) Run(sys *system) error {
 	ctx := context.Background()
 	st, err := store.OpenOffline(ctx, store.Options{Dir: c.Data})
 	if err != nil {
-		return err
+		return dataError(err)
 	}
 	defer st.Close()
 	user, err := st.Credentials(ctx, c.Name)

@@ -11,7 +11,7 @@ import (
 func TestResetPassword(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	env := []string{"JADWAL_DATA=" + data}
-	s := serve(t, data, nil)
+	s := startServer(t, data, nil)
 	admin := s.mustSignIn("admin", "admin123")
 	call(t, admin, http.StatusCreated, "POST", "/user", map[string]any{"username": "arbath", "email": "arbath@teknohole.com", "password": "arbath123"}, nil)
 	arbath := s.mustSignIn("arbath", "arbath123")
@@ -70,7 +70,7 @@ func TestResetPassword(t *testing.T) {
 		if r.status != 0 {
 			t.Fatalf("status %d\n%s", r.status, r.stderr)
 		}
-		s := serve(t, data, nil, "--listen", "0.0.0.0:0") // refused while it is in use
+		s := startServer(t, data, nil, "--listen", "0.0.0.0:0") // refused while it is in use
 		s.mustSignIn("admin", "battery staple")
 		s.stop()
 		if strings.Contains(s.stderr.String(), "first start") {

@@ -28,11 +28,11 @@ func (s *Server) createJob(ctx context.Context, in *createJobInput) (*reply[jobV
 	if err := job.Definition.Validate(); err != nil {
 		return nil, err
 	}
-	var err error
-	if job.NextAt, err = job.Definition.First(c.now, 0); err != nil {
+	if _, err := job.Definition.First(c.now, 0); err != nil {
 		return nil, err
 	}
-	if job, err = s.store.CreateJob(ctx, c.actor(), job, c.now); err != nil {
+	job, err := s.store.CreateJob(ctx, c.actor(), job, c.now)
+	if err != nil {
 		return nil, err
 	}
 	return created(viewJob(job), "Job %s has been created successfully!", job.Definition.Name).

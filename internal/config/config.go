@@ -66,8 +66,12 @@ type Config struct {
 	LogLevel        slog.Level
 }
 
-// AdminUsername is the name of the first user.
-const AdminUsername = "admin"
+// AdminUsername is the name of the first user, DefaultData the directory that
+// is used when none is set.
+const (
+	AdminUsername = "admin"
+	DefaultData   = "./jadwal-data"
+)
 
 const (
 	maxInFlight    = 1 << 20

@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Listen: "127.0.0.1:8080", Data: "./jadwal-data", AdminEmail: "admin@teknohole.com",
+		Listen: "127.0.0.1:8080", Data: DefaultData, AdminEmail: "admin@teknohole.com",
 		AccessLifetime: 15 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour, SessionLifetime: 30 * 24 * time.Hour,
 		InFlight: 4096, DrainTimeout: 20 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -30,22 +32,110 @@ type world struct {
 	ended chan error
 	owner jadwal.User
 	sink  *sink
-	log   *strings.Builder
 	drain time.Duration
-	wrap  func(Store) Store
+	slots int
+	fault *faults
+	bury  []func()
+}
+
+// faults is the store that an engine sees, with what can go wrong with one. A
+// dead one belongs to a process that was killed.
+type faults struct {
+	Store
+	mu      sync.Mutex
+	dead    bool
+	deaf    bool                          // hints get lost
+	before  func([]*jadwal.Outcome) error // runs before a commit; its error fails it
+	after   func([]*jadwal.Outcome) error // runs after a commit; its error loses the answer
+	commits int
+	rows    int
+}
+
+var errDead = errors.New("this process is dead")
+
+func (f *faults) gone() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dead {
+		return errDead
+	}
+	return nil
+}
+
+func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
+	if err := f.gone(); err != nil {
+		return nil, err
+	}
+	return f.Store.Load(ctx, from, to, through)
+}
+
+func (f *faults) Poll(ctx context.Context, after, to int64) (jadwal.News, error) {
+	if err := f.gone(); err != nil {
+		return jadwal.News{}, err
+	}
+	return f.Store.Poll(ctx, after, to)
+}
+
+func (f *faults) Definitions(ctx context.Context, ids []int64, bytes int) ([]jadwal.Job, int, error) {
+	if err := f.gone(); err != nil {
+		return nil, 0, err
+	}
+	return f.Store.Definitions(ctx, ids, bytes)
+}
+
+func (f *faults) Subscribe(fn func(jadwal.Hint)) {
+	f.Store.Subscribe(func(h jadwal.Hint) {
+		f.mu.Lock()
+		deaf := f.deaf || f.dead
+		f.mu.Unlock()
+		if !deaf {
+			fn(h)
+		}
+	})
+}
+
+func (f *faults) Commit(ctx context.Context, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error) {
+	f.mu.Lock()
+	before, after := f.before, f.after
+	f.mu.Unlock()
+	if before != nil {
+		if err := before(batch); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.gone(); err != nil {
+		return nil, err
+	}
+	verdicts, err := f.Store.Commit(ctx, now, batch)
+	f.mu.Lock()
+	f.commits++
+	f.rows += len(batch)
+	f.mu.Unlock()
+	if err == nil && after != nil {
+		if err := after(batch); err != nil {
+			return nil, err
+		}
+	}
+	return verdicts, err
+}
+
+// on sets what goes wrong from now on.
+func (f *faults) on(set func(*faults)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	set(f)
 }
 
 // sink is an HTTP server in the process, behind pipes, that remembers every
 // delivery.
 type sink struct {
-	mu       sync.Mutex
-	got      []delivery
-	takes    func(delivery) time.Duration // how long an answer takes
-	status   func(delivery) int
-	closed   chan struct{}
-	inFlight int
-	most     map[string]int // at once, by job
-	now      map[string]int
+	mu     sync.Mutex
+	got    []delivery
+	takes  func(delivery) time.Duration // how long an answer takes
+	status func(delivery) int
+	open   []net.Conn
+	most   map[string]int // at once, by job
+	now    map[string]int
 }
 
 type delivery struct {
@@ -53,13 +143,13 @@ type delivery struct {
 	attempt    int
 	redelivery bool
 	epoch      int
-	at, due    time.Time
+	at         time.Time
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), sink: &sink{closed: make(chan struct{}), most: map[string]int{}, now: map[string]int{}}, drain: 30 * time.Second}
+	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}}, drain: 30 * time.Second}
 	w.open()
-	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", IsSuperuser: true}, time.Now())
+	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "none", IsSuperuser: true}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +158,12 @@ func newWorld(t *testing.T) *world {
 		if w.eng != nil {
 			w.quit()
 		}
+		for _, wait := range w.bury {
+			wait()
+		}
+		w.sound()
 		w.st.Close()
-		close(w.sink.closed)
+		w.sink.hangUp()
 	})
 	return w
 }
@@ -85,12 +179,9 @@ func (w *world) open() {
 
 // run starts an engine.
 func (w *world) run() {
-	var st Store = w.st
-	if w.wrap != nil {
-		st = w.wrap(st)
-	}
+	w.fault = &faults{Store: w.st}
 	http := target.New(target.Options{Version: "test", DialContext: w.sink.dial})
-	w.eng = New(Options{Store: st, Target: http, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)
 	eng, ended := w.eng, w.ended
@@ -110,6 +201,27 @@ func (w *world) quit() {
 	w.eng = nil
 }
 
+// kill ends the engine as kill -9 does: nothing more of it reaches the store,
+// and its connections break.
+func (w *world) kill() {
+	w.fault.on(func(f *faults) { f.dead = true })
+	w.sink.hangUp()
+	w.stop()
+	ended := w.ended
+	w.bury = append(w.bury, func() { <-ended })
+	w.eng = nil
+}
+
+// restart makes a new process on the same files.
+func (w *world) restart() {
+	w.t.Helper()
+	if err := w.st.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.open()
+	w.run()
+}
+
 // logWriter passes the engine's warnings on to the test.
 type logWriter struct{ t *testing.T }
 
@@ -120,28 +232,36 @@ func (l logWriter) Write(b []byte) (int, error) {
 
 func (s *sink) dial(context.Context, string, string) (net.Conn, error) {
 	client, server := net.Pipe()
+	s.mu.Lock()
+	s.open = append(s.open, server)
+	s.mu.Unlock()
 	go s.serve(server)
 	return client, nil
 }
 
-// serve answers the requests of one connection, one after the other. It is no
-// http.Server so that it needs no listener and costs little.
+// serve answers the requests of one connection, one after the other, and
+// leaves one unanswered when its caller hangs up.
 func (s *sink) serve(c net.Conn) {
 	defer c.Close()
-	r := bufio.NewReader(c)
-	for {
-		req, err := http.ReadRequest(r)
-		if err != nil {
-			return
+	requests := make(chan *http.Request)
+	go func() {
+		defer close(requests)
+		for r := bufio.NewReader(c); ; {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			if _, err := io.Copy(io.Discard, req.Body); err != nil {
+				return
+			}
+			requests <- req
 		}
-		if _, err := io.Copy(io.Discard, req.Body); err != nil {
-			return
-		}
+	}()
+	for req := range requests {
 		d := delivery{run: req.Header.Get("Jadwal-Run-Id"), job: req.Header.Get("Jadwal-Job"), at: time.Now().UTC()}
 		d.attempt, _ = strconv.Atoi(req.Header.Get("Jadwal-Attempt"))
 		d.epoch, _ = strconv.Atoi(req.Header.Get("Jadwal-Epoch"))
 		d.redelivery = req.Header.Get("Jadwal-Redelivery") == "possible"
-		d.due, _ = time.Parse(time.RFC3339, req.Header.Get("Jadwal-Due-At"))
 		s.mu.Lock()
 		s.got = append(s.got, d)
 		s.now[d.job]++
@@ -149,16 +269,9 @@ func (s *sink) serve(c net.Conn) {
 		takes, status := s.takes, s.status
 		s.mu.Unlock()
 		if takes != nil {
-			if wait := takes(d); wait > 0 {
-				gone := make(chan struct{})
-				go func() { // notices that the caller hangs up
-					r.Peek(1)
-					close(gone)
-				}()
-				select {
-				case <-time.After(wait):
-				case <-gone:
-				}
+			select {
+			case <-time.After(takes(d)):
+			case <-requests: // it is closed: no caller sends two at once
 			}
 		}
 		s.mu.Lock()
@@ -172,6 +285,16 @@ func (s *sink) serve(c net.Conn) {
 			return
 		}
 	}
+}
+
+// hangUp breaks all connections.
+func (s *sink) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.open {
+		c.Close()
+	}
+	s.open = nil
 }
 
 // deliveries returns what has arrived so far.
@@ -270,6 +393,35 @@ func (w *world) remove(id int64) {
 	w.applied(change)
 }
 
+// sound holds the store to its invariants, and what was delivered to what is
+// recorded: every run that says so was delivered, and nothing is recorded
+// under a run id that was not.
+func (w *world) sound() {
+	w.t.Helper()
+	found, err := w.st.Check(context.Background(), time.Now())
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, v := range found {
+		w.t.Error(v)
+	}
+	delivered := map[string]bool{}
+	for _, d := range w.sink.deliveries() {
+		delivered[d.run] = true
+	}
+	jobs, err := w.st.Jobs(context.Background(), store.JobQuery{Limit: 100000})
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, j := range jobs {
+		for _, r := range w.runs(j.ID) {
+			if (r.State == jadwal.RunSucceeded || r.Reason == jadwal.ReasonHTTPStatus) && !delivered[r.Key.ID()] {
+				w.t.Errorf("run %s of job %d is recorded as %s and was never delivered", clock(time.UnixMicro(r.Key.DueAt)), j.ID, r.State)
+			}
+		}
+	}
+}
+
 func pause(j *jadwal.Job)  { j.State = jadwal.JobPaused }
 func resume(j *jadwal.Job) { j.State = jadwal.JobEnabled }
 
@@ -312,8 +464,12 @@ func clock(t time.Time) string {
 	return strings.TrimSuffix(t.Format("15:04:05.000"), ".000")
 }
 
+// check compares the runs of a job with what they should be, after the time
+// that a commit may wait.
 func (w *world) check(id int64, want string) {
 	w.t.Helper()
+	time.Sleep(2 * linger)
+	synctest.Wait()
 	if got := tell(w.runs(id)); got != want {
 		w.t.Errorf("runs of job %d:\n got  %s\n want %s", id, got, want)
 	}

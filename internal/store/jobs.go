@@ -50,8 +50,9 @@ func scanJob(r row) (jadwal.Job, error) {
 func errNoJob() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no such job") }
 
 // CreateJob stores a new job with its first version and its cursor, which is
-// job.NextAt (zero: nothing is planned). It sets ID, Version and the times.
-// CodeNameTaken: the owner has a job of that name.
+// job.NextAt, or, when that is zero, the first instant of its schedules: some
+// depend on the id. It sets ID, Version and the times. CodeNameTaken: the owner
+// has a job of that name.
 func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, now time.Time) (jadwal.Job, error) {
 	definition, err := encode(&job.Definition)
 	if err != nil {
@@ -68,22 +69,32 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 			job.OwnerID, job.Definition.Name, definition, string(job.State), now); err != nil {
 			return nameTaken(err, job.Definition.Name)
 		}
+		next := job.NextAt
+		if next.IsZero() {
+			var err error
+			if next, err = job.Definition.First(now, job.ID); err != nil {
+				return err
+			}
+		}
 		if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at)
 			VALUES ($1, 1, $2, $3, $4)`, job.ID, definition, string(job.State), now); err != nil {
 			return err
 		}
 		if _, err := t.exec(`INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)`,
-			job.ID, job.OwnerID, job.NextAt); err != nil {
+			job.ID, job.OwnerID, next); err != nil {
 			return err
 		}
 		if err := audited(t, by, now, "job.create", object("job", job.ID), detail{"name": job.Definition.Name}); err != nil {
 			return err
 		}
 		created := jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1}
-		if !job.NextAt.IsZero() {
-			created.At = job.NextAt.UnixMicro()
+		if !next.IsZero() {
+			created.At = next.UnixMicro()
 		}
-		t.after(func() { s.meet.hint(jadwal.Hint{Created: &created}) })
+		t.after(func() {
+			job.NextAt = next
+			s.meet.hint(jadwal.Hint{Created: &created})
+		})
 		return nil
 	})
 	return job, err

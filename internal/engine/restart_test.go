@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+func TestRestart(t *testing.T) {
+	scenario(t, "restarts lose and double nothing", func(t *testing.T, w *world) {
+		job := w.job("minutely", "* * * * *")
+		w.sink.set(700 * time.Millisecond)
+		w.run()
+		for i := range 40 {
+			// At every phase of the minute, the run's own time included.
+			time.Sleep(time.Until(midnight.Add(time.Duration(i+1)*time.Minute + time.Duration(i*i)*90*time.Millisecond%time.Minute)))
+			w.quit()
+			w.restart()
+		}
+		time.Sleep(time.Until(midnight.Add(41*time.Minute + 2*time.Second)))
+		synctest.Wait()
+		var want []string
+		for i := range 41 {
+			want = append(want, fmt.Sprintf("00:%02d succeeded", i+1))
+		}
+		w.check(job.ID, strings.Join(want, ", "))
+		if n := len(w.sink.deliveries()); n != 41 {
+			t.Errorf("%d deliveries, want 41", n)
+		}
+	})
+	scenario(t, "kills lose nothing and repeat only what was not recorded, under its own run id", func(t *testing.T, w *world) {
+		job := w.job("minutely", "* * * * *")
+		w.sink.set(30 * time.Second)
+		w.run()
+		for i := range 40 {
+			time.Sleep(time.Until(midnight.Add(time.Duration(i+1)*time.Minute + time.Duration(i*i)*90*time.Millisecond%time.Minute)))
+			synctest.Wait()
+			w.kill()
+			w.restart()
+		}
+		time.Sleep(time.Until(midnight.Add(43*time.Minute + 2*time.Second)))
+		synctest.Wait()
+		for _, r := range w.runs(job.ID) {
+			if r.State == jadwal.RunMissed {
+				t.Errorf("%s was missed without an outage", tell([]jadwal.Run{r}))
+			}
+		}
+	})
+	scenario(t, "after three hours' outage the newest instant runs and the others are one record", func(t *testing.T, w *world) {
+		job := w.job("minutely", "* * * * *")
+		w.run()
+		until("00:02:30")
+		w.quit()
+		until("03:02:30")
+		w.run()
+		until("03:04:00")
+		w.check(job.ID, "00:01 succeeded, 00:02 succeeded, 00:03-03:01 missed server_down, 03:02 succeeded, 03:03 succeeded, 03:04 succeeded")
+		if late := w.runs(job.ID)[3].Lateness(); late != 30*time.Second {
+			t.Errorf("the run after the outage was late by %s", late)
+		}
+	})
+	scenario(t, "a run that a kill interrupts is made again at once, as the same attempt of the same run", func(t *testing.T, w *world) {
+		job := w.job("long", "0 1 * * *")
+		w.sink.set(10 * time.Minute)
+		w.run()
+		until("01:02:00")
+		w.kill()
+		until("01:03:00")
+		w.restart()
+		until("01:13:30")
+		w.check(job.ID, "01:00 succeeded")
+		got := w.sink.deliveries()
+		if len(got) != 2 || got[0].run != got[1].run || got[0].attempt != 1 || got[1].attempt != 1 || got[0].redelivery || !got[1].redelivery || got[1].epoch <= got[0].epoch {
+			t.Errorf("deliveries: %+v", got)
+		}
+		if r := w.runs(job.ID)[0]; !r.StartedAt.Equal(midnight.Add(time.Hour)) || !r.FinishedAt.Equal(midnight.Add(73*time.Minute)) || r.Attempts != 1 {
+			t.Errorf("recorded as %+v", r)
+		}
+	})
+	scenario(t, "a run that a kill interrupts in its first second is made again, since its cursor still stands there", func(t *testing.T, w *world) {
+		job := w.job("long", "0 1 * * *")
+		w.sink.set(10 * time.Minute)
+		w.run()
+		until("01:00:00")
+		w.kill()
+		w.sink.set(0)
+		w.restart()
+		until("01:00:01")
+		w.check(job.ID, "01:00 succeeded")
+		got := w.sink.deliveries()
+		if len(got) != 2 || got[0].run != got[1].run {
+			t.Errorf("deliveries: %+v", got)
+		}
+	})
+	scenario(t, "while an interrupted run is made again, what falls due is skipped", func(t *testing.T, w *world) {
+		job := w.job("minutely", "* * * * *")
+		w.sink.set(5 * time.Minute)
+		w.run()
+		until("00:02:30")
+		w.kill()
+		until("00:04:30")
+		w.restart()
+		until("00:10:00")
+		w.check(job.ID, "00:01 succeeded, 00:02 skipped overlap, 00:03-00:04 skipped overlap, 00:05 skipped overlap, 00:06 skipped overlap, 00:07 skipped overlap, 00:08 skipped overlap, 00:09 skipped overlap")
+	})
+	scenario(t, "a stop waits for what is running, and leaves what takes too long to the next process", func(t *testing.T, w *world) {
+		short, long := w.job("short", "0 1 * * *"), w.job("long", "0 1 * * *")
+		w.sink.takes = func(d delivery) time.Duration {
+			if d.job == "short" {
+				return 20 * time.Second
+			}
+			return 10 * time.Minute
+		}
+		w.run()
+		until("01:00:00")
+		begun := time.Now()
+		w.quit()
+		if took := time.Since(begun); took < 30*time.Second || took > 31*time.Second {
+			t.Errorf("the stop took %s", took)
+		}
+		w.check(short.ID, "01:00 succeeded")
+		w.check(long.ID, "01:00 running")
+		w.restart()
+		until("01:12:00")
+		w.check(long.ID, "01:00 succeeded")
+	})
+	scenario(t, "nothing new starts during a stop", func(t *testing.T, w *world) {
+		long, quick := w.job("long", "0 1 * * *"), w.job("quick", "every 1s")
+		w.sink.takes = func(d delivery) time.Duration {
+			if d.job == "long" {
+				return 20 * time.Second
+			}
+			return 0
+		}
+		w.run()
+		until("01:00:00")
+		before := len(w.runs(quick.ID))
+		w.quit()
+		if n := len(w.runs(quick.ID)); n != before {
+			t.Errorf("%d runs were recorded during the stop", n-before)
+		}
+		w.check(long.ID, "01:00 succeeded")
+	})
+}
+
+// A kill before any commit, and one right after it with its answer lost: for
+// each of the first commits in turn.
+func TestKillAtEveryCommit(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for k := range 12 {
+			scenario(t, fmt.Sprintf("commit %d, after it is stored: %v", k+1, after), func(t *testing.T, w *world) {
+				var jobs []jadwal.Job
+				jobs = append(jobs, w.job("minutely", "* * * * *"), w.job("seconds", "every 20s"), w.job("once", "at 2000-01-01T00:01:00Z"))
+				w.sink.takes = func(d delivery) time.Duration {
+					if d.job == "minutely" {
+						return 90 * time.Second
+					}
+					return 1500 * time.Millisecond
+				}
+				w.run()
+				n, dead := 0, make(chan struct{})
+				hook := func([]*jadwal.Outcome) error {
+					if n++; n == k+1 {
+						close(dead)
+						w.fault.on(func(f *faults) { f.dead = true })
+						return errDead
+					}
+					return nil
+				}
+				w.fault.on(func(f *faults) {
+					if after {
+						f.after = hook
+					} else {
+						f.before = hook
+					}
+				})
+				changed := false
+				for {
+					select {
+					case <-dead:
+					case <-time.After(time.Second):
+						if !changed && time.Since(midnight) > 70*time.Second {
+							changed = true
+							w.update(jobs[1].ID, func(j *jadwal.Job) { j.Definition = definitionOf("seconds", "every 30s") })
+						}
+						if time.Since(midnight) < 6*time.Minute {
+							continue
+						}
+					}
+					break
+				}
+				w.kill()
+				w.restart()
+				time.Sleep(3 * time.Minute)
+				synctest.Wait()
+				for _, j := range jobs {
+					for _, r := range w.runs(j.ID) {
+						if r.State == jadwal.RunMissed {
+							t.Errorf("%s: %s", j.Definition.Name, tell([]jadwal.Run{r}))
+						}
+					}
+				}
+			})
+		}
+	}
+}
