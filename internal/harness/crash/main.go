@@ -172,8 +172,9 @@ func invite(url, sink string, seed uint64) (*people, error) {
 	for i := range 40 {
 		steady.createJob(time.Duration(1+i%3)*time.Second, time.Time{})
 	}
-	for i := range uint64(6) {
+	for i := range uint64(7) {
 		a := author(fmt.Sprintf("author%d", i), i)
+		a.pause = 10 * time.Millisecond << i // the slow ones give a stale definition time to show itself
 		p.done.Go(func() { a.run(12) })
 	}
 	p.registrar = &registrar{ledger: p.ledger, client: p.admin, rng: rand.New(rand.NewPCG(seed, 200)), stop: p.stop}
