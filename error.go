@@ -62,8 +62,15 @@ func Errorf(code Code, format string, args ...any) *Error {
 
 // Invalid makes the error for one field that is not valid.
 func Invalid(field, code, format string, args ...any) *Error {
-	return InvalidFields(FieldError{field, code, fmt.Sprintf(format, args...)})
+	return InvalidFields(*fieldError(field, code, format, args...))
 }
+
+func fieldError(field, code, format string, args ...any) *FieldError {
+	return &FieldError{field, code, fmt.Sprintf(format, args...)}
+}
+
+// indexed is the path of the i-th element of a list.
+func indexed(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
 // InvalidFields makes the error for several fields that are not valid; its
 // message is that of the first. It returns nil for no fields.

@@ -7,17 +7,13 @@ import (
 	"github.com/teknohole/jadwal/schedule"
 )
 
-// Plan compiles d's schedules for the job with that id; anchor is what `every`
-// counts from, the job's creation. Errors are those of package schedule.
-func (d *Definition) Plan(anchor time.Time, id int64) (*schedule.Plan, error) {
-	zone := time.UTC
-	if d.Timezone != "" {
-		var err error
-		if zone, err = schedule.LoadZone(d.Timezone); err != nil {
-			return nil, err
-		}
-	}
-	return schedule.Compile(schedule.Config{Specs: d.Schedules, Zone: zone, Seed: uint64(id), Anchor: anchor})
+// seed spreads job ids over all 64 bits (the finalizer of splitmix64, Steele
+// and others, "Fast splittable pseudorandom number generators", 2014).
+func seed(jobID int64) uint64 {
+	x := uint64(jobID) + 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // Standing is where a job stands at the moment of a decision.

@@ -28,7 +28,7 @@ func clock(t *testing.T, s string) time.Time {
 
 func plan(t *testing.T, specs ...schedule.Spec) *schedule.Plan {
 	t.Helper()
-	d := Definition{Schedules: specs}
+	d := Definition{Timezone: "UTC", Schedules: specs}
 	p, err := d.Plan(clock(t, "00:00"), 7)
 	if err != nil {
 		t.Fatal(err)

@@ -1,14 +1,13 @@
 package jadwal
 
 import (
-	"bytes"
-	"fmt"
+	"errors"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/teknohole/jadwal/schedule"
+	"github.com/teknohole/jadwal/schedule/rrule"
 )
 
 // JobState says whether a job's schedules fire.
@@ -30,22 +29,13 @@ type Definition struct {
 	Tags        []string        `json:"tags"`
 	Schedules   []schedule.Spec `json:"schedules"`
 	Timezone    string          `json:"timezone"`
+	StartAt     *time.Time      `json:"start_at"` // no instant before it; what `every` counts from
+	EndAt       *time.Time      `json:"end_at"`   // no instant after it
+	DST         schedule.DST    `json:"dst"`
 	Target      Target          `json:"target"`
 	Timeout     Duration        `json:"timeout"`
 	Overlap     Overlap         `json:"overlap"`
 }
-
-// Target is what a run calls.
-type Target struct {
-	Type    string            `json:"type"` // "http"
-	Method  string            `json:"method"`
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers"`
-	Body    RawJSON           `json:"body"` // a JSON string is sent as its text, anything else as JSON; null: no body
-}
-
-// RawJSON is one JSON value, kept as it was written.
-type RawJSON []byte
 
 // Overlap says what happens to an instant while an earlier run is unfinished.
 type Overlap string
@@ -77,60 +67,232 @@ type LastRun struct {
 	FinishedAt time.Time
 }
 
-// Duration is a span of time that reads and writes as Go's text ("1h30m").
-type Duration time.Duration
-
-// MarshalText writes d as Go prints it ("30s", "1h30m0s" as "1h30m").
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText reads Go's duration syntax.
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("%q is not a duration such as 90s or 1h30m", clip(string(text), 64))
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// String is d without the zero units that time.Duration prints at the end.
-func (d Duration) String() string {
-	s := time.Duration(d).String()
-	if strings.HasSuffix(s, "m0s") {
-		s = s[:len(s)-2]
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = s[:len(s)-2]
-	}
-	return s
-}
-
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return s[:n]
-}
-
-// MarshalJSON writes r as it is; empty is null.
-func (r RawJSON) MarshalJSON() ([]byte, error) {
-	if len(r) == 0 {
-		return []byte("null"), nil
-	}
-	return r, nil
-}
-
-// UnmarshalJSON keeps the value; null is empty.
-func (r *RawJSON) UnmarshalJSON(b []byte) error {
-	if bytes.Equal(b, []byte("null")) {
-		*r = nil
-		return nil
-	}
-	*r = slices.Clone(b)
-	return nil
-}
+// MaxLateAt is how late an `at` may be when its job is created: it then runs
+// at once. An older one is refused.
+const MaxLateAt = time.Hour
 
 var (
 	jobNamePattern = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,62}$`)
 	tagPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,62}$`)
 )
+
+// reservedNames are job names that the API's paths need for themselves.
+var reservedNames = []string{"bulk"}
+
+// DefaultDefinition is what the members that a user leaves out stand for.
+func DefaultDefinition() Definition {
+	return Definition{
+		Tags:      []string{},
+		Schedules: []schedule.Spec{},
+		Timezone:  "UTC",
+		Target:    Target{Type: "http", Method: "POST", Headers: map[string]string{}},
+		Timeout:   Duration(DefaultTimeout),
+		Overlap:   OverlapSkip,
+		DST:       schedule.DST{Gap: schedule.GapRunAfter, Overlap: schedule.OverlapAuto},
+	}
+}
+
+// CheckJobName returns what is wrong with a job's name, nil when it is valid.
+func CheckJobName(s string) *FieldError {
+	switch {
+	case s == "":
+		return &FieldError{"name", "required", "name is required"}
+	case !jobNamePattern.MatchString(s):
+		return &FieldError{"name", "invalid", "name must be 1 to 63 lower-case letters, digits, dots, underscores or hyphens and begin with a letter"}
+	case slices.Contains(reservedNames, s):
+		return &FieldError{"name", "reserved", "name " + s + " is reserved; choose another"}
+	}
+	return nil
+}
+
+// Validate returns everything that is wrong with d as an *Error with
+// CodeValidation, nil when it may be stored. It looks at no clock: whether an
+// `at` lies in the past is for First and CheckEdit.
+func (d *Definition) Validate() error {
+	var wrong []FieldError
+	add := func(e *FieldError) {
+		if e != nil {
+			wrong = append(wrong, *e)
+		}
+	}
+	add(CheckJobName(d.Name))
+	if len(d.Description) > MaxDescription {
+		add(fieldError("description", "too_long", "description must have at most %d bytes, got %d", MaxDescription, len(d.Description)))
+	}
+	wrong = append(wrong, checkTags(d.Tags)...)
+	if _, err := d.plan(time.Unix(0, 0), 0); err != nil {
+		wrong = append(wrong, scheduleFields(err)...)
+	}
+	wrong = append(wrong, d.Target.check()...)
+	if t := time.Duration(d.Timeout); t < MinTimeout || t > MaxTimeout {
+		add(fieldError("timeout", "out_of_range", "timeout must be from %s to %s, got %s", Duration(MinTimeout), Duration(MaxTimeout), d.Timeout))
+	}
+	if d.Overlap != OverlapSkip {
+		add(fieldError("overlap", "invalid", "overlap must be %q", OverlapSkip))
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return InvalidFields(wrong...)
+}
+
+func checkTags(tags []string) (wrong []FieldError) {
+	if len(tags) > MaxTags {
+		return []FieldError{*fieldError("tags", "too_many", "a job has at most %d tags, got %d", MaxTags, len(tags))}
+	}
+	for i, tag := range tags {
+		field := indexed("tags", i)
+		switch {
+		case !tagPattern.MatchString(tag):
+			wrong = append(wrong, *fieldError(field, "invalid", "a tag must be 1 to 63 lower-case letters, digits, dots, underscores, colons or hyphens and begin with a letter or digit"))
+		case slices.Contains(tags[:i], tag):
+			wrong = append(wrong, *fieldError(field, "duplicate", "tag %s is there twice", tag))
+		}
+	}
+	return wrong
+}
+
+// Plan compiles d's schedules for the job with that id; created is when it was
+// created: what `every` counts from when there is no StartAt. The error is an *Error with CodeValidation.
+func (d *Definition) Plan(created time.Time, id int64) (*schedule.Plan, error) {
+	plan, err := d.plan(created, id)
+	if err != nil {
+		return nil, InvalidFields(scheduleFields(err)...)
+	}
+	return plan, nil
+}
+
+func (d *Definition) plan(created time.Time, id int64) (*schedule.Plan, error) {
+	zone, err := schedule.LoadZone(d.Timezone)
+	if err != nil {
+		return nil, err
+	}
+	cfg := schedule.Config{Specs: d.Schedules, Zone: zone, Seed: seed(id), Anchor: created, DST: d.DST, RRule: recur}
+	if d.StartAt != nil {
+		cfg.Anchor, cfg.StartAt = *d.StartAt, *d.StartAt
+	}
+	if d.EndAt != nil {
+		cfg.EndAt = *d.EndAt
+	}
+	return schedule.Compile(cfg)
+}
+
+// recur makes the source of an rrule.
+func recur(text string, zone *time.Location, anchor time.Time, dst schedule.DST) (schedule.Source, error) {
+	rule, err := rrule.Parse(text, zone, anchor, string(dst.Gap), string(dst.Overlap))
+	if e, ok := errors.AsType[*rrule.Error](err); ok {
+		return nil, &schedule.Error{Code: e.Code, Message: e.Message}
+	}
+	return rule, err
+}
+
+// scheduleFields are the parts that package schedule found wrong.
+func scheduleFields(err error) (fields []FieldError) {
+	if all, ok := errors.AsType[schedule.Errors](err); ok {
+		for _, e := range all {
+			fields = append(fields, FieldError(*e))
+		}
+		return fields
+	}
+	if e, ok := errors.AsType[*schedule.Error](err); ok {
+		return []FieldError{FieldError(*e)}
+	}
+	return []FieldError{{"schedules", "invalid", err.Error()}}
+}
+
+// First returns the first instant of a job that is created at now: its cursor.
+// That is the next planned instant, or an `at` that is at most MaxLateAt old,
+// which runs at once; the zero time for a job without schedules. The error is
+// an *Error with CodeValidation: it names the `at` that is too old, or says
+// that nothing is planned any more.
+func (d *Definition) First(now time.Time, id int64) (time.Time, error) {
+	var wrong []FieldError
+	first := time.Time{}
+	err := d.eachAt(func(i int, at time.Time, last time.Time) {
+		switch {
+		case last.After(now):
+		case now.Sub(last) > MaxLateAt:
+			wrong = append(wrong, *fieldError(indexed("schedules", i)+".at", "in_past",
+				"at lies more than an hour in the past; it would never run"))
+		case first.IsZero() || at.Before(first):
+			first = at
+		}
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	if len(wrong) > 0 {
+		return time.Time{}, InvalidFields(wrong...)
+	}
+	if !first.IsZero() {
+		return first, nil
+	}
+	plan, err := d.Plan(now, id)
+	if err != nil {
+		return time.Time{}, err
+	}
+	next, ok := plan.Next(now)
+	if !ok && len(d.Schedules) > 0 {
+		return time.Time{}, Invalid("schedules", "never", "the schedules plan no instant after now; look at end_at and at the rules' ends")
+	}
+	return next, nil
+}
+
+// CheckEdit refuses an `at` that an edit at now brings in and that has passed:
+// an edit plans only what is still to come. Those that the job had before may
+// stay. The error is an *Error with CodeValidation.
+func (d *Definition) CheckEdit(before *Definition, now time.Time) error {
+	var had []time.Time
+	if err := before.eachAt(func(_ int, at, _ time.Time) { had = append(had, at) }); err != nil {
+		return err
+	}
+	var wrong []FieldError
+	err := d.eachAt(func(i int, at, last time.Time) {
+		if !last.After(now) && !slices.ContainsFunc(had, at.Equal) {
+			wrong = append(wrong, *fieldError(indexed("schedules", i)+".at", "in_past", "at lies in the past; an edit plans only what is still to come"))
+		}
+	})
+	if err == nil && len(wrong) > 0 {
+		err = InvalidFields(wrong...)
+	}
+	return err
+}
+
+// StateAfterEdit is the state of a job that was in state before, once d is its
+// definition at now: a paused job stays paused; any other is enabled, or
+// completed when its schedules plan nothing any more.
+func (d *Definition) StateAfterEdit(before JobState, anchor, now time.Time, id int64) (JobState, error) {
+	switch {
+	case before == JobPaused:
+		return JobPaused, nil
+	case len(d.Schedules) == 0:
+		return JobEnabled, nil
+	}
+	plan, err := d.Plan(anchor, id)
+	if err != nil {
+		return "", err
+	}
+	if _, ok := plan.Next(now); !ok {
+		return JobCompleted, nil
+	}
+	return JobEnabled, nil
+}
+
+// eachAt calls visit with the index of each `at` schedule, its instant, and the
+// last one: they differ only for a local time that comes twice.
+func (d *Definition) eachAt(visit func(i int, first, last time.Time)) error {
+	for i, spec := range d.Schedules {
+		if spec.At == "" {
+			continue
+		}
+		one := Definition{Timezone: d.Timezone, DST: d.DST, Schedules: []schedule.Spec{spec}}
+		plan, err := one.Plan(time.Time{}, 0)
+		if err != nil {
+			return err
+		}
+		first, _ := plan.Next(time.Time{}.Add(-time.Hour))
+		last, _ := plan.Prev(time.Date(10000, 1, 2, 0, 0, 0, 0, time.UTC))
+		visit(i, first, last)
+	}
+	return nil
+}

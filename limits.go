@@ -13,6 +13,7 @@ const (
 	MaxHeaders      = 64       // of a target
 	MaxHeaderBytes  = 16 << 10 // of a target, names and values together
 	MaxTargetBody   = 256 << 10
+	MaxPauseReason  = 512 // bytes
 	MaxTimeout      = 24 * time.Hour
 	MinTimeout      = time.Second
 	DefaultTimeout  = 30 * time.Second

@@ -129,7 +129,7 @@ type Run struct {
 	FinishedAt time.Time
 	StatusCode int    // the target's HTTP status; 0: none
 	Message    string // what went wrong, for a person; "" for a success
-	Output     []byte // the end of what the target answered, as kept
+	Output     []byte // the beginning of what the target answered, as kept
 }
 
 // Lateness is how long after its instant a run started; 0 when it did not.

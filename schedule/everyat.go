@@ -38,10 +38,13 @@ func parseEvery(text string) (int64, *Error) {
 func everyHint(text string) *Error {
 	hint := `a duration is a number and a unit (s, m, h), such as "90s", "15m" or "1h30m"`
 	trimmed := strings.TrimSpace(text)
+	if len(trimmed) > 10 && trimmed[0] <= '9' && strings.Trim(trimmed, "0123456789.hmnsu") == "" {
+		return errorf(CodeOutOfRange, "every must be at most 2562047h (292 years), got %s", quote(text))
+	}
 	if n, err := strconv.Atoi(trimmed); err == nil && n > 0 {
 		hint = "the unit is missing: did you mean " + quote(trimmed+"s") + "?"
-	} else if d, err := time.ParseDuration(strings.ToLower(strings.Join(strings.Fields(text), ""))); err == nil && d > 0 {
-		hint = "did you mean " + quote(d.String()) + "?"
+	} else if compact := strings.ToLower(strings.Join(strings.Fields(text), "")); isDuration(compact) {
+		hint = "did you mean " + quote(compact) + "?"
 	} else if n, unit := leadingNumber(trimmed); n > 0 && n < 10000 {
 		switch strings.ToLower(strings.TrimSpace(unit)) {
 		case "d", "day", "days":
@@ -58,11 +61,16 @@ func everyHint(text string) *Error {
 			hint = `months are not of one length: use a cron schedule, such as "0 0 1 * *"`
 		}
 	} else if strings.HasPrefix(strings.ToUpper(trimmed), "PT") {
-		if d, err := time.ParseDuration(strings.ToLower(trimmed[2:])); err == nil && d > 0 {
+		if isDuration(strings.ToLower(trimmed[2:])) {
 			hint = "did you mean " + quote(strings.ToLower(trimmed[2:])) + "?"
 		}
 	}
 	return errorf(CodeInvalid, "every is no duration: got %s; %s", quote(text), hint)
+}
+
+func isDuration(text string) bool {
+	d, err := time.ParseDuration(text)
+	return err == nil && d > 0
 }
 
 // leadingNumber splits text after its leading ASCII digits.
@@ -75,63 +83,73 @@ func leadingNumber(text string) (int, string) {
 	return n, text[i:]
 }
 
-// parseAt reads an instant, or a local time in a zone. Both results are equal
-// unless the local time comes twice and dst wants both.
-func parseAt(text string, z *zone, dst DST) (first, second int64, e *Error) {
+// parseAt reads an instant, or a local time in a zone.
+func parseAt(text string, z *zone, dst DST) (atSource, *Error) {
 	const maxLen = 40
 	if len(text) > maxLen {
-		return 0, 0, errorf(CodeTooLong, "at must have at most %d characters, got %d", maxLen, len(text))
+		return atSource{}, errorf(CodeTooLong, "at must have at most %d characters, got %d", maxLen, len(text))
 	}
 	wall, ms, offset, local, e := readTime(text)
 	if e != nil {
-		return 0, 0, e
+		return atSource{}, e
 	}
-	if !local {
-		u := wall - offset
-		if u < minUnix || u > maxUnix {
-			return 0, 0, errorf(CodeOutOfRange, "at must be in the years 0001 to 9999 UTC, got %s", quote(text))
+	at := atSource{first: wall - offset, second: wall - offset}
+	if local {
+		if at, e = instants(wall, z, dst, text); e != nil {
+			return atSource{}, e
 		}
-		return u*1000 + ms, u*1000 + ms, nil
 	}
-	u, v, e := instants(wall, z, dst, text)
-	return u*1000 + ms, v*1000 + ms, e
+	if at.first < minUnix || at.second > maxUnix {
+		return atSource{}, errorf(CodeOutOfRange, "at must be in the years 0001 to 9999 UTC, got %s", quote(text))
+	}
+	at.first, at.second = at.first*1000+ms, at.second*1000+ms
+	return at, nil
 }
 
-// instants returns the instants that a wall means in a zone.
-func instants(wall int64, z *zone, dst DST, text string) (first, second int64, e *Error) {
-	const reach = 36 * 3600 // no offset and no gap is longer
+// instants returns what a wall means in a zone, in seconds.
+func instants(wall int64, z *zone, dst DST, text string) (atSource, *Error) {
+	// From a span that begins well before the wall to one that begins well
+	// after it, every wall between is in a span or in a gap.
+	const reach = 36 * 3600 // no change of offset is larger
+	s := z.spanAt(wall)
+	for s.start+s.off > wall-reach {
+		s = z.spanAt(s.start - 1)
+	}
 	found := make([]int64, 0, 2)
-	var lost *span
-	for u := wall - reach; u <= wall+reach; {
-		s := z.spanAt(u)
-		if lo := s.start + s.off; wall >= lo && wall < s.end+s.off {
+	var lost span
+	for s.start+s.off < wall+reach {
+		if wall >= s.start+s.off && wall < s.end+s.off {
 			found = append(found, wall-s.off)
 		}
 		if lo, _, _, hi := s.gap(); wall >= lo && wall < hi {
-			lost = &s
+			lost = s
 		}
-		u = s.end
+		if s.end >= far {
+			break
+		}
+		s = z.spanAt(s.end)
 	}
-	switch {
-	case len(found) > 0 && dst.Overlap == OverlapBoth:
-		return found[0], found[len(found)-1], nil
-	case len(found) > 0 && dst.Overlap == OverlapSecond:
-		return found[len(found)-1], found[len(found)-1], nil
-	case len(found) > 0:
-		return found[0], found[0], nil
-	case lost == nil:
-		return 0, 0, errorf(CodeOutOfRange, "at does not exist in the zone: %s", quote(text))
+	if len(found) > 0 {
+		first, last := found[0], found[len(found)-1]
+		switch dst.Overlap {
+		case OverlapBoth:
+			return atSource{first: first, second: last}, nil
+		case OverlapSecond:
+			return atSource{first: last, second: last}, nil
+		}
+		return atSource{first: first, second: first}, nil
+	}
+	at := lost.start
+	if dst.Gap == GapShift {
+		at = wall - lost.before
 	}
 	if _, dayLo, dayHi, _ := lost.gap(); wall >= dayLo && wall < dayHi {
-		return 0, 0, errorf(CodeNeverFires, "the day of %s does not exist in the zone: its clock skipped it", quote(text))
+		return atSource{}, errorf(CodeNeverFires, "the day of %s does not exist in the zone: its clock skipped it", quote(text))
 	}
-	switch dst.Gap {
-	case GapSkip:
-		return 0, 0, errorf(CodeNeverFires, "%s does not exist in the zone: the clock skips it, and dst.gap is skip", quote(text))
-	case GapShift:
-		return wall - lost.before, wall - lost.before, nil
+	if dst.Gap == GapSkip {
+		return atSource{}, errorf(CodeNeverFires, "%s does not exist in the zone: the clock skips it, and dst.gap is skip", quote(text))
 	}
-	return lost.start, lost.start, nil
+	return atSource{first: at, second: at, moved: true}, nil
 }
 
 const atForms = `"2026-12-31T23:00:00Z", "2026-12-31T23:00:00+07:00", or "2026-12-31T23:00:00" in the job's zone`

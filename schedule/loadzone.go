@@ -47,6 +47,9 @@ var zoneFiles = sync.OnceValues(func() (map[string]*zip.File, []string) {
 // same pointer. There are no more of them than names in the database.
 var locations sync.Map // string → *time.Location
 
+// maxZoneLen is longer than every name of the database.
+const maxZoneLen = 64
+
 // ZoneNames returns the names of the database, sorted.
 func ZoneNames() []string {
 	_, names := zoneFiles()
@@ -58,8 +61,11 @@ func ZoneNames() []string {
 // error is an *Error whose Field is "timezone". "Local" and "" are refused: what
 // they mean would depend on the machine.
 func LoadZone(name string) (*time.Location, error) {
-	if name == "UTC" {
+	switch {
+	case name == "UTC":
 		return time.UTC, nil
+	case len(name) > maxZoneLen:
+		return nil, &Error{"timezone", CodeTooLong, fmt.Sprintf("timezone must have at most %d characters, got %d", maxZoneLen, len(name))}
 	}
 	if loc, ok := locations.Load(name); ok {
 		return loc.(*time.Location), nil
@@ -106,8 +112,6 @@ func unknownZone(name string, names []string) string {
 		return `timezone is empty: write an IANA name, such as "Asia/Jakarta", or "UTC"`
 	case strings.EqualFold(name, "local"):
 		return `timezone "Local" would depend on the machine: write an IANA name, such as "Asia/Jakarta", or "UTC"`
-	case len(name) > 64:
-		return fmt.Sprintf("timezone must have at most 64 characters, got %d", len(name))
 	}
 	hint := commonZones[strings.ToLower(name)]
 	if hint == "" {

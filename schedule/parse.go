@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // field describes one of the six fields of a cron expression.
@@ -114,13 +115,8 @@ func parseCron(expr string, seed uint64) (Cron, *Error) {
 
 // charAt returns the whole character that begins at byte i.
 func charAt(text string, i int) string {
-	for _, r := range text[i:] {
-		if r == '\uFFFD' {
-			return text[i : i+1]
-		}
-		return string(r)
-	}
-	return ""
+	_, size := utf8.DecodeRuneInString(text[i:])
+	return text[i : i+size]
 }
 
 func expandMacro(words []string) (string, *Error) {
@@ -174,9 +170,9 @@ func checkCount(expr string, words []string) *Error {
 		hint = `; for a fixed distance use {"every": "15m"}`
 	case n == 4:
 		hint = "; for every day of the week add a *"
-	case n == 7:
+	case n == 7 && strings.Trim(words[6], "0123456789*?,-/") == "":
 		hint = "; there is no year field: use start_at and end_at"
-	case n > 7:
+	case n >= 7:
 		hint = "; the command is no part of it"
 	}
 	if n > 6 {
@@ -202,7 +198,7 @@ func (p *cronParser) field(i int, text string) *Error {
 	real := false
 	for item := range strings.SplitSeq(text, ",") {
 		if item == "" {
-			return errorf(CodeInvalid, "%s has an empty place in its list: %s", f.name, quote(text))
+			return errorf(CodeInvalid, "%s has an empty place in its list: %s; a list has neither spaces nor doubled commas: 1,2,3", f.name, quote(text))
 		}
 		if f.special {
 			done, err := p.specialItem(i, item)
@@ -427,7 +423,7 @@ func (f *field) invalid(text, item string) *Error {
 	hint := ""
 	lower := strings.ToLower(text)
 	for _, name := range f.names {
-		if len(lower) > 3 && strings.HasPrefix(lower, name) {
+		if len(lower) > 3 && strings.HasPrefix(lower, name) && strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz") == "" {
 			hint = ": did you mean " + name + "?"
 		}
 	}

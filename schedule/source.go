@@ -199,8 +199,12 @@ func (e *everySource) prev(before int64) (int64, bool) {
 	return before - 1 - (before-1-e.anchor)%e.step, true
 }
 
-// atSource is one instant, or the two that one local time means.
-type atSource struct{ first, second int64 }
+// atSource is one instant, or the two that one local time means. It is moved
+// when its local time does not exist.
+type atSource struct {
+	first, second int64
+	moved         bool
+}
 
 func (a *atSource) next(after int64) (int64, bool) {
 	if after < a.first {

@@ -49,7 +49,7 @@ const (
 )
 
 // zones keeps the table of every location that was asked for, at most
-// maxZones: it saves each plan some kilobytes and the 50 µs to build them.
+// maxZones: it saves each plan some kilobytes and the time to build them.
 var zones struct {
 	sync.RWMutex
 	tables map[*time.Location]*zone
@@ -129,6 +129,9 @@ func nextChange(loc *time.Location, unix, limit int64) int64 {
 // firstOther returns the first instant in (from, to] whose offset is not off,
 // given that there is one change there.
 func firstOther(loc *time.Location, from, to, off int64) int64 {
+	if offsetAt(loc, to-1) == off {
+		return to
+	}
 	for from+1 < to {
 		if mid := from + (to-from)/2; offsetAt(loc, mid) == off {
 			from = mid

@@ -149,7 +149,7 @@ type delivery struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}}, drain: 30 * time.Second}
 	w.open()
-	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", IsSuperuser: true}, time.Now())
+	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "none", IsSuperuser: true}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,27 +3,31 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/teknohole/jadwal"
 )
 
+// detail is what a line of the audit log tells besides who did what to what.
+type detail map[string]any
+
 // audited writes one line of the audit log into the transaction of the write
-// that it tells of. object is what was written, such as "user/5"; detail is
+// that it tells of. object is what was written, such as "user/5"; d is
 // what changed and never holds a secret. Nothing about an actor is looked up
 // later: the line tells the name that it had then.
-func audited(t *tx, by jadwal.Actor, now time.Time, action, object string, detail map[string]any) error {
+func audited(t *tx, by jadwal.Actor, now time.Time, action, object string, d detail) error {
 	text := "{}"
-	if len(detail) > 0 {
-		b, err := json.Marshal(detail)
+	if len(d) > 0 {
+		b, err := json.Marshal(d)
 		if err != nil {
 			return fmt.Errorf("audit %s: %w", action, err)
 		}
 		text = string(b)
 	}
 	actor, source := by.User.Username, ""
-	if by.User.ID == 0 {
-		actor = "operator"
+	if actor == "" {
+		actor = "server"
 	}
 	if by.Source.IsValid() {
 		source = by.Source.String()
@@ -31,4 +35,25 @@ func audited(t *tx, by jadwal.Actor, now time.Time, action, object string, detai
 	_, err := t.exec(`INSERT INTO audit (at, actor_id, actor, action, object, detail, source, request_id)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, now, by.User.ID, actor, action, object, text, source, by.RequestID)
 	return err
+}
+
+// object names what a line of the audit log is about: "user/5".
+func object(kind string, id int64) string { return kind + "/" + strconv.FormatInt(id, 10) }
+
+// allowed asks jadwal.Allow with the caller's rights as they are in this
+// transaction: a demotion that was committed first wins. An actor without a
+// user is the operator or the server itself, who may do everything. A caller
+// who is deleted or disabled gets CodeInvalidToken.
+func allowed(t *tx, by jadwal.Actor, action jadwal.Action, on jadwal.Object) error {
+	if by.User.ID == 0 {
+		return nil
+	}
+	u, found, err := userByID(t, by.User.ID)
+	if err != nil {
+		return err
+	}
+	if !found || !u.DisabledAt.IsZero() {
+		return jadwal.Errorf(jadwal.CodeInvalidToken, "The token is not valid")
+	}
+	return jadwal.Allow(u, action, on)
 }

@@ -44,7 +44,7 @@ func (w *writer) trim(idle bool) error {
 		return nil // a long read goes on; the next tick tries again
 	}
 	w.c.raw.SetBusyTimeout(holdForeign)
-	defer w.c.raw.SetBusyTimeout(busyTimeout)
+	defer w.c.raw.SetBusyTimeout(0)
 	// A first column of 1 says that another process reads; then the next tick
 	// tries again.
 	return (&tx{c: w.c}).query("PRAGMA wal_checkpoint(TRUNCATE)", func(row) error { return nil })

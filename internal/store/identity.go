@@ -90,7 +90,7 @@ func (l *identities) dropUser(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.users, id)
-	l.dropSessionsOf(id)
+	l.forgetSessionsOf(id)
 }
 
 func (l *identities) putSession(n jadwal.Session) {
@@ -109,11 +109,20 @@ func (l *identities) dropSession(id int64) {
 	if n, ok := l.sessions[id]; ok {
 		delete(l.sessions, id)
 		delete(l.of[n.UserID], id)
+		if len(l.of[n.UserID]) == 0 {
+			delete(l.of, n.UserID)
+		}
 	}
 }
 
-// dropSessionsOf forgets the sessions of a user; the caller holds mu.
 func (l *identities) dropSessionsOf(userID int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forgetSessionsOf(userID)
+}
+
+// forgetSessionsOf is dropSessionsOf for who holds mu.
+func (l *identities) forgetSessionsOf(userID int64) {
 	for id := range l.of[userID] {
 		delete(l.sessions, id)
 	}

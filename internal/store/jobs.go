@@ -3,9 +3,8 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -24,6 +23,7 @@ const (
 	jobColumns = `j.id, j.owner_id, j.definition, j.state, j.pause_reason, j.version, j.egress_limited, j.created_at, j.updated_at,
 		c.next_at, c.last_due_at, c.last_n, c.last_state, c.last_started_at, c.last_finished_at`
 	jobTables = `job j LEFT JOIN cursor c ON c.job_id = j.id`
+	jobByID   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id = $1 AND j.deleted_at IS NULL`
 )
 
 func scanJob(r row) (jadwal.Job, error) {
@@ -41,7 +41,7 @@ func scanJob(r row) (jadwal.Job, error) {
 			StartedAt: r.time(13), FinishedAt: r.time(14),
 		}
 	}
-	if err := json.Unmarshal([]byte(r.text(2)), &job.Definition); err != nil {
+	if err := json.Unmarshal(r.bytes(2), &job.Definition); err != nil {
 		return job, fmt.Errorf("definition of job %d: %w", job.ID, err)
 	}
 	return job, nil
@@ -50,36 +50,51 @@ func scanJob(r row) (jadwal.Job, error) {
 func errNoJob() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no such job") }
 
 // CreateJob stores a new job with its first version and its cursor, which is
-// job.NextAt (zero: nothing is planned). It sets ID, Version and the times.
-// CodeNameTaken: the owner has a job of that name.
+// job.NextAt, or, when that is zero, the first instant of its schedules: some
+// depend on the id. It sets ID, Version and the times. CodeNameTaken: the owner
+// has a job of that name.
 func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, now time.Time) (jadwal.Job, error) {
-	definition, err := json.Marshal(job.Definition)
+	definition, err := encode(&job.Definition)
 	if err != nil {
-		return job, fmt.Errorf("definition of job %s: %w", job.Definition.Name, err)
+		return job, err
 	}
+	now = now.Truncate(time.Microsecond).UTC()
 	job.Version, job.CreatedAt, job.UpdatedAt = 1, now, now
 	err = s.write(ctx, laneAPI, func(t *tx) error {
+		if err := allowed(t, by, jadwal.ActionCreateJob, jadwal.Object{OwnerID: job.OwnerID}); err != nil {
+			return err
+		}
 		if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, version, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
-			job.OwnerID, job.Definition.Name, string(definition), string(job.State), now); err != nil {
+			job.OwnerID, job.Definition.Name, definition, string(job.State), now); err != nil {
 			return nameTaken(err, job.Definition.Name)
 		}
+		next := job.NextAt
+		if next.IsZero() {
+			var err error
+			if next, err = job.Definition.First(now, job.ID); err != nil {
+				return err
+			}
+		}
 		if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at)
-			VALUES ($1, 1, $2, $3, $4)`, job.ID, string(definition), string(job.State), now); err != nil {
+			VALUES ($1, 1, $2, $3, $4)`, job.ID, definition, string(job.State), now); err != nil {
 			return err
 		}
 		if _, err := t.exec(`INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)`,
-			job.ID, job.OwnerID, job.NextAt); err != nil {
+			job.ID, job.OwnerID, next); err != nil {
 			return err
 		}
-		if err := audited(t, by, now, "job.create", jobObject(job.ID), map[string]any{"name": job.Definition.Name}); err != nil {
+		if err := audited(t, by, now, "job.create", object("job", job.ID), detail{"name": job.Definition.Name}); err != nil {
 			return err
 		}
 		created := jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1}
-		if !job.NextAt.IsZero() {
-			created.At = job.NextAt.UnixMicro()
+		if !next.IsZero() {
+			created.At = next.UnixMicro()
 		}
-		t.after(func() { s.meet.hint(jadwal.Hint{Created: &created}) })
+		t.after(func() {
+			job.NextAt = next
+			s.meet.hint(jadwal.Hint{Created: &created})
+		})
 		return nil
 	})
 	return job, err
@@ -94,11 +109,9 @@ func nameTaken(err error, name string) error {
 	return err
 }
 
-func jobObject(id int64) string { return "job/" + strconv.FormatInt(id, 10) }
-
 // Job returns a job that is not deleted. CodeNotFound: there is none.
 func (s *Store) Job(ctx context.Context, id int64) (jadwal.Job, error) {
-	return s.job(ctx, `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id = $1 AND j.deleted_at IS NULL`, id)
+	return s.job(ctx, jobByID, id)
 }
 
 // JobByName returns the owner's job of that name. CodeNotFound: there is none.
@@ -135,9 +148,9 @@ func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
 
 // Jobs returns a page of jobs that are not deleted, by id.
 func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
-	text, args := `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT $2`, []any{q.AfterID, q.Limit}
+	text, args := `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT CAST($2 AS BIGINT)`, []any{q.AfterID, q.Limit}
 	if q.OwnerID != 0 {
-		text = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT $2`
+		text = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
 		args = append(args, q.OwnerID)
 	}
 	jobs := []jadwal.Job{}
@@ -158,9 +171,9 @@ const maxCount = 10_000
 // CountJobs counts the jobs that q asks for on all its pages, up to 10,000;
 // exact is false when there are more.
 func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, err error) {
-	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT $1) AS some`, []any{maxCount + 1}
+	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`, []any{maxCount + 1}
 	if q.OwnerID != 0 {
-		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT $1) AS some`
+		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`
 		args = append(args, q.OwnerID)
 	}
 	err = s.read(ctx, func(t *tx) error {
@@ -173,35 +186,55 @@ func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, e
 // UpdateJob stores a new definition or state of a job as its next version,
 // with a change for the engine, and returns the job and the change's id. The
 // cursor is the engine's: it moves when the change is applied (WaitApplied).
-// CodeVersionMismatch: the job is not at fromVersion; CodeNotFound: it is
-// gone; CodeNameTaken: the owner has another job of that name.
+// The owner stays; egress rules inherited from a deleted user end with the
+// first new definition. CodeNotFound: the job is gone, or not the caller's to
+// know of; CodeVersionMismatch: the job is not at fromVersion; CodeNameTaken:
+// the owner has another job of that name.
 func (s *Store) UpdateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, fromVersion int64, now time.Time) (jadwal.Job, int64, error) {
-	definition, err := json.Marshal(job.Definition)
+	definition, err := encode(&job.Definition)
 	if err != nil {
-		return job, 0, fmt.Errorf("definition of job %s: %w", job.Definition.Name, err)
+		return job, 0, err
 	}
 	change := int64(0)
 	err = s.write(ctx, laneAPI, func(t *tx) error {
-		before, err := oneJob(t, `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id = $1 AND j.deleted_at IS NULL`, job.ID)
+		before, stored, err := jobWithText(t, job.ID)
 		if err != nil {
+			return err
+		}
+		kind := changeKind(before.State, job.State)
+		action := jadwal.ActionOperateJob
+		if definition != stored || kind == jadwal.ChangeEdit {
+			action = jadwal.ActionEditJob
+		}
+		if err := allowed(t, by, action, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
 			return err
 		}
 		if before.Version != fromVersion {
 			return jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is at version %d, not at %d", before.Version, fromVersion)
 		}
 		job.Version, job.UpdatedAt = fromVersion+1, later(now, before.UpdatedAt)
-		if _, err := t.exec(`UPDATE job SET owner_id = $2, name = $3, definition = $4, state = $5, pause_reason = $6, version = $7, egress_limited = $8, updated_at = $9
-			WHERE id = $1`, job.ID, job.OwnerID, job.Definition.Name, string(definition), string(job.State), job.PauseReason, job.Version, job.EgressLimited, job.UpdatedAt); err != nil {
+		job.OwnerID, job.CreatedAt, job.NextAt, job.LastRun = before.OwnerID, before.CreatedAt, before.NextAt, before.LastRun
+		job.EgressLimited = before.EgressLimited && definition == stored
+		if _, err := t.exec(`UPDATE job SET name = $2, definition = $3, state = $4, pause_reason = $5, version = $6, egress_limited = $7, updated_at = $8
+			WHERE id = $1`, job.ID, job.Definition.Name, definition, string(job.State), job.PauseReason, job.Version, job.EgressLimited, job.UpdatedAt); err != nil {
 			return nameTaken(err, job.Definition.Name)
 		}
-		kind := changeKind(before.State, job.State)
-		change, err = s.newVersion(t, job, string(definition), kind, now)
+		change, err = s.newVersion(t, job, definition, kind, now)
 		if err != nil {
 			return err
 		}
-		return audited(t, by, now, "job."+string(kind), jobObject(job.ID), map[string]any{"name": job.Definition.Name, "version": job.Version})
+		return audited(t, by, now, "job."+string(kind), object("job", job.ID), detail{"name": job.Definition.Name, "version": job.Version})
 	})
 	return job, change, err
+}
+
+// jobWithText returns a job with its definition as it is stored.
+func jobWithText(t *tx, id int64) (job jadwal.Job, definition string, err error) {
+	if job, err = oneJob(t, jobByID, id); err != nil {
+		return job, "", err
+	}
+	_, err = t.one("SELECT definition FROM job WHERE id = $1", func(r row) { definition = r.text(0) }, id)
+	return job, definition, err
 }
 
 // changeKind names what a new version means to the engine.
@@ -239,91 +272,34 @@ func (s *Store) addChange(t *tx, jobID, version int64, kind jadwal.ChangeKind, n
 func (s *Store) DeleteJob(ctx context.Context, by jadwal.Actor, id int64, now time.Time) (int64, error) {
 	change := int64(0)
 	err := s.write(ctx, laneAPI, func(t *tx) error {
-		var name string
-		var version int64
-		found, err := t.one(`UPDATE job SET deleted_at = $2, updated_at = $2, version = version + 1
-			WHERE id = $1 AND deleted_at IS NULL RETURNING name, version`, func(r row) { name, version = r.text(0), r.int(1) }, id, now)
+		before, err := oneJob(t, jobByID, id)
 		if err != nil {
 			return err
 		}
-		if !found {
-			return errNoJob()
+		if err := allowed(t, by, jadwal.ActionEditJob, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
+			return err
+		}
+		name, version := before.Definition.Name, before.Version+1
+		if _, err := t.exec("UPDATE job SET deleted_at = $2, updated_at = $3, version = $4 WHERE id = $1",
+			id, now, later(now, before.UpdatedAt), version); err != nil {
+			return err
 		}
 		if change, err = s.addChange(t, id, version, jadwal.ChangeDelete, now); err != nil {
 			return err
 		}
-		return audited(t, by, now, "job.delete", jobObject(id), map[string]any{"name": name})
+		return audited(t, by, now, "job.delete", object("job", id), detail{"name": name})
 	})
 	return change, err
 }
 
-// inheritJobs pauses the jobs of a user who is being deleted and gives them to
-// heir. A name that heir has already gets the suffix ".u{id}", cut to fit.
-// limited keeps the former owner's egress rules on them until they are edited.
-func (s *Store) inheritJobs(t *tx, userID, heir int64, limited bool, now time.Time) error {
-	var jobs []jadwal.Job
-	if err := t.query(`SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.owner_id = $1 AND j.deleted_at IS NULL`, func(r row) error {
-		job, err := scanJob(r)
-		jobs = append(jobs, job)
-		return err
-	}, userID); err != nil {
-		return err
+// encode writes a definition as it is stored. What it holds as JSON keeps its
+// text, but for white space.
+func encode(d *jadwal.Definition) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(d); err != nil {
+		return "", fmt.Errorf("definition of job %s: %w", d.Name, err)
 	}
-	for _, job := range jobs {
-		name, err := freeName(t, heir, job.Definition.Name, userID)
-		if err != nil {
-			return err
-		}
-		job.Definition.Name, job.OwnerID = name, heir
-		job.State, job.PauseReason = jadwal.JobPaused, "owner_deleted"
-		job.EgressLimited = job.EgressLimited || limited
-		job.Version++
-		job.UpdatedAt = later(now, job.UpdatedAt)
-		definition, err := json.Marshal(job.Definition)
-		if err != nil {
-			return fmt.Errorf("definition of job %d: %w", job.ID, err)
-		}
-		if _, err := t.exec(`UPDATE job SET owner_id = $2, name = $3, definition = $4, state = $5, pause_reason = $6, version = $7, egress_limited = $8, updated_at = $9
-			WHERE id = $1`, job.ID, job.OwnerID, name, string(definition), string(job.State), job.PauseReason, job.Version, job.EgressLimited, job.UpdatedAt); err != nil {
-			return err
-		}
-		if _, err := s.newVersion(t, job, string(definition), jadwal.ChangePause, now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxJobName is the longest name of a job, in bytes.
-const maxJobName = 63
-
-// freeName returns name, or when owner has such a job, name with the suffix of
-// the user it came from, cut to fit; and numbered when even that is taken.
-func freeName(t *tx, owner int64, name string, from int64) (string, error) {
-	for i := 1; ; i++ {
-		suffix := ""
-		if i > 1 {
-			suffix = ".u" + strconv.FormatInt(from, 10)
-		}
-		if i > 2 {
-			suffix += "." + strconv.Itoa(i-1)
-		}
-		try := name[:min(len(name), maxJobName-len(suffix))] + suffix
-		taken, err := t.one(`SELECT 1 FROM job WHERE owner_id = $1 AND name = $2 AND deleted_at IS NULL`, func(row) {}, owner, try)
-		if err != nil || !taken {
-			return try, err
-		}
-		if i == 1000 {
-			return "", errors.New("no free name for job " + name)
-		}
-	}
-}
-
-// later is now, or the microsecond after before when the clock has not moved
-// on: what changes gets a later time than it had.
-func later(now, before time.Time) time.Time {
-	if !now.After(before) {
-		return before.Add(time.Microsecond)
-	}
-	return now
+	return strings.TrimSuffix(b.String(), "\n"), nil
 }

@@ -69,6 +69,8 @@ func (s *Store) WaitApplied(ctx context.Context, changeID int64) error {
 	select {
 	case <-ch:
 		return nil
+	case <-s.stop:
+		return errClosing()
 	case <-ctx.Done():
 		return &jadwal.Error{
 			Code:       jadwal.CodeNotYetApplied,

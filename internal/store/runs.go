@@ -40,12 +40,12 @@ func (s *Store) Runs(ctx context.Context, jobID int64, before jadwal.RunKey, lim
 	var runs []jadwal.Run
 	err := s.read(ctx, func(t *tx) error {
 		runs = []jadwal.Run{}
-		if err := t.query(`SELECT `+openColumns+` FROM open_run WHERE job_id = $1 AND (due_at, n) < ($2, $3) ORDER BY due_at DESC, n DESC LIMIT $4`,
+		if err := t.query(`SELECT `+openColumns+` FROM open_run WHERE job_id = $1 AND (due_at, n) < ($2, $3) ORDER BY due_at DESC, n DESC LIMIT CAST($4 AS BIGINT)`,
 			func(r row) error { runs = append(runs, scanOpenAsRun(r)); return nil },
 			jobID, before.DueAt, int64(before.N), limit); err != nil {
 			return err
 		}
-		return t.query(`SELECT `+runColumns+` FROM run r WHERE r.job_id = $1 AND (r.due_at, r.n) < ($2, $3) ORDER BY r.due_at DESC, r.n DESC LIMIT $4`,
+		return t.query(`SELECT `+runColumns+` FROM run r WHERE r.job_id = $1 AND (r.due_at, r.n) < ($2, $3) ORDER BY r.due_at DESC, r.n DESC LIMIT CAST($4 AS BIGINT)`,
 			func(r row) error { runs = append(runs, scanRun(r)); return nil },
 			jobID, before.DueAt, int64(before.N), limit)
 	})

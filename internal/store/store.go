@@ -42,7 +42,7 @@ const (
 	lockName = "jadwal.lock"
 )
 
-// busyTimeout is how long a statement waits for another process (the
+// busyTimeout is how long a write waits for another process (the
 // operator's command line, a backup) to let go of the database.
 const busyTimeout = 5 * time.Second
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -32,6 +33,7 @@ type stmt struct {
 	order []int // of the parameter at i+1: the index of its argument
 	args  int   // how many arguments it takes
 	busy  bool  // its rows are being read
+	reads bool  // it changes nothing
 }
 
 func openConn(path string, a access) (*conn, error) {
@@ -85,7 +87,7 @@ func (c *conn) prepare(sql string) (*stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &stmt{Stmt: prepared}
+	st := &stmt{Stmt: prepared, reads: strings.HasPrefix(sql, "SELECT ") || strings.HasPrefix(sql, "PRAGMA ")}
 	for i := range prepared.BindParamCount() {
 		name := prepared.BindParamName(i + 1)
 		n, err := strconv.Atoi(name[min(1, len(name)):])
@@ -114,11 +116,13 @@ func (c *conn) rollback() {
 // tx is a transaction: a reader's, or one write's part of the writer's group.
 // SQL has its parameters as $1 … $n, each argument an int64, int, string,
 // []byte, float64, bool (0 or 1), time.Time (Unix microseconds; zero: NULL) or
-// nil (NULL).
+// nil (NULL). A LIMIT is CAST($n AS BIGINT): SQLite prepares a statement anew at
+// each binding of a parameter that stands there alone.
 type tx struct {
 	c     *conn
 	ctx   context.Context // of a reader; nil: a writer's, which is never interrupted
 	hooks []func()
+	wrote bool // something was changed, or may have been
 }
 
 // exec runs one statement and returns how many rows it inserted, changed or
@@ -140,7 +144,8 @@ func (t *tx) exec(sql string, args ...any) (int, error) {
 			break
 		}
 	}
-	n := t.c.raw.Changes()
+	n := t.c.raw.Changes() // of the last statement that changes rows, which this may not be
+	t.wrote = t.wrote || n > 0
 	return n, st.Reset()
 }
 
@@ -155,20 +160,20 @@ func (t *tx) query(sql string, fn func(row) error, args ...any) error {
 		return err
 	}
 	st.busy = true
-	defer func() { st.busy = false }()
+	defer func() {
+		st.busy = false
+		_ = st.Reset() // tells again what the last step told
+	}()
 	for n := 1; ; n++ {
 		more, err := st.Step()
-		if err != nil {
+		t.wrote = t.wrote || err == nil && !st.reads // a statement that fails undoes itself
+		if err != nil || !more {
 			return err
 		}
-		if !more {
-			return st.Reset()
-		}
 		if n%256 == 0 && t.ctx != nil && t.ctx.Err() != nil {
-			return errors.Join(t.ctx.Err(), st.Reset())
+			return t.ctx.Err()
 		}
 		if err := fn(row{st.Stmt}); err != nil {
-			_ = st.Reset() // repeats the error of a step, and there was none
 			return err
 		}
 	}

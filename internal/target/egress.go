@@ -1,9 +1,6 @@
 package target
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "net/netip"
 
 // Refused says that an address may not be called, and what kind of address it
 // is. It never names the address: what a host name means inside the operator's
@@ -135,26 +132,4 @@ func judge(addr netip.Addr, limited bool) error {
 		return &Refused{Kind: "reserved", All: true}
 	}
 	return nil
-}
-
-// ParseAllow reads what the operator permits in spite of Permit's rules: each
-// word is a prefix ("10.0.0.0/8") or an address. The error names the word.
-func ParseAllow(words []string) ([]netip.Prefix, error) {
-	var allow []netip.Prefix
-	for _, w := range words {
-		if p, err := netip.ParsePrefix(w); err == nil {
-			if p.Addr().Is4In6() {
-				return nil, fmt.Errorf("%q: write an IPv4 prefix as such", w)
-			}
-			allow = append(allow, p.Masked())
-			continue
-		}
-		a, err := netip.ParseAddr(w)
-		if err != nil || a.Zone() != "" {
-			return nil, fmt.Errorf("%q is neither an address nor a prefix such as 10.0.0.0/8", w)
-		}
-		a = a.Unmap()
-		allow = append(allow, netip.PrefixFrom(a, a.BitLen()))
-	}
-	return allow, nil
 }

@@ -187,9 +187,9 @@ func (h *HTTP) Do(ctx context.Context, c Call) Result {
 }
 
 func (h *HTTP) do(ctx context.Context, c Call) Result {
-	req, err := h.request(ctx, c)
-	if err != nil {
-		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: err.Error()}
+	req, ok := h.request(ctx, c)
+	if !ok {
+		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's URL is not one that can be called"}
 	}
 	transport := h.unlimited
 	if c.Limited {
@@ -261,12 +261,13 @@ func read(resp *http.Response, keep int) ([]byte, error) {
 	return output, err
 }
 
-// request makes the request of a call. Its errors are for people.
-func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, error) {
+// request makes the request of a call; false means that its URL is none of
+// HTTP's.
+func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	t := &c.Job.Target
 	u, err := url.Parse(t.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("The target's URL is not one that can be called")
+		return nil, false
 	}
 	id := c.Key.ID()
 	header := make(http.Header, len(t.Headers)+10)
@@ -300,7 +301,7 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, error) {
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		req.Body, _ = req.GetBody()
 	}
-	return req, nil
+	return req, true
 }
 
 // payload returns the bytes that a body is sent as, and their type: the text

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/teknohole/jadwal/schedule"
 )
 
 // The years that DTSTART and the other dates may lie in: those of the
@@ -92,8 +94,6 @@ func (m moment) wallAt(zone *time.Location) int64 {
 	}
 	return m.wall
 }
-
-func (m moment) wallIn(p *placement) int64 { return m.wallAt(p.zone) }
 
 // first gives the instant from which a rule may fire when m is its DTSTART: a
 // local time that happens twice is the first of them, and one that does not
@@ -188,21 +188,21 @@ func (s *spec) readZoned(l line, value string) (moment, *time.Location, error) {
 	if value == "" {
 		return moment{}, nil, refuse(l.name, codeMissing, "%s has no value", l.name)
 	}
-	switch l.value0 {
+	switch l.valueType {
 	case "", "DATE", "DATE-TIME":
 	case "PERIOD":
 		return moment{}, nil, refuse(l.name, codeUnknown, "%s;VALUE=PERIOD is not supported: an occurrence has no length; write the starts alone", l.name)
 	default:
-		return moment{}, nil, refuse(l.name, codeUnknown, "%s must have VALUE=DATE or VALUE=DATE-TIME, got %s", l.name, quote(l.value0))
+		return moment{}, nil, refuse(l.name, codeUnknown, "%s must have VALUE=DATE or VALUE=DATE-TIME, got %s", l.name, quote(l.valueType))
 	}
 	m, err := readMoment(l.name, value)
 	if err != nil {
 		return m, nil, err
 	}
-	if l.value0 == "DATE" && m.kind != date {
+	if l.valueType == "DATE" && m.kind != date {
 		return m, nil, refuse(l.name, codeConflict, "%s;VALUE=DATE must be a date such as 20260105, got %s", l.name, quote(value))
 	}
-	if l.value0 == "DATE-TIME" && m.kind == date || l.value0 == "" && m.kind == date {
+	if l.valueType == "DATE-TIME" && m.kind == date || l.valueType == "" && m.kind == date {
 		return m, nil, refuse(l.name, codeConflict, "%s is a date without a time, %s; write %s;VALUE=DATE:%s if that is meant", l.name, quote(value), l.name, value)
 	}
 	if l.tzid == "" {
@@ -220,16 +220,12 @@ func (s *spec) readZoned(l line, value string) (moment, *time.Location, error) {
 	return m, zone, nil
 }
 
-// findZone looks up a TZID among the names of the zone database. "Local" is
-// none: it would mean something else on every machine.
+// findZone looks up a TZID among the names of the embedded zone database.
 func (s *spec) findZone(name string) (*time.Location, error) {
 	if name == s.zone.String() {
 		return s.zone, nil
 	}
-	if name == "Local" {
-		return nil, refuse("TZID", codeUnknown, "Local is not a zone")
-	}
-	return time.LoadLocation(name)
+	return schedule.LoadZone(name)
 }
 
 func sortMoments(list []moment) []moment {

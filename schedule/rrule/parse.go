@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // so that a TZID means the same on every machine
 )
 
 const (
@@ -125,7 +124,7 @@ func Parse(text string, zone *time.Location, anchor time.Time, gap, overlap stri
 // line is one unfolded content line: NAME;PARAM=VALUE:VALUE.
 type line struct {
 	name, value string
-	value0      string // the VALUE parameter
+	valueType   string // the VALUE parameter
 	tzid        string
 }
 
@@ -230,7 +229,7 @@ func readLine(raw string) (line, error) {
 		switch strings.ToUpper(name) {
 		case "TZID":
 		case "VALUE":
-			into, value = &l.value0, strings.ToUpper(value)
+			into, value = &l.valueType, strings.ToUpper(value)
 		default:
 			return l, refuse(l.name, codeUnknown, "%s cannot have the parameter %s; allowed are TZID and VALUE", l.name, quote(param))
 		}

@@ -137,9 +137,11 @@ func compile(s spec, gap, overlap string) (*Rule, error) {
 	var e era
 	first, ok := p.next(&e, p.start)
 	if !ok {
-		unbounded := p
-		unbounded.last = lastSecond
-		if first, ok = unbounded.next(&e, p.start); ok {
+		p.last = lastSecond
+		if s.until.kind != absent {
+			first, ok = p.next(&e, p.start)
+		}
+		if ok {
 			return nil, refuse("UNTIL", codeNever, "UNTIL=%s is before the first occurrence, %s", s.until.text(), time.Unix(first, 0).In(s.zone).Format(time.RFC3339))
 		}
 		return nil, refuse("", codeNever, "the rule never fires: no date up to the year 9999 fits all of %s", s.ruleText())
@@ -165,7 +167,7 @@ func compile(s spec, gap, overlap string) (*Rule, error) {
 	for _, v := range s.rdates {
 		switch v.kind {
 		case date:
-			r.extra = appendImages(r.extra, &fixed, v.wall+mod(s.begin.wallIn(&p), daySeconds))
+			r.extra = appendImages(r.extra, &fixed, v.wall+mod(s.beginWall, daySeconds))
 		case local:
 			r.extra = appendImages(r.extra, &fixed, v.wall)
 		default:
@@ -250,7 +252,8 @@ func newPattern(s *spec) pattern {
 	}
 	if setPos := s.lists[bySetPos]; setPos != nil {
 		if s.freq >= weekly {
-			p.setPos = setPos
+			p.sets = true
+			p.setPos = reachable(setPos, p.inner.size()*[]int{weekly: 7, monthly: 31, yearly: 371}[s.freq])
 		} else {
 			p.picked = pick(p.inner, setPos)
 		}
@@ -287,6 +290,21 @@ func pick(inner clock, setPos []int) []int {
 	}
 	slices.Sort(picked)
 	return slices.Compact(picked)
+}
+
+// reachable parts positions into those from the front and those from the end,
+// without any that no set of that size has.
+func reachable(setPos []int, size int) (parted [2][]int) {
+	for _, pos := range setPos {
+		switch {
+		case max(pos, -pos) > size:
+		case pos > 0:
+			parted[0] = append(parted[0], pos)
+		default:
+			parted[1] = append(parted[1], pos)
+		}
+	}
+	return parted
 }
 
 // newDayFilter gathers the parts that speak of days. DTSTART adds a day only

@@ -1,6 +1,9 @@
 package rrule
 
-import "sort"
+import (
+	"math"
+	"sort"
+)
 
 // frequency is FREQ. Those from daily down place times by arithmetic on days
 // and ticks; weekly, monthly and yearly have periods of several days.
@@ -41,7 +44,8 @@ type pattern struct {
 	limit    clock    // which ticks of a day may fire
 	inner    clock    // what a tick expands to, in seconds from its start
 	picked   []int    // with BYSETPOS up to daily: what is left of inner, ascending
-	setPos   []int    // with BYSETPOS from weekly on
+	sets     bool     // BYSETPOS from weekly on: next and prev go by whole periods
+	setPos   [2][]int // its positions from the front and from the end, ascending
 	residues []uint64 // bit i: some tick of limit is i modulo interval; nil unless 1 < interval <= ticks a day
 	minDay   int      // searches stop beyond these two, both inclusive
 	maxDay   int
@@ -54,7 +58,10 @@ func (p *pattern) next(w int64) (int64, bool) {
 	if day < p.minDay {
 		day, second = p.minDay, 0
 	}
-	if p.setPos != nil {
+	if p.hopeless() {
+		return 0, false
+	}
+	if p.sets {
 		return p.nextInSet(day, second)
 	}
 	for {
@@ -79,7 +86,10 @@ func (p *pattern) prev(w int64) (int64, bool) {
 	if day > p.maxDay {
 		day, second = p.maxDay, daySeconds-1
 	}
-	if p.setPos != nil {
+	if p.hopeless() {
+		return 0, false
+	}
+	if p.sets {
 		return p.prevInSet(day, second)
 	}
 	for {
@@ -95,6 +105,11 @@ func (p *pattern) prev(w int64) (int64, bool) {
 		}
 		day, second = day-1, daySeconds-1
 	}
+}
+
+// hopeless tells whether BYSETPOS asks only for positions that no period has.
+func (p *pattern) hopeless() bool {
+	return p.sets && len(p.setPos[0])+len(p.setPos[1]) == 0 || p.picked != nil && len(p.picked) == 0
 }
 
 // nextDay gives the first day from day on that passes the filter and lies in
@@ -370,17 +385,21 @@ func (p *pattern) collect(period int64, set *periodDays) {
 }
 
 // position gives the wall second at a BYSETPOS value in the set of one period:
-// 1 is the first, -1 the last (RFC 5545 section 3.3.10).
-func (p *pattern) position(set *periodDays, pos int) (int64, bool) {
+// 1 is the first, -1 the last (RFC 5545 section 3.3.10). Positions that the set
+// does not have lie at the end of time that they are beyond.
+func (p *pattern) position(set *periodDays, pos int) int64 {
 	times := p.inner.size()
 	i := pos - 1
 	if pos < 0 {
 		i = set.n*times + pos
 	}
-	if i < 0 || i >= set.n*times {
-		return 0, false
+	if i < 0 {
+		return math.MinInt64
 	}
-	return int64(set.day[i/times])*daySeconds + int64(p.inner.at(i%times)), true
+	if i >= set.n*times {
+		return math.MaxInt64
+	}
+	return int64(set.day[i/times])*daySeconds + int64(p.inner.at(i%times))
 }
 
 func (p *pattern) nextInSet(day, second int) (int64, bool) {
@@ -390,14 +409,14 @@ func (p *pattern) nextInSet(day, second int) (int64, bool) {
 	var set periodDays
 	for ; p.startOf(period) <= p.maxDay; period += p.interval {
 		p.collect(period, &set)
-		var best int64
-		found := false
-		for _, pos := range p.setPos {
-			if w, ok := p.position(&set, pos); ok && w >= from && (!found || w < best) {
-				best, found = w, true
+		best := int64(math.MaxInt64)
+		for _, list := range p.setPos {
+			i := sort.Search(len(list), func(i int) bool { return p.position(&set, list[i]) >= from })
+			if i < len(list) {
+				best = min(best, p.position(&set, list[i]))
 			}
 		}
-		if found {
+		if best != math.MaxInt64 {
 			return best, best < int64(p.maxDay+1)*daySeconds
 		}
 	}
@@ -411,14 +430,14 @@ func (p *pattern) prevInSet(day, second int) (int64, bool) {
 	var set periodDays
 	for ; period >= p.periodOf(p.minDay); period -= p.interval {
 		p.collect(period, &set)
-		var best int64
-		found := false
-		for _, pos := range p.setPos {
-			if w, ok := p.position(&set, pos); ok && w <= from && (!found || w > best) {
-				best, found = w, true
+		best := int64(math.MinInt64)
+		for _, list := range p.setPos {
+			i := sort.Search(len(list), func(i int) bool { return p.position(&set, list[i]) > from })
+			if i > 0 {
+				best = max(best, p.position(&set, list[i-1]))
 			}
 		}
-		if found {
+		if best != math.MinInt64 {
 			return best, best >= int64(p.minDay)*daySeconds
 		}
 	}

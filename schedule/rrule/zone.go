@@ -25,6 +25,11 @@ func eraAt(zone *time.Location, t int64) era {
 	if !end.IsZero() {
 		e.end = end.Unix()
 	}
+	// Beyond its table ZoneBounds takes every year to have 365 days, so that on
+	// December 31 of a leap year (2040 is the first) it gives an end that is past.
+	for e.end <= t {
+		e.end += daySeconds
+	}
 	return e
 }
 

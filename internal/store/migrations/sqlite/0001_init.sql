@@ -8,25 +8,26 @@ CREATE TABLE meta (
 
 CREATE TABLE account (
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
-  username      TEXT    NOT NULL,
-  email         TEXT    NOT NULL,
+  username      TEXT    NOT NULL CHECK (username <> '' AND instr(username, '@') = 0), -- so no username is an email
+  email         TEXT    NOT NULL CHECK (instr(email, '@') > 1),
   password_hash TEXT    NOT NULL,
   is_superuser  INTEGER NOT NULL CHECK (is_superuser IN (0, 1)),
   bootstrap     INTEGER NOT NULL DEFAULT 0 CHECK (bootstrap IN (0, 1)),
   disabled_at   INTEGER,
   created_at    INTEGER NOT NULL,
-  updated_at    INTEGER NOT NULL
+  updated_at    INTEGER NOT NULL CHECK (updated_at >= created_at)
 ) STRICT;
 CREATE UNIQUE INDEX account_username ON account (lower(username));
 CREATE UNIQUE INDEX account_email ON account (lower(email));
+CREATE INDEX account_superuser ON account (id) WHERE is_superuser = 1 AND disabled_at IS NULL;
 
 CREATE TABLE session (
-  id         INTEGER PRIMARY KEY, -- random
+  id         INTEGER PRIMARY KEY CHECK (id > 0), -- random
   user_id    INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
-  generation INTEGER NOT NULL,
+  generation INTEGER NOT NULL CHECK (generation > 0),
   created_at INTEGER NOT NULL,
   rotated_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL
+  expires_at INTEGER NOT NULL CHECK (expires_at > created_at)
 ) STRICT;
 CREATE INDEX session_user ON session (user_id);
 CREATE INDEX session_expiry ON session (expires_at);
@@ -36,7 +37,7 @@ CREATE TABLE audit (
   at         INTEGER NOT NULL,
   actor_id   INTEGER NOT NULL, -- 0: the operator's command line or the server itself
   actor      TEXT    NOT NULL,
-  action     TEXT    NOT NULL,
+  action     TEXT    NOT NULL CHECK (action <> ''),
   object     TEXT    NOT NULL,
   detail     TEXT    NOT NULL DEFAULT '{}',
   source     TEXT    NOT NULL DEFAULT '',
@@ -45,8 +46,8 @@ CREATE TABLE audit (
 
 CREATE TABLE job (
   id             INTEGER PRIMARY KEY AUTOINCREMENT,
-  owner_id       INTEGER NOT NULL,
-  name           TEXT    NOT NULL,
+  owner_id       INTEGER NOT NULL CHECK (owner_id > 0),
+  name           TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 63),
   definition     TEXT    NOT NULL,
   state          TEXT    NOT NULL CHECK (state IN ('enabled', 'paused', 'completed')),
   pause_reason   TEXT    NOT NULL DEFAULT '',
@@ -57,12 +58,13 @@ CREATE TABLE job (
   deleted_at     INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX job_owner_name ON job (owner_id, name) WHERE deleted_at IS NULL;
+CREATE INDEX job_owner ON job (owner_id, id) WHERE deleted_at IS NULL;
 
 CREATE TABLE job_version (
   job_id       INTEGER NOT NULL,
-  version      INTEGER NOT NULL,
+  version      INTEGER NOT NULL CHECK (version > 0),
   definition   TEXT    NOT NULL,
-  state        TEXT    NOT NULL,
+  state        TEXT    NOT NULL CHECK (state IN ('enabled', 'paused', 'completed')),
   effective_at INTEGER NOT NULL,
   PRIMARY KEY (job_id, version)
 ) STRICT, WITHOUT ROWID;

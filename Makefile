@@ -1,0 +1,75 @@
+# `make` alone prints what there is to make.
+#
+# Needed: Go and make. What else a target needs (a C compiler for the race
+# detector, curl for the smoke test) is installed when it is missing, if this
+# is a Debian or Ubuntu machine and the user is root.
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+ROUNDS   ?= 200
+FUZZTIME ?= 10s
+
+# Outside a git checkout that may be read, a binary is built without its commit.
+export GOFLAGS ?= -buildvcs=$(shell git status >/dev/null 2>&1 && echo auto || echo false)
+
+# $(call need,command,package) makes sure that a command is there.
+need = command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qqy --no-install-recommends $(2) >/dev/null; } || { echo "$(1) is missing: install the package $(2)"; exit 1; }
+
+.DEFAULT_GOAL := help
+.PHONY: help build test check fmt vet lint race fuzz smoke crash dst bench cover clean
+
+help: ## print this
+	@echo "make <target>, of which there are:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-7s %s\n", $$1, $$2}' Makefile
+
+build: ## the binary: bin/jadwal
+	go build -trimpath -o bin/jadwal ./cmd/jadwal
+
+test: ## every test
+	go test ./...
+
+check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, short crash
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+	@$(MAKE) --no-print-directory smoke
+	@$(MAKE) --no-print-directory crash ROUNDS=10
+
+fmt: ## is everything formatted as gofmt does it?
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "these files want gofmt -w"; exit 1; }
+
+vet: ## go vet
+	go vet ./...
+
+lint: ## staticcheck, of one fixed version
+	go run $(STATICCHECK) ./...
+
+race: ## every test under the race detector
+	@$(call need,gcc,gcc libc6-dev)
+	CGO_ENABLED=1 go test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@grep -rE '^func Fuzz' --include='*_test.go' . \
+	| sed -E 's|^(.*)/[^/]*_test.go:func (Fuzz[A-Za-z0-9_]*).*|\1 \2|' \
+	| while read -r dir name; do \
+	    echo "$$dir $$name"; \
+	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+	  done
+
+smoke: ## the commands of README.md against a fresh server, and their output
+	@$(call need,curl,curl ca-certificates)
+	go run ./internal/harness/smoke
+
+crash: ## kill -9 a real server ROUNDS (200) times, then look for what is lost or doubled
+	go run ./internal/harness/crash -rounds $(ROUNDS)
+
+dst: ## every transition of every time zone against a brute-force oracle (minutes)
+	go test ./schedule -run DST -timeout 60m -v -all
+
+bench: ## measure beside the floor in the same run; prints ratios, asserts nothing
+	go run ./internal/harness/bench
+
+cover: ## test coverage by package, and of everything
+	go test -coverpkg=./... -coverprofile=bin/cover.out ./...
+	go tool cover -func=bin/cover.out | tail -1
+
+clean: ## remove what was built
+	rm -rf bin

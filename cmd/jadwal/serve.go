@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/api"
+	"github.com/teknohole/jadwal/internal/auth"
+	"github.com/teknohole/jadwal/internal/config"
+	"github.com/teknohole/jadwal/internal/engine"
+	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/target"
+	"github.com/teknohole/jadwal/schedule"
+)
+
+// requestDrain is how long requests may go on after the server is told to
+// stop; running attempts have the drain timeout after that.
+const requestDrain = 5 * time.Second
+
+type serveCommand struct {
+	config.Flags
+}
+
+// Run checks the settings and serves until it is told to stop.
+func (c *serveCommand) Run(sys *system) error {
+	cfg, err := c.Read(os.LookupEnv)
+	if err != nil {
+		return usageError{err}
+	}
+	ctx, stop := stopOnSignal(sys.stderr)
+	defer stop()
+	log := newLogger(sys.stderr, cfg)
+	for _, name := range config.Unknown(os.Environ()) {
+		log.Warn("there is no such setting", "variable", name)
+	}
+	err = serve(ctx, sys.stdout, cfg, log)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop before it had begun
+	}
+	return err
+}
+
+// serve is the life of a server: it takes the data directory, listens, sees to
+// the first user, fires and answers until ctx ends, and then drains. Where
+// everything is goes to stdout, for a person.
+func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.Logger) (err error) {
+	fatal := make(chan error, 1)
+	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, Log: log, OnFatal: func(err error) {
+		select {
+		case fatal <- err:
+		default: // the first one ends the process
+		}
+	}})
+	if err != nil {
+		return dataError(err)
+	}
+	defer func() {
+		if !errors.Is(err, errBroken) {
+			err = errors.Join(err, st.Close())
+		}
+	}()
+	keys, err := auth.LoadOrCreateKeys(cfg.Data, cfg.Secret, cfg.RetiringSecret)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	hasher := auth.NewHasher()
+	admin, err := firstUser(ctx, st, hasher, cfg, listener.Addr(), time.Now())
+	if err != nil {
+		return err
+	}
+	if admin.bootstrap {
+		log.Warn("the password of the first start is still in use: whoever reaches this machine's loopback network can sign in with it, also through a proxy that adds no forwarding header",
+			"user", admin.username, "change it with", resetHint(admin.username, cfg.Data))
+	}
+
+	eng := engine.New(engine.Options{
+		Store:        st,
+		Target:       target.New(target.Options{Version: jadwal.Version, Allow: cfg.AllowEgress, MaxIdle: cfg.InFlight}),
+		Log:          log,
+		InFlight:     cfg.InFlight,
+		DrainTimeout: cfg.DrainTimeout,
+	})
+	active, retiring := keys.Derive(auth.PurposeTokens)
+	server := newServer(log, api.New(api.Options{
+		Store:          st,
+		Tokens:         auth.NewTokens(active, retiring, auth.Lifetimes{Access: cfg.AccessLifetime, Refresh: cfg.RefreshLifetime, Session: cfg.SessionLifetime}),
+		Hasher:         hasher,
+		Limiter:        auth.NewLimiter(),
+		TrustedProxies: cfg.TrustedProxies,
+		Log:            log,
+		Now:            time.Now,
+	}))
+
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	engineDone, serverDone := make(chan error, 1), make(chan error, 1)
+	go func() { engineDone <- eng.Run(engineCtx) }()
+	go func() { serverDone <- server.Serve(listener) }()
+	banner(stdout, cfg, listener.Addr(), admin)
+	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
+
+	var cause error
+	select {
+	case <-ctx.Done():
+		log.Info("stopping: no new requests and runs", "running attempts may take", cfg.DrainTimeout.String())
+	case err := <-fatal:
+		return fmt.Errorf("%w: %w", errBroken, err)
+	case err := <-serverDone:
+		cause = fmt.Errorf("the listener ended: %w", err)
+	case err := <-engineDone:
+		cause = errors.Join(errors.New("the engine ended"), err)
+		engineDone <- nil
+	}
+
+	// Requests first: an answer to an edit waits for the engine to apply it.
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestDrain)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		log.Warn("some requests took too long and were cut off", "allowed", requestDrain.String())
+		server.Close()
+	}
+	stopEngine()
+	select {
+	case err := <-fatal:
+		return fmt.Errorf("%w: %w", errBroken, err)
+	case err := <-engineDone:
+		if err != nil {
+			cause = errors.Join(cause, fmt.Errorf("stopping the engine: %w", err))
+		}
+	}
+	if cause == nil {
+		log.Info("stopped")
+	}
+	return cause
+}
+
+// errBroken is that the disk can no longer be trusted: nothing more is written,
+// not even for an orderly end. The next start recovers.
+var errBroken = errors.New("the store cannot go on")
+
+// stopOnSignal returns a context that ends at the first SIGINT or SIGTERM. A
+// second one ends the process at once.
+func stopOnSignal(stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(stderr, "jadwal: stopped at once; what was running is delivered again at the next start")
+		os.Exit(exitInterrupted)
+	}()
+	return ctx, cancel
+}
+
+func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// dataError names the setting that an error of the store is about. That a
+// server is told to stop is no such error.
+func dataError(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("--data (JADWAL_DATA): %w", err)
+}
+
+// newServer bounds what a stranger can hold open: a header for 10 s, a request
+// for 30 s, an answer for a minute, an idle connection for two.
+func newServer(log *slog.Logger, handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:                      handler,
+		ReadHeaderTimeout:            10 * time.Second,
+		ReadTimeout:                  30 * time.Second,
+		WriteTimeout:                 time.Minute,
+		IdleTimeout:                  2 * time.Minute,
+		MaxHeaderBytes:               32 << 10,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// listen tells in one sentence why an address cannot be had.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s is in use by another program; stop that one, or choose another address with --listen", address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s needs rights that this user does not have; choose a port above 1023 with --listen", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s is no address of this machine; choose another with --listen", address)
+	}
+	return l, err
+}
+
+// banner tells a person where everything is.
+func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
+	kind := "SQLite"
+	if admin.isNew {
+		kind = "new, SQLite"
+	}
+	base := "http://" + browsable(addr) + "/"
+	fmt.Fprintf(w, "Jadwal %s · data %s (%s) · zone %s · zone database %s\n", jadwal.Version, cfg.Data, kind, localZone(), schedule.ZoneVersion())
+	fmt.Fprintf(w, "  API  %s    Docs  %sdocs\n", base, base)
+	switch {
+	case !admin.isNew:
+	case admin.bootstrap:
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: %s)\n", admin.username, bootstrapPassword, resetHint(admin.username, cfg.Data))
+	case admin.random != "":
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: %s)\n", admin.username, admin.random, resetHint(admin.username, cfg.Data))
+	default:
+		fmt.Fprintf(w, "  First start: sign in as %s with the password of JADWAL_ADMIN_PASSWORD\n", admin.username)
+	}
+}
+
+// browsable is an address that a browser on this machine can open.
+func browsable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// localZone is the name of the machine's time zone, as far as it can be told.
+func localZone() string {
+	name := strings.TrimPrefix(os.Getenv("TZ"), ":")
+	if name == "" {
+		link, _ := filepath.EvalSymlinks("/etc/localtime")
+		_, name, _ = strings.Cut(link, "zoneinfo/")
+	}
+	if _, err := time.LoadLocation(name); err == nil && name != "" {
+		return name
+	}
+	abbreviation, _ := time.Now().Zone()
+	return abbreviation
+}

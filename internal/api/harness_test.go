@@ -1,0 +1,555 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	stdjson "encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/auth"
+	"github.com/teknohole/jadwal/internal/store"
+)
+
+// The passwords of admin, and of everybody else unless a test says otherwise.
+const (
+	adminPassword = "admin123"
+	userPassword  = "user-password"
+)
+
+// hashes are the hashes of passwords: making one takes long, on purpose.
+var hashes sync.Map
+
+func hashOf(t testing.TB, password string) string {
+	t.Helper()
+	if hash, there := hashes.Load(password); there {
+		return hash.(string)
+	}
+	hash, err := auth.NewHasher().Hash(context.Background(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashes.Store(password, hash)
+	return hash
+}
+
+// server is the whole API on a real database behind a real listener. Its clock
+// runs with the machine's, and tests may set it forward.
+type server struct {
+	t     testing.TB
+	api   *Server
+	store *store.Store
+	http  *httptest.Server
+	addr  string
+	file  string // of the database
+	log   *lockedBuffer
+	clock *clock
+}
+
+// in is s for a sub-test.
+func (s *server) in(t testing.TB) *server {
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
+// clock is the machine's, set forward, or one that stands still.
+type clock struct {
+	mu     sync.Mutex
+	ahead  time.Duration
+	stands time.Time // zero: it runs
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stands.IsZero() {
+		return c.stands.Add(c.ahead)
+	}
+	return time.Now().Add(c.ahead)
+}
+
+// stop has the server's clock stand still but for what passes.
+func (s *server) stop() { s.clock.stands = s.clock.now() }
+
+type serverOption func(*Options, *http.Server)
+
+// trusting makes the server believe the X-Forwarded-For of those proxies.
+func trusting(prefixes ...string) serverOption {
+	return func(o *Options, _ *http.Server) {
+		for _, p := range prefixes {
+			o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(p))
+		}
+	}
+}
+
+func readTimeout(d time.Duration) serverOption {
+	return func(_ *Options, h *http.Server) { h.ReadTimeout = d }
+}
+
+// newServer starts a server whose first user is the superuser admin.
+func newServer(t testing.TB, options ...serverOption) *server {
+	t.Helper()
+	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}}
+	dir := t.TempDir()
+	s.file = filepath.Join(dir, "jadwal.db")
+	log := slog.New(slog.NewTextHandler(s.log, nil))
+	var err error
+	if s.store, err = store.Open(context.Background(), store.Options{Dir: dir, Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := auth.LoadOrCreateKeys(dir, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	active, retiring := keys.Derive(auth.PurposeTokens)
+	o := Options{
+		Store: s.store, Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.clock.now,
+		Tokens: auth.NewTokens(active, retiring, auth.Lifetimes{Access: 15 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 30 * 24 * time.Hour}),
+	}
+	s.http = httptest.NewUnstartedServer(nil)
+	s.http.Config.MaxHeaderBytes = 32 << 10
+	s.http.Config.DisableGeneralOptionsHandler = true
+	for _, option := range options {
+		option(&o, s.http.Config)
+	}
+	s.api = New(o)
+	s.http.Config.Handler = s.api
+	s.http.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
+	s.http.Start()
+	s.addr = s.http.Listener.Addr().String()
+	stop := runEngine(t, s.store)
+	t.Cleanup(func() {
+		s.http.Close()
+		stop()
+		if err := s.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.addUser("admin", adminPassword, "admin@teknohole.com", true, false)
+	return s
+}
+
+// pass sets the server's clock forward.
+func (s *server) pass(d time.Duration) {
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	s.clock.ahead += d
+}
+
+// addUser stores a user past the API.
+func (s *server) addUser(name, password, email string, superuser, bootstrap bool) jadwal.User {
+	s.t.Helper()
+	user, err := s.store.CreateUser(context.Background(), jadwal.Actor{}, jadwal.NewUser{
+		Username: name, Email: email, PasswordHash: hashOf(s.t, password), IsSuperuser: superuser, Bootstrap: bootstrap,
+	}, s.clock.now())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return user
+}
+
+// response is an answer that has been checked against the envelope.
+type response struct {
+	status  int
+	header  http.Header
+	body    []byte
+	message string
+	data    any // as encoding/json reads it, with numbers as json.Number
+	code    string
+	closes  bool // the connection
+}
+
+// member walks into data: names and indices, such as "errors.0.field".
+func (r *response) member(path string) any {
+	at := r.data
+	for step := range strings.SplitSeq(path, ".") {
+		switch v := at.(type) {
+		case map[string]any:
+			at = v[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(v) {
+				return nil
+			}
+			at = v[i]
+		default:
+			return nil
+		}
+	}
+	return at
+}
+
+// text is a member as text; numbers are written as they came.
+func (r *response) text(path string) string {
+	v := r.member(path)
+	if v == nil {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+// session is a signed-in client.
+type session struct {
+	s               *server
+	access, refresh string
+}
+
+func (s *server) login(identifier, password string) *session {
+	s.t.Helper()
+	r := s.do("POST", "/login", fmt.Sprintf(`{"identifier":%q,"password":%q}`, identifier, password))
+	if r.status != 200 {
+		s.t.Fatalf("login of %s: %s", identifier, r.body)
+	}
+	return &session{s, r.text("access_token"), r.text("refresh_token")}
+}
+
+// asUser makes a user and signs in, past the API.
+func (s *server) asUser(name string, superuser bool) *session {
+	s.t.Helper()
+	user := s.addUser(name, userPassword, name+"@example.com", superuser, false)
+	now := s.clock.now()
+	n, err := s.store.StartSession(context.Background(), jadwal.Actor{User: user}, now, s.api.tokens.SessionEnd(now), hashOf(s.t, userPassword))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	access, refresh := s.api.tokens.Pair(n, now)
+	return &session{s, access, refresh}
+}
+
+// do sends a request without a token; header is pairs of name and value, and a
+// Content-Type of "" is none.
+func (s *server) do(method, target, body string, header ...string) *response {
+	s.t.Helper()
+	return s.send(method, target, body, "", header)
+}
+
+func (c *session) do(method, target, body string, header ...string) *response {
+	c.s.t.Helper()
+	return c.s.send(method, target, body, c.access, header)
+}
+
+// send sends a request with a JSON body over a connection of its own and
+// checks the answer against the envelope.
+func (s *server) send(method, target, body, token string, header []string) *response {
+	s.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, target)
+	if token != "" {
+		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", token)
+	}
+	typed := false
+	for i := 0; i < len(header); i += 2 {
+		typed = typed || header[i] == "Content-Type"
+		if header[i] == "Content-Type" && header[i+1] == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "%s: %s\r\n", header[i], header[i+1])
+	}
+	if body != "" {
+		if !typed {
+			b.WriteString("Content-Type: application/json\r\n")
+		}
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
+	} else if method != "GET" && method != "HEAD" {
+		b.WriteString("Content-Length: 0\r\n")
+	}
+	b.WriteString("\r\n" + body)
+	return s.raw(method, b.String())
+}
+
+// status sends a request and returns its status alone: the answer may be a
+// document.
+func (s *server) status(method, target, body, token string) int {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.http.URL+target, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := s.http.Client().Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// justNow is a moment ago, as a schedule's at.
+func justNow() string { return time.Now().Add(-time.Second).UTC().Format(time.RFC3339) }
+
+// raw sends the bytes of a request and checks the answer against the envelope.
+// A server that answers early may close before it has read them all.
+func (s *server) raw(method, request string) *response {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	go io.WriteString(conn, request)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		s.t.Fatalf("%.200q: %v", request, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	target, _, _ := strings.Cut(strings.TrimPrefix(request, method+" "), " ")
+	if method == "HEAD" {
+		if len(body) != 0 {
+			s.t.Errorf("HEAD was answered with a body: %s", body)
+		}
+		return &response{status: resp.StatusCode, header: resp.Header}
+	}
+	return checkEnvelope(s.t, resp, body, shownPath(targetPath(method, target)))
+}
+
+var (
+	wholeSeconds = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`)
+	sixDecimals  = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$`)
+	codePattern  = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
+	requestID    = regexp.MustCompile(`^[0-9a-v]{16,32}$`)
+)
+
+// checkEnvelope checks an answer against everything that the contract says of
+// all answers: members, types, header fields.
+func checkEnvelope(t testing.TB, resp *http.Response, body []byte, path string) *response {
+	t.Helper()
+	r := &response{status: resp.StatusCode, header: resp.Header, body: body, closes: resp.Close}
+	fail := func(format string, args ...any) {
+		t.Helper()
+		t.Errorf("%s: %s\n%.1000s", path, fmt.Sprintf(format, args...), body)
+	}
+	dec := stdjson.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var members map[string]any
+	if err := dec.Decode(&members); err != nil {
+		fail("no JSON: %v", err)
+		return r
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		fail("more than one value")
+	}
+	for name, value := range members {
+		var right bool
+		switch name {
+		case "success":
+			right = value == (resp.StatusCode/100 == 2)
+		case "status":
+			right = value == stdjson.Number(strconv.Itoa(resp.StatusCode))
+		case "message":
+			r.message, right = value.(string)
+			right = right && r.message != ""
+		case "path":
+			right = value == path
+		case "timestamp":
+			text, _ := value.(string)
+			right = wholeSeconds.MatchString(text)
+		case "data":
+			r.data = value
+			switch value.(type) {
+			case map[string]any, []any:
+				right = true
+			}
+		}
+		if !right {
+			fail("member %s is %v", name, value)
+		}
+	}
+	for _, name := range []string{"success", "status", "message", "path", "timestamp"} {
+		if _, there := members[name]; !there {
+			fail("member %s is missing", name)
+		}
+	}
+	checkTimes(r.data, fail)
+	checkHeader(resp, body, fail)
+	if resp.StatusCode/100 != 2 {
+		checkProblem(r, fail)
+	}
+	return r
+}
+
+// checkTimes looks for times in data that are not written as the contract
+// says.
+func checkTimes(v any, fail func(string, ...any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			if text, ok := member.(string); ok && strings.HasSuffix(name, "_at") && !sixDecimals.MatchString(text) {
+				fail("%s is %s", name, text)
+			}
+			if name != "body" && name != "headers" {
+				checkTimes(member, fail)
+			}
+		}
+	case []any:
+		for _, e := range v {
+			checkTimes(e, fail)
+		}
+	}
+}
+
+func checkHeader(resp *http.Response, body []byte, fail func(string, ...any)) {
+	h := resp.Header
+	for name, want := range map[string]string{
+		"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+		"Content-Length": strconv.Itoa(len(body)),
+	} {
+		if got := h[name]; len(got) != 1 || got[0] != want {
+			fail("header %s is %q", name, got)
+		}
+	}
+	if len(h["X-Request-Id"]) != 1 || !requestID.MatchString(h.Get("X-Request-Id")) {
+		fail("header X-Request-Id is %q", h["X-Request-Id"])
+	}
+	allowed := []string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Length", "X-Request-Id", "Date", "Connection"}
+	if resp.StatusCode/100 == 2 {
+		allowed = append(allowed, "Etag", "Location", "Link", "X-Total-Count", "X-Total-Count-Exact", "Vary")
+	}
+	needs := map[int]string{401: "Www-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}[resp.StatusCode]
+	if needs != "" {
+		allowed = append(allowed, needs)
+		if h.Get(needs) == "" {
+			fail("header %s is missing", needs)
+		}
+	}
+	for name := range h {
+		if !slices.Contains(allowed, name) {
+			fail("header %s: %q is not of this answer", name, h[name])
+		}
+	}
+}
+
+func checkProblem(r *response, fail func(string, ...any)) {
+	data, ok := r.data.(map[string]any)
+	if !ok {
+		fail("an error has data")
+		return
+	}
+	r.code, _ = data["code"].(string)
+	if !codePattern.MatchString(r.code) || statuses[jadwal.Code(r.code)] != r.status {
+		fail("code %q does not belong to status %d", r.code, r.status)
+	}
+	for name := range data {
+		if name != "code" && name != "errors" {
+			fail("data.%s is no member of an error", name)
+		}
+	}
+	if errors, there := data["errors"]; there {
+		list, _ := errors.([]any)
+		if len(list) == 0 {
+			fail("errors is empty")
+		}
+		for _, e := range list {
+			e, _ := e.(map[string]any)
+			code, _ := e["code"].(string)
+			message, _ := e["message"].(string)
+			_, named := e["field"].(string)
+			if len(e) != 3 || !named || !codePattern.MatchString(code) || message == "" {
+				fail("an error is %v", e)
+			}
+		}
+	}
+	switch auth := r.header.Get("Www-Authenticate"); {
+	case r.status == 401 && r.code == "invalid_token" && auth != `Bearer realm="jadwal", error="invalid_token"`,
+		r.status == 401 && r.code != "invalid_token" && auth != `Bearer realm="jadwal"`:
+		fail("WWW-Authenticate is %s", auth)
+	}
+}
+
+// digest is a hash of everything in the database.
+func (s *server) digest() string {
+	s.t.Helper()
+	conn, err := sqlite.OpenConn(s.file, sqlite.OpenReadOnly)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	h := sha256.New()
+	var tables []string
+	each := func(sql string, fn func(*sqlite.Stmt)) {
+		if err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
+			fn(st)
+			return nil
+		}}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	each("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name", func(st *sqlite.Stmt) { tables = append(tables, st.ColumnText(0)) })
+	for _, table := range tables {
+		each("SELECT * FROM "+table+" ORDER BY 1, 2", func(st *sqlite.Stmt) {
+			for i := range st.ColumnCount() {
+				fmt.Fprintf(h, "%s %q ", table, st.ColumnText(i))
+			}
+		})
+	}
+	if len(tables) < 8 {
+		s.t.Fatalf("there are only the tables %q", tables)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// column is the first column of all rows of a query, in lines.
+func (s *server) column(sql string) string {
+	s.t.Helper()
+	conn, err := sqlite.OpenConn(s.file, sqlite.OpenReadOnly)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	var b strings.Builder
+	if err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
+		fmt.Fprintln(&b, st.ColumnText(0))
+		return nil
+	}}); err != nil {
+		s.t.Fatal(err)
+	}
+	return b.String()
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,288 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store"
+)
+
+// applyWait is how long an answer waits for the engine to apply a change.
+const applyWait = 10 * time.Second
+
+// editTries is how often an edit without If-Match begins again when somebody
+// else's came in between.
+const editTries = 5
+
+type createJobInput struct {
+	Body jobBody
+}
+
+// createJob answers POST /job with 201 and the stored job.
+func (s *Server) createJob(ctx context.Context, in *createJobInput) (*reply[jobView], error) {
+	c := callOf(ctx)
+	job := jadwal.Job{OwnerID: c.user.ID, Definition: in.Body.definition(), State: jadwal.JobEnabled}
+	if err := job.Definition.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := job.Definition.First(c.now, 0); err != nil {
+		return nil, err
+	}
+	job, err := s.store.CreateJob(ctx, c.actor(), job, c.now)
+	if err != nil {
+		return nil, err
+	}
+	return created(viewJob(job), "Job %s has been created successfully!", job.Definition.Name).
+		with("Etag", etag(job.Version)).
+		with("Location", "/job/"+strconv.FormatInt(job.ID, 10)), nil
+}
+
+type listJobsInput struct {
+	Limit  limit   `query:"limit"`
+	Cursor after   `query:"cursor"`
+	Count  boolean `query:"count"`
+}
+
+// listJobs answers GET /job with a page of the caller's jobs, of all jobs for
+// a superuser, by id.
+func (s *Server) listJobs(ctx context.Context, in *listJobsInput) (*reply[[]jobView], error) {
+	c := callOf(ctx)
+	q := store.JobQuery{OwnerID: c.user.ID, AfterID: int64(in.Cursor), Limit: in.Limit.size() + 1}
+	if c.user.IsSuperuser {
+		q.OwnerID = 0
+	}
+	jobs, err := s.store.Jobs(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	next := ""
+	if len(jobs) > in.Limit.size() {
+		jobs = jobs[:in.Limit.size()]
+		next = strconv.FormatInt(jobs[len(jobs)-1].ID, 10)
+	}
+	views := make([]jobView, len(jobs))
+	for i, job := range jobs {
+		views[i] = viewJob(job)
+	}
+	r := ok(views, "List of jobs")
+	linkNext(r, c, next)
+	if in.Count {
+		total, exact, err := s.store.CountJobs(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		r.with("X-Total-Count", strconv.Itoa(total))
+		if !exact {
+			r.with("X-Total-Count-Exact", "false")
+		}
+	}
+	return r, nil
+}
+
+type jobInput struct {
+	Job jobRef `path:"job"`
+}
+
+// getJob answers GET /job/{job}.
+func (s *Server) getJob(ctx context.Context, in *jobInput) (*reply[jobView], error) {
+	job, err := s.findJob(callOf(ctx), in.Job, jadwal.ActionReadJob)
+	if err != nil {
+		return nil, err
+	}
+	return ok(viewJob(job), "Job %s", job.Definition.Name).with("Etag", etag(job.Version)), nil
+}
+
+// findJob returns the job that a path means, if the caller may do that to it.
+func (s *Server) findJob(c *call, ref jobRef, action jadwal.Action) (job jadwal.Job, err error) {
+	if ref.name != "" {
+		job, err = s.store.JobByName(c, c.user.ID, ref.name)
+	} else {
+		job, err = s.store.Job(c, ref.id)
+	}
+	if err == nil {
+		err = jadwal.Allow(c.user, action, jadwal.Object{OwnerID: job.OwnerID})
+	}
+	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+		err = errNoJob // whether it is there or not
+	}
+	return job, err
+}
+
+var (
+	errNoJob        = jadwal.Errorf(jadwal.CodeNotFound, "There is no such job")
+	errStaleVersion = jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is not at the version that If-Match names; read it again")
+)
+
+type patchJobInput struct {
+	Job     jobRef       `path:"job"`
+	IfMatch precondition `header:"If-Match"`
+	Body    jobPatch
+}
+
+// patchJob answers PATCH /job/{job} with the job as stored, once no run can
+// start from the old definition any more.
+func (s *Server) patchJob(ctx context.Context, in *patchJobInput) (*reply[jobView], error) {
+	c := callOf(ctx)
+	job, err := s.changeJob(c, in.Job, jadwal.ActionEditJob, in.IfMatch, func(job *jadwal.Job) error {
+		if in.Body.isEmpty() {
+			return errNoChange
+		}
+		before := job.Definition
+		after, err := in.Body.apply(before)
+		if err != nil {
+			return err
+		}
+		if err := after.Validate(); err != nil {
+			return err
+		}
+		if err := after.CheckEdit(&before, c.now); err != nil {
+			return err
+		}
+		job.State, err = after.StateAfterEdit(job.State, job.CreatedAt, c.now, job.ID)
+		job.Definition, job.EgressLimited = after, false
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ok(viewJob(job), "Job %s updated successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
+}
+
+// errNoChange is what an edit returns that changes nothing.
+var errNoChange = errors.New("no change")
+
+// changeJob reads a job, changes it by edit, stores it, and waits until the
+// engine has applied it. Without a precondition it begins again when somebody
+// else's change came in between.
+func (s *Server) changeJob(c *call, ref jobRef, action jadwal.Action, match precondition, edit func(*jadwal.Job) error) (jadwal.Job, error) {
+	for try := 1; ; try++ {
+		job, err := s.findJob(c, ref, action)
+		if err != nil {
+			return job, err
+		}
+		if !match.allows(job.Version) {
+			return job, errStaleVersion
+		}
+		from := job.Version
+		if err := edit(&job); err == errNoChange {
+			return job, nil
+		} else if err != nil {
+			return job, err
+		}
+		job, change, err := s.store.UpdateJob(c, c.actor(), job, from, c.now)
+		if jadwal.CodeOf(err) == jadwal.CodeVersionMismatch {
+			switch {
+			case match.given:
+				return job, errStaleVersion
+			case try == editTries:
+				return job, jadwal.Errorf(jadwal.CodeConflict, "The job was changed by others again and again; try later")
+			}
+			continue
+		}
+		if err != nil {
+			return job, err
+		}
+		if err := s.waitApplied(c, change); err != nil {
+			return job, err
+		}
+		return s.store.Job(c, job.ID)
+	}
+}
+
+func (s *Server) waitApplied(ctx context.Context, changeID int64) error {
+	ctx, cancel := context.WithTimeout(ctx, applyWait)
+	defer cancel()
+	return s.store.WaitApplied(ctx, changeID)
+}
+
+type deleteJobInput struct {
+	Job     jobRef       `path:"job"`
+	IfMatch precondition `header:"If-Match"`
+}
+
+// deleteJob answers DELETE /job/{job} once no run of it can start any more.
+func (s *Server) deleteJob(ctx context.Context, in *deleteJobInput) (*reply[none], error) {
+	c := callOf(ctx)
+	job, err := s.findJob(c, in.Job, jadwal.ActionEditJob)
+	if err != nil {
+		return nil, err
+	}
+	if !in.IfMatch.allows(job.Version) {
+		return nil, errStaleVersion
+	}
+	change, err := s.store.DeleteJob(ctx, c.actor(), job.ID, c.now)
+	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+		err = errNoJob
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.waitApplied(ctx, change); err != nil {
+		return nil, err
+	}
+	return done("Job %s has been deleted successfully!", job.Definition.Name), nil
+}
+
+type pauseJobInput struct {
+	Job  jobRef `path:"job"`
+	Body *pauseBody
+}
+
+type pauseBody struct {
+	Reason string `json:"reason,omitempty" doc:"Why, for people." maxLength:"512"`
+}
+
+// pauseJob answers POST /job/{job}/pause once nothing of the job starts any
+// more. A paused job may be paused again for another reason.
+func (s *Server) pauseJob(ctx context.Context, in *pauseJobInput) (*reply[jobView], error) {
+	reason := ""
+	if in.Body != nil {
+		reason = in.Body.Reason
+	}
+	if len(reason) > jadwal.MaxPauseReason {
+		return nil, jadwal.Invalid("reason", "too_long", "reason must have at most %d bytes, got %d", jadwal.MaxPauseReason, len(reason))
+	}
+	job, err := s.changeJob(callOf(ctx), in.Job, jadwal.ActionOperateJob, precondition{}, func(job *jadwal.Job) error {
+		if job.State == jadwal.JobPaused && job.PauseReason == reason {
+			return errNoChange
+		}
+		job.State, job.PauseReason = jadwal.JobPaused, reason
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ok(viewJob(job), "Job %s has been paused successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
+}
+
+// resumeJob answers POST /job/{job}/resume once the job is planned again. What
+// was due during the pause is recorded as skipped, not made up for.
+func (s *Server) resumeJob(ctx context.Context, in *jobInput) (*reply[jobView], error) {
+	c := callOf(ctx)
+	job, err := s.changeJob(c, in.Job, jadwal.ActionOperateJob, precondition{}, func(job *jadwal.Job) (err error) {
+		if job.State != jadwal.JobPaused {
+			return errNoChange
+		}
+		job.PauseReason = ""
+		job.State, err = job.Definition.StateAfterEdit(jadwal.JobEnabled, job.CreatedAt, c.now, job.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ok(viewJob(job), "Job %s has been resumed successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
+}
+
+// linkNext tells where the next page of a list begins (RFC 8288); next is ""
+// on the last page.
+func linkNext[T any](r *reply[T], c *call, next string) {
+	if next == "" {
+		return
+	}
+	query := c.request.URL.Query()
+	query.Set("cursor", next)
+	r.with("Link", "<"+c.path+"?"+query.Encode()+`>; rel="next"`)
+}

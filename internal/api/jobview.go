@@ -1,0 +1,229 @@
+package api
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/schedule"
+)
+
+// jobBody is a job as a client writes it.
+type jobBody struct {
+	Name        string          `json:"name" doc:"Unique among the owner's jobs." example:"invoice-nightly" pattern:"^[a-z][a-z0-9._-]{0,62}$"`
+	Description string          `json:"description,omitempty" maxLength:"4096"`
+	Tags        []string        `json:"tags,omitempty" maxItems:"32"`
+	Schedules   []scheduleBody  `json:"schedules,omitempty" doc:"When to run: the instants of all of them together." maxItems:"16"`
+	Timezone    string          `json:"timezone,omitempty" doc:"An IANA name, for cron, rrule and an at without an offset." example:"Asia/Jakarta"`
+	StartAt     *instant        `json:"start_at,omitempty" doc:"No occurrence before it; an every counts from it."`
+	EndAt       *instant        `json:"end_at,omitempty" doc:"No occurrence after it."`
+	DST         dstBody         `json:"dst,omitempty" doc:"What becomes of local times that the clock skips or repeats."`
+	Target      targetBody      `json:"target"`
+	Timeout     jadwal.Duration `json:"timeout,omitempty" doc:"Of one attempt, from 1s to 24h." example:"30s"`
+	Overlap     jadwal.Overlap  `json:"overlap,omitempty" doc:"What happens to an instant while an earlier run is unfinished." enum:"skip"`
+}
+
+// scheduleBody is one schedule; exactly one member is set.
+type scheduleBody struct {
+	Cron  string `json:"cron,omitempty" doc:"A cron expression of five fields, or six with seconds first." example:"30 2 * * *"`
+	Every string `json:"every,omitempty" doc:"A duration of at least a second, from the job's creation on." example:"6h"`
+	At    string `json:"at,omitempty" doc:"An instant in RFC 3339, or a local time of the timezone." example:"2026-12-31T23:00:00Z"`
+	RRule string `json:"rrule,omitempty" doc:"A recurrence rule of RFC 5545." example:"FREQ=MONTHLY;BYDAY=-1FR"`
+}
+
+// dstBody says what becomes of local times when the clock is moved.
+type dstBody struct {
+	Gap     schedule.Gap     `json:"gap,omitempty" doc:"Of a time that the clock skips." enum:"run_after,skip,shift"`
+	Overlap schedule.Overlap `json:"overlap,omitempty" doc:"Of a time that comes twice." enum:"auto,first,second,both"`
+}
+
+func (b *dstBody) preset() { *b = dstBody{schedule.GapRunAfter, schedule.OverlapAuto} }
+
+func specs(bodies []scheduleBody) []schedule.Spec {
+	all := make([]schedule.Spec, len(bodies))
+	for i, b := range bodies {
+		all[i] = schedule.Spec(b)
+	}
+	return all
+}
+
+func scheduleBodies(specs []schedule.Spec) []scheduleBody {
+	all := make([]scheduleBody, len(specs))
+	for i, s := range specs {
+		all[i] = scheduleBody(s)
+	}
+	return all
+}
+
+// targetBody is a target as a client writes it.
+type targetBody struct {
+	Type    string            `json:"type,omitempty" enum:"http"`
+	Method  string            `json:"method,omitempty" enum:"GET,HEAD,POST,PUT,PATCH,DELETE"`
+	URL     string            `json:"url" example:"https://example.com/invoices" maxLength:"2048"`
+	Headers map[string]string `json:"headers,omitempty" doc:"Values of Authorization, Cookie, *-Key and *-Token headers are never shown again."`
+	Body    jadwal.RawJSON    `json:"body,omitzero" doc:"A string is sent as its text, anything else as JSON."`
+}
+
+func (b *jobBody) preset() { *b = bodyOf(jadwal.DefaultDefinition()) }
+
+// bodyOf is the body that would make d.
+func bodyOf(d jadwal.Definition) jobBody {
+	return jobBody{
+		Name: d.Name, Description: d.Description, Tags: d.Tags, Schedules: scheduleBodies(d.Schedules),
+		Timezone: d.Timezone, StartAt: (*instant)(d.StartAt), EndAt: (*instant)(d.EndAt), DST: dstBody(d.DST),
+		Target: targetBody(d.Target), Timeout: d.Timeout, Overlap: d.Overlap,
+	}
+}
+
+func (b *jobBody) definition() jadwal.Definition {
+	d := jadwal.Definition{
+		Name: b.Name, Description: b.Description, Tags: b.Tags, Schedules: specs(b.Schedules),
+		Timezone: b.Timezone, StartAt: (*time.Time)(b.StartAt), EndAt: (*time.Time)(b.EndAt), DST: schedule.DST(b.DST),
+		Target: jadwal.Target(b.Target), Timeout: b.Timeout, Overlap: b.Overlap,
+	}
+	if len(d.Target.Body) > 0 {
+		text := jsontext.Value(slices.Clone(d.Target.Body))
+		if text.Compact() == nil {
+			d.Target.Body = jadwal.RawJSON(text)
+		}
+	}
+	return d
+}
+
+// jobPatch is a merge patch (RFC 7396) of a job: null puts a member back to
+// its default.
+type jobPatch struct {
+	text  jsontext.Value
+	shape jobBody // the patch alone, where null and a missing member are alike
+}
+
+// readPatch refuses what could not be a patch of any job.
+func (p *jobPatch) readPatch(body []byte) error {
+	p.text = body
+	return readJSON(body, (*patchShape)(&p.shape), nullsRemove)
+}
+
+// patchShape is a jobBody without defaults.
+type patchShape jobBody
+
+// isEmpty tells whether p has no members.
+func (p *jobPatch) isEmpty() bool { return len(membersOf(p.text)) == 0 }
+
+// apply returns what p makes of a definition, which is still to be validated.
+// A secret header that p does not send stays, but only while the target's
+// origin does: else whoever may edit a job could have its secrets sent to a
+// place of their own.
+func (p *jobPatch) apply(before jadwal.Definition) (after jadwal.Definition, err error) {
+	text, err := json.Marshal(bodyOf(before))
+	if err != nil {
+		return after, err
+	}
+	var body jobBody
+	if err := readJSON(mergePatch(text, p.text), &body, nullsRefused); err != nil {
+		return after, err
+	}
+	after = body.definition()
+	if before.Target.Origin() == after.Target.Origin() {
+		return after, nil
+	}
+	var wrong []jadwal.FieldError
+	for _, name := range after.Target.SecretHeaders() {
+		if _, sent := p.shape.Target.Headers[name]; !sent {
+			wrong = append(wrong, jadwal.FieldError{
+				Field: "target.headers." + name, Code: "required",
+				Message: "header " + name + " must be sent again, since its value is bound to the old origin of target.url",
+			})
+		}
+	}
+	return after, invalid(wrong)
+}
+
+// jobView is a job in an answer.
+type jobView struct {
+	ID          int64           `json:"id" example:"12"`
+	OwnerID     int64           `json:"owner_id" example:"1"`
+	Name        string          `json:"name" example:"invoice-nightly"`
+	Description string          `json:"description"`
+	Tags        []string        `json:"tags"`
+	Schedules   []scheduleBody  `json:"schedules"`
+	Timezone    string          `json:"timezone" example:"Asia/Jakarta"`
+	StartAt     *stamp          `json:"start_at"`
+	EndAt       *stamp          `json:"end_at"`
+	DST         dstView         `json:"dst"`
+	Target      targetView      `json:"target"`
+	Timeout     jadwal.Duration `json:"timeout" example:"30s"`
+	Overlap     jadwal.Overlap  `json:"overlap" enum:"skip"`
+	State       jadwal.JobState `json:"state" enum:"enabled,paused,completed"`
+	Pause       *pauseView      `json:"pause" doc:"Null unless the job is paused."`
+	NextAt      *stamp          `json:"next_at" doc:"The next planned instant; null when nothing is planned."`
+	LastRun     *lastRunView    `json:"last_run" doc:"The newest finished run; null before there is one."`
+	Version     int64           `json:"version" doc:"Raised by every change; the ETag."`
+	CreatedAt   stamp           `json:"created_at"`
+	UpdatedAt   stamp           `json:"updated_at"`
+}
+
+type pauseView struct {
+	Reason string `json:"reason"`
+}
+
+type dstView struct {
+	Gap     schedule.Gap     `json:"gap" enum:"run_after,skip,shift"`
+	Overlap schedule.Overlap `json:"overlap" enum:"auto,first,second,both"`
+}
+
+// targetView is a target in an answer: without the values of secret headers.
+type targetView struct {
+	Type          string            `json:"type" enum:"http"`
+	Method        string            `json:"method" enum:"GET,HEAD,POST,PUT,PATCH,DELETE"`
+	URL           string            `json:"url"`
+	Headers       map[string]string `json:"headers"`
+	SecretHeaders []string          `json:"secret_headers" doc:"The names of the headers whose values are not shown."`
+	Body          jadwal.RawJSON    `json:"body"`
+}
+
+type lastRunView struct {
+	ID         string          `json:"id"`
+	State      jadwal.RunState `json:"state" enum:"succeeded,failed,cancelled,skipped,missed"`
+	DueAt      stamp           `json:"due_at"`
+	StartedAt  *stamp          `json:"started_at"`
+	FinishedAt *stamp          `json:"finished_at"`
+	LatenessMS *int64          `json:"lateness_ms" doc:"From the instant it was due to its start; null when it never started."`
+}
+
+func viewJob(job jadwal.Job) jobView {
+	d := job.Definition
+	shown := d.Target.Shown()
+	v := jobView{
+		ID: job.ID, OwnerID: job.OwnerID, Name: d.Name, Description: d.Description, Tags: d.Tags,
+		Schedules: scheduleBodies(d.Schedules), Timezone: d.Timezone, Timeout: d.Timeout, Overlap: d.Overlap,
+		StartAt: (*stamp)(d.StartAt), EndAt: (*stamp)(d.EndAt), DST: dstView(d.DST),
+		Target: targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body},
+		State:  job.State, Version: job.Version, CreatedAt: stamp(job.CreatedAt), UpdatedAt: stamp(job.UpdatedAt),
+	}
+	switch job.State {
+	case jadwal.JobEnabled:
+		v.NextAt = stampOf(job.NextAt)
+	case jadwal.JobPaused:
+		v.Pause = &pauseView{job.PauseReason}
+	}
+	if last := job.LastRun; last != nil {
+		run := jadwal.Run{Key: last.Key, StartedAt: last.StartedAt}
+		v.LastRun = &lastRunView{
+			ID: last.Key.ID(), State: last.State, DueAt: stamp(time.UnixMicro(last.Key.DueAt)),
+			StartedAt: stampOf(last.StartedAt), FinishedAt: stampOf(last.FinishedAt), LatenessMS: latenessOf(run),
+		}
+	}
+	return v
+}
+
+// latenessOf is how late a run started, in milliseconds; nil when it did not.
+func latenessOf(run jadwal.Run) *int64 {
+	if run.StartedAt.IsZero() {
+		return nil
+	}
+	ms := run.Lateness().Milliseconds()
+	return &ms
+}

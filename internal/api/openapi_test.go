@@ -1,0 +1,504 @@
+package api
+
+import (
+	"bytes"
+	"cmp"
+	stdjson "encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/teknohole/jadwal"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestTheDocumentDescribesTheRoutes holds openapi.json and docs.html, which
+// the server serves, to the route table and the types of the handlers.
+func TestTheDocumentDescribesTheRoutes(t *testing.T) {
+	document := indented(t, describe(t))
+	page := renderDocs(t, document)
+	if *update {
+		writeFile(t, "openapi.json", document)
+		writeFile(t, "docs.html", page)
+		return
+	}
+	if !bytes.Equal(document, openAPI) {
+		t.Error("openapi.json is not what the routes say: run go test ./internal/api -run Document -update")
+	}
+	if !bytes.Equal(page, docsPage) {
+		t.Error("docs.html is not what openapi.json says: run go test ./internal/api -run Document -update")
+	}
+}
+
+func TestEveryRouteIsInTheDocument(t *testing.T) {
+	var document struct {
+		Paths map[string]map[string]struct {
+			OperationID string                        `json:"operationId"`
+			Responses   map[string]stdjson.RawMessage `json:"responses"`
+		} `json:"paths"`
+	}
+	if err := stdjson.Unmarshal(openAPI, &document); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, r := range routes() {
+		op, there := document.Paths[r.pattern][strings.ToLower(r.method)]
+		if !there {
+			t.Errorf("%s %s is not in openapi.json", r.method, r.pattern)
+			continue
+		}
+		if ids[op.OperationID] {
+			t.Errorf("operation id %s is there twice", op.OperationID)
+		}
+		ids[op.OperationID] = true
+		if op.Responses[strconv.Itoa(successOf(r))] == nil || op.Responses["500"] == nil {
+			t.Errorf("%s %s lacks its success or 500", r.method, r.pattern)
+		}
+	}
+	for path, methods := range document.Paths {
+		for method := range methods {
+			if !slices.ContainsFunc(routes(), func(r *route) bool { return r.pattern == path && strings.EqualFold(r.method, method) }) {
+				t.Errorf("%s %s is in openapi.json and is no route", method, path)
+			}
+		}
+	}
+}
+
+func TestEveryReferenceInTheDocumentLeadsSomewhere(t *testing.T) {
+	var document map[string]any
+	if err := stdjson.Unmarshal(openAPI, &document); err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				used[ref] = true
+				at := any(document)
+				for step := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+					m, _ := at.(map[string]any)
+					at = m[step]
+				}
+				if at == nil {
+					t.Errorf("%s leads nowhere", ref)
+				}
+			}
+			for name, member := range v {
+				if name == "$schema" {
+					t.Error("there is a $schema member")
+				}
+				walk(member)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	walk(document)
+	for _, kind := range []string{"schemas", "responses"} {
+		for name := range document["components"].(map[string]any)[kind].(map[string]any) {
+			if ref := "#/components/" + kind + "/" + name; !used[ref] {
+				t.Errorf("%s is used nowhere", ref)
+			}
+		}
+	}
+}
+
+func writeFile(t *testing.T, name string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func indented(t *testing.T, v any) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	enc := stdjson.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := stdjson.Indent(&out, bytes.TrimSpace(b.Bytes()), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	return append(out.Bytes(), '\n')
+}
+
+// describe makes the OpenAPI document of the route table.
+func describe(t *testing.T) *huma.OpenAPI {
+	huma.DefaultArrayNullable = false
+	g := &generator{t: t, registry: huma.NewMapRegistry("#/components/schemas/", schemaName), responses: map[string]*huma.Response{}}
+	for from, to := range map[reflect.Type]reflect.Type{
+		reflect.TypeFor[stamp]():          reflect.TypeFor[time.Time](),
+		reflect.TypeFor[local]():          reflect.TypeFor[time.Time](),
+		reflect.TypeFor[instant]():        reflect.TypeFor[time.Time](),
+		reflect.TypeFor[jadwal.RawJSON](): reflect.TypeFor[stdjson.RawMessage](),
+	} {
+		g.registry.RegisterTypeAlias(from, to)
+	}
+	api := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title:   "Jadwal",
+			Version: "1",
+			Description: "A job scheduler. Every answer is an envelope of success, status, message, path, timestamp and data; " +
+				"data.code of an error is for programs. Sign in with POST /login and send the access token as Authorization: Bearer.",
+			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+		},
+		Components: &huma.Components{
+			Schemas:   g.registry,
+			Responses: g.responses,
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "An access token from POST /login."},
+			},
+		},
+		Paths: map[string]*huma.PathItem{},
+	}
+	for _, tag := range []string{tagServer, tagSession, tagUser, tagJob, tagRun, tagSchedule} {
+		api.Tags = append(api.Tags, &huma.Tag{Name: tag})
+	}
+	for _, r := range routes() {
+		item := api.Paths[r.pattern]
+		if item == nil {
+			item = &huma.PathItem{}
+			api.Paths[r.pattern] = item
+		}
+		op := g.operation(r)
+		switch r.method {
+		case "GET":
+			item.Get = op
+		case "POST":
+			item.Post = op
+		case "PATCH":
+			item.Patch = op
+		case "DELETE":
+			item.Delete = op
+		default:
+			t.Fatalf("%s is no method of a route", r.method)
+		}
+	}
+	return api
+}
+
+type generator struct {
+	t         *testing.T
+	registry  huma.Registry
+	responses map[string]*huma.Response
+}
+
+// schemaName names a type as clients should: jobView is Job.
+func schemaName(t reflect.Type, hint string) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name := t.Name()
+	name = strings.TrimSuffix(name, "View")
+	if name == "" {
+		return hint // a list or a map: it is written in place
+	}
+	return strings.ToUpper(name[:1]) + name[1:]
+}
+
+func successOf(r *route) int { return cmp.Or(r.doc.status, 200) }
+
+func (g *generator) operation(r *route) *huma.Operation {
+	op := &huma.Operation{
+		OperationID: r.doc.id, Summary: r.doc.summary, Description: r.doc.detail, Tags: []string{r.doc.tag},
+		Responses: map[string]*huma.Response{},
+	}
+	if r.action != jadwal.ActionPublic {
+		op.Security = []map[string][]string{{"bearer": {}}}
+	}
+	g.parameters(r, op)
+	g.success(r, op)
+	for status, codes := range g.failures(r) {
+		op.Responses[strconv.Itoa(status)] = g.failure(status, codes)
+	}
+	return op
+}
+
+func (g *generator) parameters(r *route, op *huma.Operation) {
+	in := r.input
+	add := func(where string, p param, required bool) {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: p.name, In: where, Required: required,
+			Schema: parameterSchema(in.typ.Field(p.index).Type), Description: parameterText[in.typ.Field(p.index).Type],
+		})
+	}
+	for _, p := range in.path {
+		add("path", p, true)
+	}
+	for _, p := range in.query {
+		add("query", p, false)
+	}
+	for _, p := range in.headers {
+		add("header", p, false)
+	}
+	if in.body < 0 {
+		return
+	}
+	types := []string{"application/json"}
+	if in.mergePatch {
+		types = append(types, "application/merge-patch+json")
+	}
+	op.RequestBody = &huma.RequestBody{Required: !in.bodyOptional, Content: map[string]*huma.MediaType{}}
+	for _, typ := range types {
+		op.RequestBody.Content[typ] = &huma.MediaType{Schema: g.body(in.typ.Field(in.body).Type)}
+	}
+}
+
+func (g *generator) body(t reflect.Type) *huma.Schema {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == reflect.TypeFor[jobPatch]() {
+		return g.patchOf("JobPatch", reflect.TypeFor[jobBody]())
+	}
+	return g.schema(t)
+}
+
+// patchOf is the schema of a merge patch of what t describes: nothing is
+// required, and null stands for the default.
+func (g *generator) patchOf(name string, t reflect.Type) *huma.Schema {
+	g.schema(t)
+	full := *g.registry.Map()[schemaName(t, "")]
+	full.Required = nil
+	full.Properties = maps.Clone(full.Properties)
+	for member, s := range full.Properties {
+		s := *s
+		s.Default = nil
+		if strings.HasSuffix(s.Ref, "TargetBody") {
+			s = *g.patchOf("TargetPatch", reflect.TypeFor[targetBody]())
+		}
+		full.Properties[member] = orNull(&s)
+	}
+	g.registry.Map()[name] = &full
+	return &huma.Schema{Ref: "#/components/schemas/" + name}
+}
+
+// orNull is s, or null.
+func orNull(s *huma.Schema) *huma.Schema {
+	switch {
+	case s.Ref != "":
+		return &huma.Schema{Description: s.Description, AnyOf: []*huma.Schema{{Ref: s.Ref}, {Type: "null"}}}
+	case s.Type != "":
+		s.Nullable = true
+		if s.Enum != nil && !slices.Contains(s.Enum, nil) {
+			s.Enum = append(slices.Clone(s.Enum), nil)
+		}
+	}
+	return s
+}
+
+// schema is the schema of t with its nullable members marked as such.
+func (g *generator) schema(t reflect.Type) *huma.Schema {
+	s := g.registry.Schema(t, true, "")
+	g.markNulls(t, map[reflect.Type]bool{})
+	if p, ok := reflect.New(t).Interface().(preset); ok {
+		p.preset()
+		var defaults map[string]any
+		if err := stdjson.Unmarshal(indented(g.t, p), &defaults); err != nil {
+			g.t.Fatal(err)
+		}
+		g.setDefaults(s, defaults)
+	}
+	return s
+}
+
+// setDefaults tells what members that are left out stand for.
+func (g *generator) setDefaults(s *huma.Schema, defaults map[string]any) {
+	s = g.registry.SchemaFromRef(s.Ref)
+	for name, value := range defaults {
+		member := s.Properties[name]
+		if nested, ok := value.(map[string]any); ok && member.Ref != "" {
+			g.setDefaults(member, nested)
+			continue
+		}
+		if !slices.Contains(s.Required, name) {
+			member.Default = value
+		}
+	}
+}
+
+func (g *generator) markNulls(t reflect.Type, seen map[reflect.Type]bool) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || seen[t] {
+		return
+	}
+	seen[t] = true
+	s := g.registry.Map()[schemaName(t, "")]
+	if s == nil {
+		return
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		member := s.Properties[name]
+		if member == nil {
+			continue
+		}
+		switch {
+		case options != "":
+			member.Nullable = false // left out instead
+		case f.Type.Kind() == reflect.Pointer && member.AnyOf == nil:
+			s.Properties[name] = orNull(member)
+		}
+		g.markNulls(f.Type, seen)
+	}
+}
+
+// success describes the envelope of a route's success, or its document.
+func (g *generator) success(r *route, op *huma.Operation) {
+	status := successOf(r)
+	media := map[string]*huma.MediaType{}
+	switch r.pattern {
+	case "/openapi.json":
+		media["application/json"] = &huma.MediaType{Schema: &huma.Schema{Type: "object"}}
+	case "/docs":
+		media["text/html"] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
+	default:
+		envelope := envelopeSchema(true, status)
+		if r.output != nil {
+			envelope.Properties["data"] = g.schema(r.output)
+			envelope.Required = append(envelope.Required, "data")
+		}
+		media["application/json"] = &huma.MediaType{Schema: envelope}
+	}
+	response := &huma.Response{Description: http.StatusText(status), Content: media, Headers: map[string]*huma.Param{}}
+	for _, name := range r.doc.headers {
+		response.Headers[name] = &huma.Param{Description: headerText[name], Schema: &huma.Schema{Type: "string"}}
+	}
+	op.Responses[strconv.Itoa(status)] = response
+}
+
+func envelopeSchema(success bool, status int) *huma.Schema {
+	return &huma.Schema{
+		Type: "object",
+		Properties: map[string]*huma.Schema{
+			"success":   {Type: "boolean", Enum: []any{success}},
+			"status":    {Type: "integer", Enum: []any{status}},
+			"message":   {Type: "string", Description: "One sentence for a person."},
+			"path":      {Type: "string", Description: "The path of the request as it came."},
+			"timestamp": {Type: "string", Format: "date-time", Description: "Now, in UTC, in whole seconds."},
+		},
+		Required:             []string{"success", "status", "message", "path", "timestamp"},
+		AdditionalProperties: false,
+	}
+}
+
+// failures are the codes that a route may fail with, by status: those of its
+// form and those that it names.
+func (g *generator) failures(r *route) map[int][]jadwal.Code {
+	codes := append([]jadwal.Code{jadwal.CodeInternal}, r.doc.fails...)
+	in := r.input
+	if r.action != jadwal.ActionPublic {
+		codes = append(codes, jadwal.CodeUnauthenticated, jadwal.CodeInvalidToken, jadwal.CodeForbidden)
+	}
+	if in.body >= 0 {
+		codes = append(codes, jadwal.CodeUnsupportedType, jadwal.CodeTooLarge, jadwal.CodeTimeout, jadwal.CodeMalformed, jadwal.CodeValidation)
+	}
+	if in.path != nil {
+		codes = append(codes, jadwal.CodeValidation, jadwal.CodeNotFound)
+	}
+	if in.query != nil {
+		codes = append(codes, jadwal.CodeValidation)
+	}
+	if in.headers != nil {
+		codes = append(codes, jadwal.CodeValidation, jadwal.CodeVersionMismatch)
+	}
+	if r.action != jadwal.ActionPublic || in.body >= 0 {
+		codes = append(codes, jadwal.CodeUnavailable)
+	}
+	byStatus := map[int][]jadwal.Code{}
+	slices.Sort(codes)
+	for _, code := range slices.Compact(codes) {
+		byStatus[statuses[code]] = append(byStatus[statuses[code]], code)
+	}
+	return byStatus
+}
+
+// failure refers to the description of a failure; there is one for each
+// status and set of codes.
+func (g *generator) failure(status int, codes []jadwal.Code) *huma.Response {
+	name := ""
+	for _, code := range codes {
+		for word := range strings.SplitSeq(string(code), "_") {
+			name += strings.ToUpper(word[:1]) + word[1:]
+		}
+	}
+	if g.responses[name] == nil {
+		problem := g.schema(reflect.TypeFor[problem]())
+		envelope := envelopeSchema(false, status)
+		var texts []string
+		var values []any
+		for _, code := range codes {
+			texts = append(texts, string(code))
+			values = append(values, string(code))
+		}
+		envelope.Properties["data"] = &huma.Schema{AllOf: []*huma.Schema{problem, {Properties: map[string]*huma.Schema{"code": {Enum: values}}}}}
+		envelope.Required = append(envelope.Required, "data")
+		r := &huma.Response{
+			Description: fmt.Sprintf("%s: %s", http.StatusText(status), strings.Join(texts, ", ")),
+			Content:     map[string]*huma.MediaType{"application/json": {Schema: envelope}},
+			Headers:     map[string]*huma.Param{},
+		}
+		for _, header := range map[int][]string{401: {"WWW-Authenticate"}, 429: {"Retry-After"}, 503: {"Retry-After"}}[status] {
+			r.Headers[header] = &huma.Param{Description: headerText[header], Schema: &huma.Schema{Type: "string"}}
+		}
+		g.responses[name] = r
+	}
+	return &huma.Response{Ref: "#/components/responses/" + name}
+}
+
+var headerText = map[string]string{
+	"ETag":                "The version, for If-Match.",
+	"Link":                `The next page, rel="next"; none on the last.`,
+	"Location":            "The new resource.",
+	"Retry-After":         "Seconds to wait before the same call may succeed.",
+	"WWW-Authenticate":    `Bearer realm="jadwal", with error="invalid_token" when a token was sent.`,
+	"X-Total-Count":       "With count=true: how many there are in all, counted up to 10,000.",
+	"X-Total-Count-Exact": "false when there are more than were counted.",
+}
+
+var parameterText = map[reflect.Type]string{
+	reflect.TypeFor[id]():           "The id of a user.",
+	reflect.TypeFor[jobRef]():       "The id of a job, or the caller's own name for it.",
+	reflect.TypeFor[runRef]():       "The id of a run.",
+	reflect.TypeFor[limit]():        "How many there are on a page.",
+	reflect.TypeFor[after]():        "Where the page begins: as the Link header of the page before says.",
+	reflect.TypeFor[before]():       "Where the page begins: as the Link header of the page before says.",
+	reflect.TypeFor[boolean]():      "Whether to tell in X-Total-Count how many there are in all.",
+	reflect.TypeFor[precondition](): "The ETag of the version that is meant.",
+}
+
+func parameterSchema(t reflect.Type) *huma.Schema {
+	number := func(f float64) *float64 { return &f }
+	switch t {
+	case reflect.TypeFor[id](), reflect.TypeFor[after]():
+		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
+	case reflect.TypeFor[limit]():
+		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPage), Default: jadwal.DefaultPage}
+	case reflect.TypeFor[boolean]():
+		return &huma.Schema{Type: "boolean", Default: false}
+	case reflect.TypeFor[runRef](), reflect.TypeFor[before]():
+		return &huma.Schema{Type: "string", Pattern: "^[0-9a-v]{29}$"}
+	}
+	return &huma.Schema{Type: "string"}
+}

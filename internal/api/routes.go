@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+
+	"github.com/teknohole/jadwal"
+)
+
+// The tags that routes are sorted by in the documentation.
+const (
+	tagServer   = "Server"
+	tagSession  = "Sessions"
+	tagUser     = "Users"
+	tagJob      = "Jobs"
+	tagRun      = "Runs"
+	tagSchedule = "Schedules"
+)
+
+// routes is everything that the API does.
+func routes() []*route {
+	return []*route{
+		endpoint("GET", "/", jadwal.ActionPublic, (*Server).getRoot, doc{
+			id: "getRoot", tag: tagServer, fixed: true,
+			summary: "Tell that the API is up",
+		}),
+		endpoint("GET", "/openapi.json", jadwal.ActionPublic, (*Server).getOpenAPI, doc{
+			id: "getOpenAPI", tag: tagServer,
+			summary: "This description of the API",
+		}),
+		endpoint("GET", "/docs", jadwal.ActionPublic, (*Server).getDocs, doc{
+			id: "getDocs", tag: tagServer,
+			summary: "This description of the API as a page",
+		}),
+
+		endpoint("POST", "/login", jadwal.ActionPublic, (*Server).login, doc{
+			id: "login", tag: tagSession, fixed: true,
+			summary: "Sign in",
+			detail:  "Failed sign-ins are limited: 30 a source address, refilled one a second, and 10 an account and source, refilled one every 5 seconds.",
+			fails:   []jadwal.Code{jadwal.CodeInvalidLogin, jadwal.CodeRateLimited, jadwal.CodeBusy},
+		}),
+		endpoint("POST", "/refresh/token", jadwal.ActionPublic, (*Server).refresh, doc{
+			id: "refreshToken", tag: tagSession, fixed: true,
+			summary: "Trade a refresh token for a new pair",
+			detail:  "The token before the last, sent again within 30 seconds of its rotation, gets the same successor. Anything older ends the session.",
+			fails:   []jadwal.Code{jadwal.CodeInvalidToken},
+		}),
+		endpoint("POST", "/logout", jadwal.ActionOwnAccount, (*Server).logout, doc{
+			id: "logout", tag: tagSession, fixed: true,
+			summary: "Sign out",
+			detail:  "Both tokens are dead before the answer leaves.",
+		}),
+
+		endpoint("GET", "/user/me", jadwal.ActionOwnAccount, (*Server).getMe, doc{
+			id: "getMe", tag: tagUser, fixed: true,
+			summary: "The user who asks",
+		}),
+		endpoint("PATCH", "/user/me", jadwal.ActionOwnAccount, (*Server).patchMe, doc{
+			id: "patchMe", tag: tagUser, fixed: true,
+			summary: "Change the user who asks",
+			detail:  "All of it or nothing. The last superuser cannot be demoted.",
+			fails:   []jadwal.Code{jadwal.CodeLastSuperuser},
+		}),
+		endpoint("GET", "/user", jadwal.ActionListUsers, (*Server).listUsers, doc{
+			id: "listUsers", tag: tagUser, fixed: true,
+			summary: "All users, by id",
+		}),
+		endpoint("POST", "/user", jadwal.ActionCreateUser, (*Server).createUser, doc{
+			id: "createUser", tag: tagUser, fixed: true, status: 201,
+			summary: "Create a user",
+			fails:   []jadwal.Code{jadwal.CodeBusy},
+		}),
+		endpoint("DELETE", "/user/{id}", jadwal.ActionDeleteUser, (*Server).deleteUser, doc{
+			id: "deleteUser", tag: tagUser, fixed: true,
+			summary: "Delete a user",
+			detail:  "The user's sessions are dead at once. The user's jobs are paused and go to the caller; a name that is taken gets a suffix.",
+			fails:   []jadwal.Code{jadwal.CodeOwnAccount, jadwal.CodeLastSuperuser},
+		}),
+
+		endpoint("GET", "/job", jadwal.ActionReadJob, (*Server).listJobs, doc{
+			id: "listJobs", tag: tagJob,
+			headers: []string{"Link", "X-Total-Count", "X-Total-Count-Exact"},
+			summary: "The caller's jobs, by id",
+			detail:  "A superuser gets the jobs of all users.",
+		}),
+		endpoint("POST", "/job", jadwal.ActionCreateJob, (*Server).createJob, doc{
+			id: "createJob", tag: tagJob, status: 201, headers: []string{"ETag", "Location"},
+			summary: "Create a job",
+			detail:  "An `at` that is at most an hour late runs at once; an older one is refused.",
+			fails:   []jadwal.Code{jadwal.CodeNameTaken},
+		}),
+		endpoint("GET", "/job/{job}", jadwal.ActionReadJob, (*Server).getJob, doc{
+			id: "getJob", tag: tagJob, headers: []string{"ETag"},
+			summary: "One job",
+		}),
+		endpoint("PATCH", "/job/{job}", jadwal.ActionEditJob, (*Server).patchJob, doc{
+			id: "patchJob", tag: tagJob, headers: []string{"ETag"},
+			summary: "Change a job",
+			detail: "The body is a merge patch (RFC 7396): null puts a member back to its default. After the answer no run starts from the old definition. " +
+				"Secret headers that are not sent stay, while the origin of the target's URL does.",
+			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+		}),
+		endpoint("DELETE", "/job/{job}", jadwal.ActionEditJob, (*Server).deleteJob, doc{
+			id: "deleteJob", tag: tagJob,
+			summary: "Delete a job",
+			detail:  "Open runs are cancelled. The name is free again; the history stays until it is old enough.",
+			fails:   []jadwal.Code{jadwal.CodeNotYetApplied},
+		}),
+		endpoint("POST", "/job/{job}/pause", jadwal.ActionOperateJob, (*Server).pauseJob, doc{
+			id: "pauseJob", tag: tagJob, headers: []string{"ETag"},
+			summary: "Pause a job",
+			detail:  "Nothing starts any more; what runs goes on to its end.",
+			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+		}),
+		endpoint("POST", "/job/{job}/resume", jadwal.ActionOperateJob, (*Server).resumeJob, doc{
+			id: "resumeJob", tag: tagJob, headers: []string{"ETag"},
+			summary: "Resume a paused job",
+			detail:  "What was due meanwhile is recorded as skipped.",
+			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+		}),
+
+		endpoint("GET", "/job/{job}/run", jadwal.ActionReadJob, (*Server).listRuns, doc{
+			id: "listRuns", tag: tagRun, headers: []string{"Link"},
+			summary: "The runs of a job, newest first",
+		}),
+		endpoint("GET", "/run/{id}", jadwal.ActionReadJob, (*Server).getRun, doc{
+			id: "getRun", tag: tagRun,
+			summary: "One run",
+		}),
+
+		endpoint("POST", "/schedule/preview", jadwal.ActionPreview, (*Server).previewSchedule, doc{
+			id: "previewSchedule", tag: tagSchedule,
+			summary: "What schedules mean, and when they fire",
+		}),
+	}
+}
+
+// getRoot answers GET / for everybody.
+func (s *Server) getRoot(context.Context, *none) (*reply[none], error) {
+	return done("Jadwal API is up and running").with("Vary", "Accept, Sec-Fetch-Mode"), nil
+}

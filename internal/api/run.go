@@ -1,0 +1,129 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// runView is a run in an answer.
+type runView struct {
+	ID         string          `json:"id" doc:"The same at every delivery: the Idempotency-Key that the target gets."`
+	JobID      int64           `json:"job_id"`
+	Version    int64           `json:"version" doc:"Of the job, that this run was made from."`
+	State      jadwal.RunState `json:"state" enum:"queued,running,cancelling,succeeded,failed,cancelled,skipped,missed"`
+	Reason     *jadwal.Reason  `json:"reason" doc:"Why it ended so; null for a success and while it is open."`
+	Trigger    jadwal.Trigger  `json:"trigger" enum:"schedule,manual,retry,backfill"`
+	DueAt      stamp           `json:"due_at"`
+	ThroughAt  *stamp          `json:"through_at" doc:"Set on the record of a stretch of instants: the last of them."`
+	StartedAt  *stamp          `json:"started_at"`
+	FinishedAt *stamp          `json:"finished_at"`
+	LatenessMS *int64          `json:"lateness_ms"`
+	Attempts   int             `json:"attempts"`
+	StatusCode *int            `json:"status_code" doc:"The HTTP status that the target answered with."`
+	Message    string          `json:"message" doc:"What went wrong, for people."`
+	Output     *string         `json:"output,omitzero" doc:"What the target answered, as kept; bytes that are not UTF-8 are replaced. Only in the answer for one run."`
+}
+
+func viewRun(run jadwal.Run) runView {
+	v := runView{
+		ID: run.Key.ID(), JobID: run.Key.JobID, Version: run.Version, State: run.State, Trigger: run.Trigger,
+		DueAt: stamp(time.UnixMicro(run.Key.DueAt)), ThroughAt: stampOf(run.ThroughAt),
+		StartedAt: stampOf(run.StartedAt), FinishedAt: stampOf(run.FinishedAt), LatenessMS: latenessOf(run),
+		Attempts: run.Attempts, Message: strings.ToValidUTF8(run.Message, "\uFFFD"),
+	}
+	if run.Reason != "" {
+		v.Reason = &run.Reason
+	}
+	if run.StatusCode != 0 {
+		v.StatusCode = &run.StatusCode
+	}
+	return v
+}
+
+type listRunsInput struct {
+	Job    jobRef `path:"job"`
+	Limit  limit  `query:"limit"`
+	Cursor before `query:"cursor"`
+}
+
+// listRuns answers GET /job/{job}/run with a page of the job's runs, newest
+// first.
+func (s *Server) listRuns(ctx context.Context, in *listRunsInput) (*reply[[]runView], error) {
+	c := callOf(ctx)
+	job, err := s.findJob(c, in.Job, jadwal.ActionReadJob)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := s.store.Runs(ctx, job.ID, jadwal.RunKey(in.Cursor), in.Limit.size()+1)
+	if err != nil {
+		return nil, err
+	}
+	next := ""
+	if len(runs) > in.Limit.size() {
+		runs = runs[:in.Limit.size()]
+		next = runs[len(runs)-1].Key.ID()
+	}
+	views := make([]runView, len(runs))
+	for i, run := range runs {
+		views[i] = viewRun(run)
+	}
+	r := ok(views, "List of runs of job %s", job.Definition.Name)
+	linkNext(r, c, next)
+	return r, nil
+}
+
+type runInput struct {
+	ID runRef `path:"id"`
+}
+
+var errNoRun = jadwal.Errorf(jadwal.CodeNotFound, "There is no such run")
+
+// getRun answers GET /run/{id}. A planned instant that has fallen due and has
+// no record yet is queued.
+func (s *Server) getRun(ctx context.Context, in *runInput) (*reply[runView], error) {
+	c, key := callOf(ctx), jadwal.RunKey(in.ID)
+	job, err := s.store.AnyJob(ctx, key.JobID)
+	if err == nil {
+		err = jadwal.Allow(c.user, jadwal.ActionReadJob, jadwal.Object{OwnerID: job.OwnerID})
+	}
+	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+		return nil, errNoRun
+	}
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.store.Run(ctx, key)
+	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+		run, err = queuedRun(job, key, c.now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	view := viewRun(run)
+	output := strings.ToValidUTF8(string(run.Output), "\uFFFD")
+	view.Output = &output
+	return ok(view, "Run %s", key.ID()), nil
+}
+
+// queuedRun is the run of an instant that is due and lies at or after the
+// cursor of an enabled job: nothing of it is recorded yet. The error has
+// CodeNotFound when key names no such instant.
+func queuedRun(job jadwal.Job, key jadwal.RunKey, now time.Time) (jadwal.Run, error) {
+	due := time.UnixMicro(key.DueAt)
+	if key.N != 0 || job.State != jadwal.JobEnabled || job.NextAt.IsZero() || due.Before(job.NextAt) || due.After(now) {
+		return jadwal.Run{}, errNoRun
+	}
+	if !due.Equal(job.NextAt) {
+		plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
+		if err != nil {
+			return jadwal.Run{}, err
+		}
+		if at, ok := plan.Next(due.Add(-time.Microsecond)); !ok || !at.Equal(due) {
+			return jadwal.Run{}, errNoRun
+		}
+	}
+	return jadwal.Run{Key: key, Version: job.Version, State: jadwal.RunQueued, Trigger: jadwal.TriggerSchedule}, nil
+}

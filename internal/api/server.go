@@ -1,0 +1,243 @@
+package api
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/auth"
+	"github.com/teknohole/jadwal/internal/store"
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	Store          *store.Store
+	Tokens         *auth.Tokens
+	Hasher         *auth.Hasher
+	Limiter        *auth.Limiter
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
+	Log            *slog.Logger
+	Now            func() time.Time
+}
+
+// Server answers the API's requests. It is safe for concurrent use.
+type Server struct {
+	store   *store.Store
+	tokens  *auth.Tokens
+	hasher  *auth.Hasher
+	limiter *auth.Limiter
+	trusted []netip.Prefix
+	log     *slog.Logger
+	now     func() time.Time
+	router  *router
+}
+
+// New returns the handler of the whole API. It has no timeouts of its own: a
+// body that takes longer than the http.Server's ReadTimeout is answered with
+// 408.
+func New(o Options) *Server {
+	return &Server{
+		store:   o.Store,
+		tokens:  o.Tokens,
+		hasher:  o.Hasher,
+		limiter: o.Limiter,
+		trusted: o.TrustedProxies,
+		log:     o.Log,
+		now:     o.Now,
+		router:  newRouter(routes()),
+	}
+}
+
+// call is one request on its way. It is the context of its handler.
+type call struct {
+	context.Context
+	server    *Server
+	request   *http.Request
+	requestID string
+	path      string // as it came
+	param     string // the value of the path's parameter, as it came
+	now       time.Time
+	user      jadwal.User // who asks; zero on public routes
+	session   jadwal.Session
+}
+
+type callKey struct{}
+
+// Value makes the call itself part of its context.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// callOf returns the request that a handler answers.
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// actor is who asks, for the store and its audit rows.
+func (c *call) actor() jadwal.Actor {
+	return jadwal.Actor{User: c.user, SessionID: c.session.ID, Source: c.source(), RequestID: c.requestID}
+}
+
+// ServeHTTP answers a request, whatever it is, in the envelope.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{
+		Context:   r.Context(),
+		server:    s,
+		request:   r,
+		requestID: newRequestID(),
+		path:      targetPath(r.Method, r.RequestURI),
+		now:       s.now(),
+	}
+	a := s.answer(c)
+	if err := write(w, c, a); err != nil {
+		s.logFailure(c, err)
+		internal, _ := refuse(err)
+		_ = write(w, c, internal)
+	}
+}
+
+// answer runs the checks and the handler. A panic is a failure of the server
+// like any other.
+func (s *Server) answer(c *call) (a *answer) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			s.log.Error("request panicked", "request_id", c.requestID, "method", c.request.Method, "path", c.path, "panic", v, "stack", string(debug.Stack()))
+			a, _ = refuse(jadwal.Errorf(jadwal.CodeInternal, ""))
+		}
+	}()
+	a, err := s.handle(c)
+	if err != nil {
+		var internal bool
+		if a, internal = refuse(err); internal {
+			s.logFailure(c, err)
+		}
+	}
+	return a
+}
+
+func (s *Server) logFailure(c *call, err error) {
+	s.log.Error("request failed", "request_id", c.requestID, "method", c.request.Method, "path", c.path, "err", err)
+}
+
+// handle is the one order of checks: path 404, method 405, token 401, rights
+// 403, content type 415 and size 413, body and id 400; then the handler's own:
+// resource 404, state 403.
+func (s *Server) handle(c *call) (*answer, error) {
+	r := c.request
+	if len(r.RequestURI) > jadwal.MaxURI {
+		return nil, jadwal.Errorf(jadwal.CodeURITooLong, "The request's target is longer than %d bytes", jadwal.MaxURI)
+	}
+	res, param := s.router.find(c.path)
+	if res == nil {
+		return nil, jadwal.Errorf(jadwal.CodeNotFound, "There is no such path")
+	}
+	c.param = param
+	route := res.route(r.Method)
+	if route == nil {
+		a, _ := refuse(jadwal.Errorf(jadwal.CodeMethodNotAllowed, "This path answers only %s", res.allow))
+		a.header["Allow"] = []string{res.allow}
+		return a, nil
+	}
+	if route.action != jadwal.ActionPublic {
+		if err := s.signIn(c); err != nil {
+			return nil, err
+		}
+	}
+	if err := jadwal.Allow(c.user, route.action, jadwal.Object{}); err != nil {
+		return nil, err
+	}
+	var body []byte
+	if route.input.takesBody(r) {
+		var err error
+		if body, err = readBody(r, route.input.mergePatch); err != nil {
+			return nil, err
+		}
+	}
+	return route.serve(s, c, body)
+}
+
+// signIn finds out who asks. There is no query: sessions and their users are
+// in memory.
+func (s *Server) signIn(c *call) error {
+	fields := c.request.Header["Authorization"]
+	if len(fields) == 0 {
+		return errNoToken
+	}
+	scheme, token, _ := strings.Cut(fields[0], " ")
+	token = strings.TrimLeft(token, " ")
+	switch {
+	case len(fields) > 1:
+		return errBadToken
+	case !strings.EqualFold(scheme, "Bearer") || token == "":
+		return errNoToken
+	}
+	claims, err := s.tokens.ParseAccess(token, c.now)
+	if err != nil {
+		return errBadToken
+	}
+	user, session, ok := s.store.Identity(claims.SessionID)
+	if !ok || user.ID != claims.UserID || !c.now.Before(session.ExpiresAt) {
+		return errBadToken
+	}
+	c.user, c.session = user, session
+	return nil
+}
+
+var (
+	errNoToken  = jadwal.Errorf(jadwal.CodeUnauthenticated, "Authentication is required")
+	errBadToken = jadwal.Errorf(jadwal.CodeInvalidToken, "The token is not valid or has expired")
+)
+
+// readBody reads a request's body whole, at most jadwal.MaxBody bytes.
+func readBody(r *http.Request, mergePatch bool) ([]byte, error) {
+	if err := checkContentType(r.Header, mergePatch); err != nil {
+		return nil, err
+	}
+	tooLarge := jadwal.Errorf(jadwal.CodeTooLarge, "The body is larger than %d bytes", jadwal.MaxBody)
+	if r.ContentLength > jadwal.MaxBody {
+		return nil, tooLarge
+	}
+	body := make([]byte, 0, max(r.ContentLength+1, 512))
+	for {
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > jadwal.MaxBody:
+			return nil, tooLarge
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return nil, bodyError(err)
+		}
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+	}
+}
+
+func bodyError(err error) error {
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		return jadwal.Errorf(jadwal.CodeTimeout, "The body took too long to arrive")
+	}
+	return malformed("the body ended before it was complete")
+}
+
+// newRequestID is a name for a request that finds it in the log. It is no
+// secret.
+func newRequestID() string {
+	var b [32]byte
+	return string(strconv.AppendUint(strconv.AppendUint(b[:0], rand.Uint64()|1<<63, 32), rand.Uint64()>>32|1<<31, 32))
+}

@@ -1,0 +1,176 @@
+package api
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/teknohole/jadwal"
+)
+
+// userView is a user in an answer.
+type userView struct {
+	ID          int64  `json:"id" example:"1"`
+	Username    string `json:"username" example:"admin"`
+	Email       string `json:"email" example:"admin@teknohole.com"`
+	IsSuperuser bool   `json:"is_superuser"`
+	CreatedAt   stamp  `json:"created_at"`
+	UpdatedAt   stamp  `json:"updated_at"`
+}
+
+func viewUser(u jadwal.User) userView {
+	return userView{u.ID, u.Username, u.Email, u.IsSuperuser, stamp(u.CreatedAt), stamp(u.UpdatedAt)}
+}
+
+func (v *userView) appendJSON(b []byte) []byte {
+	b = append(b, `{"id":`...)
+	b = strconv.AppendInt(b, v.ID, 10)
+	b = append(b, `,"username":`...)
+	b = appendString(b, v.Username)
+	b = append(b, `,"email":`...)
+	b = appendString(b, v.Email)
+	b = append(b, `,"is_superuser":`...)
+	b = strconv.AppendBool(b, v.IsSuperuser)
+	b = append(b, `,"created_at":"`...)
+	b = v.CreatedAt.append(b)
+	b = append(b, `","updated_at":"`...)
+	b = v.UpdatedAt.append(b)
+	return append(b, `"}`...)
+}
+
+// userViews is a list of users in an answer.
+type userViews []userView
+
+func (l *userViews) appendJSON(b []byte) []byte {
+	b = append(b, '[')
+	for i := range *l {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = (*l)[i].appendJSON(b)
+	}
+	return append(b, ']')
+}
+
+// getMe answers GET /user/me with the user who asks, without a query.
+func (s *Server) getMe(ctx context.Context, _ *none) (*reply[userView], error) {
+	user := callOf(ctx).user
+	return ok(viewUser(user), "Welcome %s!", user.Username), nil
+}
+
+type patchMeInput struct {
+	Body userPatch
+}
+
+// userPatch is what users may change of themselves.
+type userPatch struct {
+	Username    *string `json:"username,omitempty" doc:"The new name. It is unique without regard to case." pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"`
+	Email       *string `json:"email,omitempty" doc:"The new address. It is unique without regard to case." maxLength:"254"`
+	IsSuperuser *bool   `json:"is_superuser,omitempty" doc:"Only a superuser may send true."`
+}
+
+// patchMe answers PATCH /user/me with the user as stored. A body without
+// members changes nothing.
+func (s *Server) patchMe(ctx context.Context, in *patchMeInput) (*reply[userView], error) {
+	c := callOf(ctx)
+	patch := jadwal.UserPatch(in.Body)
+	if err := checkUserPatch(patch); err != nil {
+		return nil, err
+	}
+	if patch.IsSuperuser != nil && *patch.IsSuperuser && !c.user.IsSuperuser {
+		return nil, jadwal.Errorf(jadwal.CodeForbidden, "Only a superuser may make superusers")
+	}
+	user := c.user
+	if !patch.IsZero() {
+		var err error
+		if user, err = s.store.UpdateUser(ctx, c.actor(), c.user.ID, patch, c.now); err != nil {
+			return nil, err
+		}
+	}
+	return ok(viewUser(user), "Profile updated successfully!"), nil
+}
+
+func checkUserPatch(p jadwal.UserPatch) error {
+	var wrong []jadwal.FieldError
+	if p.Username != nil {
+		wrong = appendWrong(wrong, jadwal.CheckUsername(*p.Username))
+	}
+	if p.Email != nil {
+		wrong = appendWrong(wrong, jadwal.CheckEmail(*p.Email))
+	}
+	return invalid(wrong)
+}
+
+func appendWrong(wrong []jadwal.FieldError, e *jadwal.FieldError) []jadwal.FieldError {
+	if e == nil {
+		return wrong
+	}
+	return append(wrong, *e)
+}
+
+// invalid is the error of all that is wrong, nil when nothing is.
+func invalid(wrong []jadwal.FieldError) error {
+	if len(wrong) == 0 {
+		return nil
+	}
+	return jadwal.InvalidFields(wrong...)
+}
+
+// listUsers answers GET /user with all users, by id.
+func (s *Server) listUsers(ctx context.Context, _ *none) (*reply[userViews], error) {
+	users, err := s.store.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	views := make(userViews, len(users))
+	for i, u := range users {
+		views[i] = viewUser(u)
+	}
+	return ok(views, "List of all users"), nil
+}
+
+type createUserInput struct {
+	Body newUser
+}
+
+type newUser struct {
+	Username    string `json:"username" example:"arbath" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"`
+	Password    string `json:"password" doc:"8 to 1024 bytes; never comes back." example:"arbath123" minLength:"8"`
+	Email       string `json:"email" example:"arbath@teknohole.com" maxLength:"254"`
+	IsSuperuser bool   `json:"is_superuser,omitempty" doc:"Left out: false."`
+}
+
+// createUser answers POST /user with 201 and the stored user.
+func (s *Server) createUser(ctx context.Context, in *createUserInput) (*reply[userView], error) {
+	c, body := callOf(ctx), &in.Body
+	var wrong []jadwal.FieldError
+	wrong = appendWrong(wrong, jadwal.CheckUsername(body.Username))
+	wrong = appendWrong(wrong, jadwal.CheckEmail(body.Email))
+	wrong = appendWrong(wrong, jadwal.CheckPassword(body.Password, body.Username, body.Email))
+	if err := invalid(wrong); err != nil {
+		return nil, err
+	}
+	hash, err := s.hasher.Hash(ctx, body.Password)
+	if err != nil {
+		return nil, err
+	}
+	user, err := s.store.CreateUser(ctx, c.actor(), jadwal.NewUser{
+		Username: body.Username, Email: body.Email, PasswordHash: hash, IsSuperuser: body.IsSuperuser,
+	}, c.now)
+	if err != nil {
+		return nil, err
+	}
+	return created(viewUser(user), "User %s has been created successfully!", user.Username), nil
+}
+
+type userInput struct {
+	ID id `path:"id"`
+}
+
+// deleteUser answers DELETE /user/{id}. The user's jobs go to the caller.
+func (s *Server) deleteUser(ctx context.Context, in *userInput) (*reply[none], error) {
+	c := callOf(ctx)
+	if err := s.store.DeleteUser(ctx, c.actor(), int64(in.ID), c.now); err != nil {
+		return nil, err
+	}
+	return done("User with id %d has been deleted successfully!", int64(in.ID)), nil
+}

@@ -1,0 +1,208 @@
+package api
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// stamp is a time in an answer: ISO 8601, UTC, always six decimals.
+type stamp time.Time
+
+const stampFormat = "2006-01-02T15:04:05.000000Z"
+
+func (t stamp) append(b []byte) []byte { return time.Time(t).UTC().AppendFormat(b, stampFormat) }
+
+// MarshalText writes t for the JSON package.
+func (t stamp) MarshalText() ([]byte, error) { return t.append(nil), nil }
+
+// stampOf is t, nil for the zero time.
+func stampOf(t time.Time) *stamp {
+	if t.IsZero() {
+		return nil
+	}
+	s := stamp(t)
+	return &s
+}
+
+// id is the id of a user in a path, decimal as the server writes it. One that
+// is too large for any user stands for the largest there can be, which is
+// never given out.
+type id int64
+
+func (v *id) read(name, text string) error {
+	n, ok := parseID(text)
+	if !ok {
+		return jadwal.Invalid(name, "invalid", "%s must be a decimal number without sign or leading zeros", name)
+	}
+	*v = id(n)
+	return nil
+}
+
+// parseID reads digits without a leading zero.
+func parseID(text string) (int64, bool) {
+	if text == "" || strings.Trim(text, "0123456789") != "" || text[0] == '0' && len(text) > 1 {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		n = math.MaxInt64
+	}
+	return n, true
+}
+
+// jobRef is a job in a path: its id, or the caller's own name for it.
+type jobRef struct {
+	id   int64
+	name string // "": the id counts
+}
+
+func (v *jobRef) read(name, text string) error {
+	if n, ok := parseID(text); ok {
+		v.id = n
+		return nil
+	}
+	if jadwal.CheckJobName(text) != nil {
+		return jadwal.Invalid(name, "invalid", "%s must be the id or the name of a job", name)
+	}
+	v.name = text
+	return nil
+}
+
+// runRef is the id of a run, as the server writes it.
+type runRef jadwal.RunKey
+
+func (v *runRef) read(name, text string) error {
+	key, ok := jadwal.ParseRunID(text)
+	if !ok {
+		return jadwal.Invalid(name, "invalid", "%s is not the id of a run", name)
+	}
+	*v = runRef(key)
+	return nil
+}
+
+// limit is how many elements a page of a list has at most.
+type limit int
+
+func (v *limit) read(name, text string) error {
+	n, ok := parseID(text)
+	if !ok || n < 1 || n > jadwal.MaxPage {
+		return jadwal.Invalid(name, "out_of_range", "%s must be a number from 1 to %d", name, jadwal.MaxPage)
+	}
+	*v = limit(n)
+	return nil
+}
+
+// size is the limit, or the default where none was given.
+func (v limit) size() int {
+	if v == 0 {
+		return jadwal.DefaultPage
+	}
+	return int(v)
+}
+
+// boolean is a parameter that is true or false.
+type boolean bool
+
+func (v *boolean) read(name, text string) error {
+	switch text {
+	case "true":
+		*v = true
+	case "false":
+		*v = false
+	default:
+		return jadwal.Invalid(name, "invalid", "%s must be true or false", name)
+	}
+	return nil
+}
+
+// after is where a page of a list by id begins: after that id.
+type after int64
+
+func (v *after) read(name, text string) error {
+	n, ok := parseID(text)
+	if !ok || n == math.MaxInt64 {
+		return jadwal.Invalid(name, "invalid", "%s must be one that a Link header gave", name)
+	}
+	*v = after(n)
+	return nil
+}
+
+// before is where a page of runs, newest first, begins: before that run.
+type before jadwal.RunKey
+
+func (v *before) read(name, text string) error {
+	key, ok := jadwal.ParseRunID(text)
+	if !ok {
+		return jadwal.Invalid(name, "invalid", "%s must be one that a Link header gave", name)
+	}
+	*v = before(key)
+	return nil
+}
+
+// precondition is an If-Match header (RFC 9110, section 13.1.1): the versions
+// that the caller means to change.
+type precondition struct {
+	given    bool
+	any      bool
+	versions []int64
+}
+
+func (v *precondition) read(name, text string) error {
+	v.given = true
+	if text == "*" {
+		v.any = true
+		return nil
+	}
+	for rest := text; ; {
+		tag, more, ok := cutEntityTag(strings.Trim(rest, " \t"))
+		if !ok {
+			return jadwal.Invalid(name, "invalid", `%s must be an ETag that the server gave, such as "3"`, name)
+		}
+		if n, ok := parseID(tag); ok {
+			v.versions = append(v.versions, n)
+		}
+		more = strings.TrimLeft(more, " \t")
+		if more == "" {
+			return nil
+		}
+		rest, ok = strings.CutPrefix(more, ",")
+		if !ok {
+			return jadwal.Invalid(name, "invalid", `%s must be a list of ETags, such as "3", "4"`, name)
+		}
+	}
+}
+
+// cutEntityTag cuts an entity tag (RFC 9110, section 8.8.3) off the beginning
+// of s. A weak one never matches: its opaque part is returned as "".
+func cutEntityTag(s string) (tag, rest string, ok bool) {
+	s, weak := strings.CutPrefix(s, "W/")
+	s, ok = strings.CutPrefix(s, `"`)
+	if !ok {
+		return "", "", false
+	}
+	tag, rest, ok = strings.Cut(s, `"`)
+	if weak {
+		tag = ""
+	}
+	return tag, rest, ok
+}
+
+// allows tells whether a resource at version may be changed.
+func (v *precondition) allows(version int64) bool {
+	if !v.given || v.any {
+		return true
+	}
+	for _, n := range v.versions {
+		if n == version {
+			return true
+		}
+	}
+	return false
+}
+
+// etag is the ETag of a resource at version.
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }

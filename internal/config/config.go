@@ -1,0 +1,325 @@
+// Package config reads the server's settings: from a flag, else from the
+// environment, else the default. All of them are checked before anything is
+// touched; what is wrong is told with the setting's names and the way out.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// Flags is the settings of the server as they are written. It is made to be
+// embedded in a command of package kong. An empty value stands for the
+// default, since that is what an unset variable of a container file becomes.
+// Secrets are not here: whoever lists processes sees flags.
+type Flags struct {
+	Listen          string `name:"listen" env:"JADWAL_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; :8080 is every address (${env}, default ${default})."`
+	Data            string `name:"data" env:"JADWAL_DATA" default:"./jadwal-data" placeholder:"DIR" help:"Data directory (${env}, default ${default})."`
+	AdminEmail      string `name:"admin-email" env:"JADWAL_ADMIN_EMAIL" default:"admin@teknohole.com" placeholder:"EMAIL" help:"Email of the first user, admin, at the first start (${env}, default ${default})."`
+	AccessLifetime  string `name:"access-lifetime" env:"JADWAL_ACCESS_LIFETIME" default:"15m" placeholder:"DURATION" help:"How long an access token lives (${env}, default ${default})."`
+	RefreshLifetime string `name:"refresh-lifetime" env:"JADWAL_REFRESH_LIFETIME" default:"168h" placeholder:"DURATION" help:"How long a refresh token lives, at least as long as an access token (${env}, default ${default})."`
+	SessionLifetime string `name:"session-lifetime" env:"JADWAL_SESSION_LIFETIME" default:"720h" placeholder:"DURATION" help:"How long a sign-in lasts, however often it is refreshed (${env}, default ${default})."`
+	TrustedProxies  string `name:"trusted-proxies" env:"JADWAL_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed (${env}, default none)."`
+	AllowEgress     string `name:"allow-egress" env:"JADWAL_ALLOW_EGRESS" placeholder:"CIDR,…" help:"Addresses that every user's jobs may call, though loopback, private or reserved (${env}, default none)."`
+	InFlight        string `name:"in-flight" env:"JADWAL_IN_FLIGHT" default:"4096" placeholder:"N" help:"Attempts that may run at once; never more than half of the limit of open files (${env}, default ${default})."`
+	DrainTimeout    string `name:"drain-timeout" env:"JADWAL_DRAIN_TIMEOUT" default:"20s" placeholder:"DURATION" help:"How long running attempts may go on after the server is told to stop (${env}, default ${default})."`
+	LogFormat       string `name:"log-format" env:"JADWAL_LOG_FORMAT" default:"text" placeholder:"text|json" help:"Form of the log on stderr (${env}, default ${default})."`
+	LogLevel        string `name:"log-level" env:"JADWAL_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${env}, default ${default})."`
+}
+
+// The settings that are no flags. Each can also be a file, named by the
+// variable with _FILE behind it.
+const (
+	envAdminPassword  = "JADWAL_ADMIN_PASSWORD"
+	envSecret         = "JADWAL_SECRET"
+	envRetiringSecret = "JADWAL_RETIRING_SECRET"
+)
+
+// Config is the settings of the server, all of them valid.
+type Config struct {
+	Listen          string // host:port
+	Data            string // a directory, which may not be there yet
+	AdminEmail      string
+	AdminPassword   string // "": none is set
+	Secret          []byte // signs tokens; empty: the key file of the data directory
+	RetiringSecret  []byte // what Secret was before; empty: none
+	AccessLifetime  time.Duration
+	RefreshLifetime time.Duration
+	SessionLifetime time.Duration
+	TrustedProxies  []netip.Prefix
+	AllowEgress     []netip.Prefix
+	InFlight        int
+	DrainTimeout    time.Duration
+	LogFormat       string // text or json
+	LogLevel        slog.Level
+}
+
+// AdminUsername is the name of the first user, DefaultData the directory that
+// is used when none is set.
+const (
+	AdminUsername = "admin"
+	DefaultData   = "./jadwal-data"
+)
+
+const (
+	maxInFlight    = 1 << 20
+	maxSecretFile  = 8 << 10 // bytes
+	minSecret      = 32      // bytes, of what signs tokens
+	maxSecret      = 4 << 10 // bytes
+	maxSession     = 3650 * 24 * time.Hour
+	maxDrain       = time.Hour
+	maxListEntries = 1000
+)
+
+// Read checks all settings and returns them, or an error that joins one for
+// each setting that is wrong. environment is os.LookupEnv.
+func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
+	f.fillDefaults()
+	r := reader{environment: environment}
+	c := Config{
+		Listen:          r.listen(f.Listen),
+		Data:            f.Data,
+		AdminEmail:      f.AdminEmail,
+		AdminPassword:   string(r.secret(envAdminPassword)),
+		Secret:          r.secret(envSecret),
+		RetiringSecret:  r.secret(envRetiringSecret),
+		AccessLifetime:  r.duration("AccessLifetime", f.AccessLifetime, time.Second, maxSession),
+		RefreshLifetime: r.duration("RefreshLifetime", f.RefreshLifetime, time.Second, maxSession),
+		SessionLifetime: r.duration("SessionLifetime", f.SessionLifetime, time.Second, maxSession),
+		TrustedProxies:  r.prefixes("TrustedProxies", f.TrustedProxies),
+		AllowEgress:     r.prefixes("AllowEgress", f.AllowEgress),
+		InFlight:        r.number("InFlight", f.InFlight, 1, maxInFlight),
+		DrainTimeout:    r.duration("DrainTimeout", f.DrainTimeout, time.Second, maxDrain),
+		LogFormat:       f.LogFormat,
+	}
+	if strings.ContainsRune(f.Data, 0) {
+		r.bad("Data", "must not contain a NUL byte")
+	}
+	if e := jadwal.CheckEmail(f.AdminEmail); e != nil {
+		r.bad("AdminEmail", "%s", e.Message)
+	}
+	if c.AdminPassword != "" {
+		if e := jadwal.CheckPassword(c.AdminPassword, AdminUsername, c.AdminEmail); e != nil {
+			r.badSecret(envAdminPassword, "%s", e.Message)
+		}
+	}
+	r.secretLength(envSecret, c.Secret)
+	r.secretLength(envRetiringSecret, c.RetiringSecret)
+	if c.AccessLifetime > 0 && c.RefreshLifetime > 0 && c.RefreshLifetime < c.AccessLifetime {
+		r.bad("RefreshLifetime", "%s is shorter than the access token's %s; a refresh token must live at least as long", f.RefreshLifetime, f.AccessLifetime)
+	}
+	if c.RefreshLifetime > 0 && c.SessionLifetime > 0 && c.SessionLifetime < c.RefreshLifetime {
+		r.bad("SessionLifetime", "%s is shorter than the refresh token's %s; a session must last at least as long", f.SessionLifetime, f.RefreshLifetime)
+	}
+	if f.LogFormat != "text" && f.LogFormat != "json" {
+		r.bad("LogFormat", "%q is not known; write text or json", clip(f.LogFormat))
+	}
+	switch f.LogLevel {
+	case "debug", "info", "warn", "error":
+		c.LogLevel.UnmarshalText([]byte(f.LogLevel))
+	default:
+		r.bad("LogLevel", "%q is not known; write debug, info, warn or error", clip(f.LogLevel))
+	}
+	if err := errors.Join(r.errs...); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// fillDefaults gives every setting that is empty its default.
+func (f *Flags) fillDefaults() {
+	v := reflect.ValueOf(f).Elem()
+	for i := range v.NumField() {
+		if v.Field(i).String() == "" {
+			v.Field(i).SetString(v.Type().Field(i).Tag.Get("default"))
+		}
+	}
+}
+
+// Unknown returns the names in environ (as of os.Environ) that look like
+// settings and are none, sorted: a misspelt setting must not pass unnoticed.
+// What Kubernetes sets for a service called jadwal does not count.
+func Unknown(environ []string) []string {
+	known := map[string]bool{}
+	for f := range reflect.TypeFor[Flags]().Fields() {
+		known[f.Tag.Get("env")] = true
+	}
+	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret} {
+		known[name], known[name+"_FILE"] = true, true
+	}
+	var unknown []string
+	for _, e := range environ {
+		name, _, _ := strings.Cut(e, "=")
+		switch {
+		case !strings.HasPrefix(name, "JADWAL_"), known[name]:
+		case name == "JADWAL_PORT", strings.HasPrefix(name, "JADWAL_PORT_"), strings.HasPrefix(name, "JADWAL_SERVICE_"):
+		default:
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
+// reader parses settings and collects what is wrong with them.
+type reader struct {
+	environment func(string) (string, bool)
+	errs        []error
+}
+
+// bad notes what is wrong with the setting of a field of Flags.
+func (r *reader) bad(field, format string, args ...any) {
+	f, ok := reflect.TypeFor[Flags]().FieldByName(field)
+	if !ok {
+		panic("no setting " + field)
+	}
+	r.errs = append(r.errs, fmt.Errorf("--%s (%s): %s", f.Tag.Get("name"), f.Tag.Get("env"), fmt.Sprintf(format, args...)))
+}
+
+func (r *reader) badSecret(name, format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf("%s: %s", name, fmt.Sprintf(format, args...)))
+}
+
+func (r *reader) listen(s string) string {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		r.bad("Listen", "%q is not an address; write host:port, such as 127.0.0.1:8080, [::1]:8080, or :8080 for every address", clip(s))
+		return ""
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		r.bad("Listen", "port %q is not a number from 0 to 65535; write for example 127.0.0.1:8080", clip(port))
+	}
+	return s
+}
+
+func (r *reader) duration(field, s string, min, max time.Duration) time.Duration {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		r.bad(field, "%q is not a duration; write for example 90s, 15m or 1h30m", clip(s))
+	case d < min || d > max:
+		r.bad(field, "%s must be %s to %s", clip(s), jadwal.Duration(min), jadwal.Duration(max))
+	case d%time.Second != 0:
+		r.bad(field, "%s must be whole seconds", clip(s))
+	default:
+		return d
+	}
+	return 0
+}
+
+func (r *reader) number(field, s string, min, max int) int {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < min || n > max {
+		r.bad(field, "%q must be a number from %d to %d", clip(s), min, max)
+		return 0
+	}
+	return n
+}
+
+// prefixes reads a list of networks and addresses, separated by commas.
+func (r *reader) prefixes(field, s string) []netip.Prefix {
+	if strings.TrimSpace(s) == "" {
+		return nil
+	}
+	parts := strings.Split(s, ",")
+	if len(parts) > maxListEntries {
+		r.bad(field, "%d networks are more than %d", len(parts), maxListEntries)
+		return nil
+	}
+	var all []netip.Prefix
+	for _, part := range parts {
+		part = strings.TrimSpace(part)
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			var a netip.Addr
+			if a, err = netip.ParseAddr(part); err == nil && a.Zone() == "" {
+				p = netip.PrefixFrom(a, a.BitLen())
+			}
+		}
+		switch {
+		case err != nil || !p.IsValid():
+			r.bad(field, "%q is not a network; write for example 10.0.0.0/8, or 10.1.2.3", clip(part))
+		case p.Masked() != p:
+			r.bad(field, "%s has address bits beyond its length; write %s", clip(part), p.Masked())
+		case p.Addr().Is4In6():
+			r.bad(field, "%s is IPv4 written as IPv6; write it as IPv4", clip(part))
+		default:
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// secret reads a secret from the environment, or from the file that the
+// variable with _FILE behind it names. One end of line at its end is none of
+// it. Empty is unset.
+func (r *reader) secret(name string) []byte {
+	value, _ := r.environment(name)
+	file, _ := r.environment(name + "_FILE")
+	switch {
+	case value != "" && file != "":
+		r.badSecret(name, "%s_FILE is set as well; set only one of them", name)
+		return nil
+	case file == "" && value == "":
+		return nil
+	case file == "":
+		return trimEOL([]byte(value))
+	}
+	b, err := readFile(file)
+	switch {
+	case err != nil:
+		r.badSecret(name+"_FILE", "%v", err)
+	case len(trimEOL(b)) == 0:
+		r.badSecret(name+"_FILE", "%s is empty; write the secret into it, or unset %[2]s_FILE", file, name)
+	}
+	return trimEOL(b)
+}
+
+func (r *reader) secretLength(name string, secret []byte) {
+	if n := len(secret); n > 0 && (n < minSecret || n > maxSecret) {
+		r.badSecret(name, "has %d bytes, needs %d to %d; make one with: openssl rand -base64 32", n, minSecret, maxSecret)
+	}
+}
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err == nil && len(b) > maxSecretFile {
+		err = fmt.Errorf("%s has more than %d bytes", name, maxSecretFile)
+	}
+	return b, err
+}
+
+// trimEOL removes one line feed, or carriage return and line feed, at the end.
+func trimEOL(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == '\n' {
+		b = b[:n-1]
+		if n > 1 && b[n-2] == '\r' {
+			b = b[:n-2]
+		}
+	}
+	return b
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

@@ -1,0 +1,211 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// environment answers as os.LookupEnv would with only these variables.
+func environment(set map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := set[name]
+		return v, ok
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	got, err := Flags{}.Read(environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Listen: "127.0.0.1:8080", Data: DefaultData, AdminEmail: "admin@teknohole.com",
+		AccessLifetime: 15 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour, SessionLifetime: 30 * 24 * time.Hour,
+		InFlight: 4096, DrainTimeout: 20 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestEverySettingIsRead(t *testing.T) {
+	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
+	got, err := Flags{
+		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h",
+		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", InFlight: "1", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
+	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring),
+		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
+		AllowEgress:    []netip.Prefix{netip.MustParsePrefix("::1/128")},
+		InFlight:       1, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+	for f := range reflect.TypeFor[Flags]().Fields() {
+		if f.Tag.Get("name") == "" || !strings.HasPrefix(f.Tag.Get("env"), "JADWAL_") || f.Tag.Get("help") == "" {
+			t.Errorf("setting %s lacks a name, a variable or a help text", f.Name)
+		}
+	}
+}
+
+func TestWrongSettings(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		flags Flags
+		env   map[string]string
+		want  string // begins with the setting's names, and contains the way out
+	}{
+		{"an address has a port", Flags{Listen: "127.0.0.1"}, nil, `--listen (JADWAL_LISTEN): "127.0.0.1" is not an address; write host:port, such as 127.0.0.1:8080`},
+		{"a port alone needs its colon", Flags{Listen: "8080"}, nil, `--listen (JADWAL_LISTEN): "8080" is not an address`},
+		{"an IPv6 address needs brackets", Flags{Listen: "::1:8080"}, nil, `--listen (JADWAL_LISTEN): "::1:8080" is not an address; write host:port, such as 127.0.0.1:8080, [::1]:8080`},
+		{"a URL is no address", Flags{Listen: "http://localhost:8080"}, nil, `--listen (JADWAL_LISTEN): "http://localhost:8080" is not an address`},
+		{"a port is a number", Flags{Listen: "localhost:http"}, nil, `--listen (JADWAL_LISTEN): port "http" is not a number from 0 to 65535`},
+		{"a port is at most 65535", Flags{Listen: ":65536"}, nil, `--listen (JADWAL_LISTEN): port "65536" is not a number`},
+		{"a port has no leading zero", Flags{Listen: ":080"}, nil, `--listen (JADWAL_LISTEN): port "080" is not a number`},
+		{"a port is not left out", Flags{Listen: "localhost:"}, nil, `--listen (JADWAL_LISTEN): port "" is not a number`},
+		{"a directory's name has no NUL", Flags{Data: "a\x00b"}, nil, `--data (JADWAL_DATA): must not contain`},
+		{"the admin's email is an address", Flags{AdminEmail: "admin"}, nil, `--admin-email (JADWAL_ADMIN_EMAIL): email must be an address such as name@example.com`},
+		{"a lifetime has a unit", Flags{AccessLifetime: "900"}, nil, `--access-lifetime (JADWAL_ACCESS_LIFETIME): "900" is not a duration; write for example 90s`},
+		{"a lifetime is positive", Flags{AccessLifetime: "-15m"}, nil, `--access-lifetime (JADWAL_ACCESS_LIFETIME): -15m must be 1s to 87600h`},
+		{"a lifetime is not nothing", Flags{AccessLifetime: "0s"}, nil, `--access-lifetime (JADWAL_ACCESS_LIFETIME): 0s must be 1s`},
+		{"a lifetime is whole seconds", Flags{AccessLifetime: "1500ms"}, nil, `--access-lifetime (JADWAL_ACCESS_LIFETIME): 1500ms must be whole seconds`},
+		{"a lifetime is at most ten years", Flags{SessionLifetime: "87601h"}, nil, `--session-lifetime (JADWAL_SESSION_LIFETIME): 87601h must be 1s to 87600h`},
+		{"a refresh token lives at least as long as an access token", Flags{RefreshLifetime: "14m"}, nil, `--refresh-lifetime (JADWAL_REFRESH_LIFETIME): 14m is shorter than the access token's 15m`},
+		{"a session lasts at least as long as a refresh token", Flags{SessionLifetime: "1h"}, nil, `--session-lifetime (JADWAL_SESSION_LIFETIME): 1h is shorter than the refresh token's 168h`},
+		{"a proxy is a network", Flags{TrustedProxies: "proxy.example"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "proxy.example" is not a network; write for example 10.0.0.0/8`},
+		{"a list has no gaps", Flags{TrustedProxies: "10.0.0.0/8,,127.0.0.1"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "" is not a network`},
+		{"a network is written as one", Flags{TrustedProxies: "10.1.2.3/8"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): 10.1.2.3/8 has address bits beyond its length; write 10.0.0.0/8`},
+		{"a network is not longer than its addresses", Flags{AllowEgress: "10.0.0.0/33"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): "10.0.0.0/33" is not a network`},
+		{"an address has no zone", Flags{AllowEgress: "fe80::1%eth0"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): "fe80::1%eth0" is not a network`},
+		{"IPv4 is written as IPv4", Flags{AllowEgress: "::ffff:10.0.0.1"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): ::ffff:10.0.0.1 is IPv4 written as IPv6`},
+		{"a list has an end", Flags{AllowEgress: strings.Repeat("10.0.0.0/8,", 1000) + "10.0.0.0/8"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): 1001 networks are more than 1000`},
+		{"attempts in flight are a number", Flags{InFlight: "many"}, nil, `--in-flight (JADWAL_IN_FLIGHT): "many" must be a number from 1 to 1048576`},
+		{"at least one attempt can run", Flags{InFlight: "0"}, nil, `--in-flight (JADWAL_IN_FLIGHT): "0" must be a number from 1`},
+		{"the drain timeout is a duration", Flags{DrainTimeout: "soon"}, nil, `--drain-timeout (JADWAL_DRAIN_TIMEOUT): "soon" is not a duration`},
+		{"the drain timeout is at most an hour", Flags{DrainTimeout: "61m"}, nil, `--drain-timeout (JADWAL_DRAIN_TIMEOUT): 61m must be 1s to 1h`},
+		{"a log is text or json", Flags{LogFormat: "xml"}, nil, `--log-format (JADWAL_LOG_FORMAT): "xml" is not known; write text or json`},
+		{"a level has a name", Flags{LogLevel: "INFO+2"}, nil, `--log-level (JADWAL_LOG_LEVEL): "INFO+2" is not known; write debug, info, warn or error`},
+		{"a long value is cut", Flags{LogLevel: strings.Repeat("x", 65)}, nil, `--log-level (JADWAL_LOG_LEVEL): "` + strings.Repeat("x", 64) + `…" is not known`},
+		{"the admin's password has eight bytes", Flags{}, map[string]string{"JADWAL_ADMIN_PASSWORD": "short"}, `JADWAL_ADMIN_PASSWORD: password must have at least 8 bytes`},
+		{"the admin's password heads no list", Flags{}, map[string]string{"JADWAL_ADMIN_PASSWORD": "password"}, `JADWAL_ADMIN_PASSWORD: password is one of the most used ones`},
+		{"the admin's password is not the email", Flags{AdminEmail: "a@example.com"}, map[string]string{"JADWAL_ADMIN_PASSWORD": "a@example.com"}, `JADWAL_ADMIN_PASSWORD: password must not be the username or the email`},
+		{"a secret has 32 bytes", Flags{}, map[string]string{"JADWAL_SECRET": strings.Repeat("s", 31) + "\n"}, `JADWAL_SECRET: has 31 bytes, needs 32 to 4096; make one with: openssl rand -base64 32`},
+		{"a secret has at most 4096 bytes", Flags{}, map[string]string{"JADWAL_SECRET": strings.Repeat("s", 4097)}, `JADWAL_SECRET: has 4097 bytes`},
+		{"a retiring secret has 32 bytes", Flags{}, map[string]string{"JADWAL_RETIRING_SECRET": "old"}, `JADWAL_RETIRING_SECRET: has 3 bytes`},
+		{"a secret is set once", Flags{}, map[string]string{"JADWAL_SECRET": strings.Repeat("s", 32), "JADWAL_SECRET_FILE": "/nowhere"}, `JADWAL_SECRET: JADWAL_SECRET_FILE is set as well; set only one of them`},
+		{"a secret's file is there", Flags{}, map[string]string{"JADWAL_SECRET_FILE": "/nowhere/at/all"}, `JADWAL_SECRET_FILE: open /nowhere/at/all: no such file or directory`},
+		{"a secret's file is a file", Flags{}, map[string]string{"JADWAL_ADMIN_PASSWORD_FILE": "/"}, `JADWAL_ADMIN_PASSWORD_FILE: read /: is a directory`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := tt.flags.Read(environment(tt.env))
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Fatalf("\n got %v\nwant %s…", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than one complaint: %v", err)
+			}
+			for name, value := range tt.env {
+				if !strings.HasSuffix(name, "_FILE") && strings.Contains(err.Error(), value) && !strings.Contains(err.Error(), "password") {
+					t.Errorf("the error tells the secret: %v", err)
+				}
+			}
+		})
+	}
+	t.Run("all that is wrong is told at once", func(t *testing.T) {
+		_, err := Flags{Listen: "x", LogLevel: "x", AdminEmail: "x"}.Read(environment(map[string]string{"JADWAL_SECRET": "x"}))
+		if err == nil || strings.Count(err.Error(), "\n") != 3 {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestSecretsFromFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for _, tt := range []struct {
+		name, text string
+		want       string
+		wrong      string
+	}{
+		{"a line end is none of it", "correct horse\n", "correct horse", ""},
+		{"nor is that of another system", "correct horse\r\n", "correct horse", ""},
+		{"no line end is fine", "correct horse", "correct horse", ""},
+		{"only one line end goes, nothing is trimmed", " correct horse \n\n", " correct horse \n", ""},
+		{"an empty file is an error", "", "", "is empty; write the secret into it, or unset JADWAL_ADMIN_PASSWORD_FILE"},
+		{"so is one with only a line end", "\n", "", "is empty"},
+		{"a file has an end", strings.Repeat("x", 8193), "", "has more than 8192 bytes"},
+		{"what it holds is checked", "short\n", "", "password must have at least 8 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Flags{}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD_FILE": write("password", tt.text), "JADWAL_ADMIN_PASSWORD": ""}))
+			switch {
+			case tt.wrong == "" && (err != nil || c.AdminPassword != tt.want):
+				t.Errorf("got %q, %v", c.AdminPassword, err)
+			case tt.wrong != "" && (err == nil || !strings.Contains(err.Error(), tt.wrong) || !strings.HasPrefix(err.Error(), "JADWAL_ADMIN_PASSWORD")):
+				t.Errorf("got %v, want %s", err, tt.wrong)
+			}
+		})
+	}
+}
+
+func TestMisspeltSettingsAreFound(t *testing.T) {
+	got := Unknown([]string{
+		"PATH=/bin", "JADWAL_LISTN=:80", "JADWAL_LISTEN=:80", "JADWAL_SECRET_FILE=x", "JADWAL_ADMIN_PASSWORD=x", "JADWAL_DATABASE_URL=x", "jadwal_listen=x", "JADWAL_=",
+		"JADWAL_PORT=tcp://10.0.0.1:80", "JADWAL_PORT_80_TCP_ADDR=10.0.0.1", "JADWAL_SERVICE_HOST=10.0.0.1", "JADWAL_SERVICE_PORT_HTTP=80",
+	})
+	if want := []string{"JADWAL_", "JADWAL_DATABASE_URL", "JADWAL_LISTN"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestTheReferenceNamesEverySetting(t *testing.T) {
+	text, err := os.ReadFile("../../docs/reference/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| `--") {
+			rows = append(rows, line)
+		}
+	}
+	i := 0
+	for f := range reflect.TypeFor[Flags]().Fields() {
+		def := "none"
+		if d := f.Tag.Get("default"); d != "" {
+			def = "`" + d + "`"
+		}
+		want := "| `--" + f.Tag.Get("name") + "` | `" + f.Tag.Get("env") + "` | " + def + " | "
+		if i >= len(rows) || !strings.HasPrefix(rows[i], want) {
+			t.Errorf("row %d must begin %s", i+1, want)
+		}
+		i++
+	}
+	if len(rows) != i {
+		t.Errorf("%d rows for %d settings", len(rows), i)
+	}
+	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret} {
+		if !strings.Contains(string(text), "| `"+name+"` |") {
+			t.Errorf("no row for %s", name)
+		}
+	}
+}

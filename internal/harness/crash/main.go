@@ -1,0 +1,247 @@
+// Command crash kills a real server with SIGKILL again and again, at random
+// moments, while clients create, edit, pause and delete jobs, make and delete
+// users and refresh a session, and a target records what reaches it. Then it
+// looks for what was lost or recorded twice: by the store's own invariants, and
+// by a reckoning of its own from what the API confirmed, what the API tells in
+// the end, and what the target got.
+//
+// It ends with status 1 when anything is wrong, and with the seed that made
+// the choices; the moments of the kills depend on the machine too.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/teknohole/jadwal/internal/harness"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 200, "how many times the server is killed")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices")
+	keep := flag.Bool("keep", false, "leave the data directory and the log behind, and say where")
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "jadwal-crash-")
+	if err == nil {
+		err = run(dir, *rounds, *seed)
+	}
+	if *keep {
+		fmt.Println("left behind:", dir)
+	} else {
+		os.RemoveAll(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "crash:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string, rounds int, seed uint64) error {
+	fmt.Printf("crash: %d rounds, seed %d\n", rounds, seed)
+	binary, err := harness.Build(dir)
+	if err != nil {
+		return err
+	}
+	sink, err := harness.ListenSink("127.0.0.1:0", nil)
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
+	address, err := harness.FreeAddress()
+	if err != nil {
+		return err
+	}
+	server := &harness.Server{
+		Binary: binary, Data: filepath.Join(dir, "data"), Address: address,
+		Env: []string{harness.AdminEnv, "JADWAL_ACCESS_LIFETIME=24h", "JADWAL_LOG_LEVEL=warn"},
+	}
+	if err := server.Start(); err != nil {
+		return err
+	}
+	if err := server.Ready(20 * time.Second); err != nil {
+		return err
+	}
+
+	rng := rand.New(rand.NewPCG(seed, 0))
+	p, err := invite(server.URL(), sink.URL(), seed)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	restarts, err := killAgainAndAgain(server, rng, rounds)
+	lasted := time.Since(begun)
+	p.leave()
+	if err != nil {
+		return err
+	}
+
+	time.Sleep(6 * time.Second) // until every job has had an undisturbed instant
+	now := time.Now()
+	p.registrar.verdict()
+	live, err := p.records()
+	if err != nil {
+		return err
+	}
+	p.observer.verdict(live)
+	if err := server.Stop(30 * time.Second); err != nil {
+		return err
+	}
+	deleted, broken, err := inspect(server.Data, p.deletedJobs())
+	if err != nil {
+		return err
+	}
+	return p.verdict(summary{
+		rounds: rounds, restarts: restarts, lasted: lasted, now: now,
+		live: live, deleted: deleted, broken: broken, deliveries: sink.Deliveries(),
+	})
+}
+
+// killAgainAndAgain kills and starts the server rounds times and returns how
+// long it took each time until it answered again. One time in ten it is killed
+// while it starts, and one in twelve it is asked to stop instead.
+func killAgainAndAgain(server *harness.Server, rng *rand.Rand, rounds int) ([]time.Duration, error) {
+	var restarts []time.Duration
+	ready := true
+	for i := range rounds {
+		if ready {
+			time.Sleep(time.Duration(50+rng.IntN(1200)) * time.Millisecond)
+		} else {
+			time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
+		}
+		if ready && rng.IntN(12) == 0 {
+			if err := server.Stop(30 * time.Second); err != nil {
+				return nil, err
+			}
+		} else {
+			server.Kill()
+		}
+		if rng.IntN(8) == 0 {
+			time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond) // an outage of several instants
+		}
+		started := time.Now()
+		if err := server.Start(); err != nil {
+			return nil, err
+		}
+		ready = i == rounds-1 || rng.IntN(10) > 0
+		if !ready {
+			continue
+		}
+		if err := server.Ready(30 * time.Second); err != nil {
+			return nil, fmt.Errorf("round %d: %w", i+1, err)
+		}
+		restarts = append(restarts, time.Since(started))
+		if i%20 == 19 {
+			fmt.Printf("  %d kills\n", i+1)
+		}
+	}
+	return restarts, nil
+}
+
+// people are all the clients.
+type people struct {
+	*ledger
+	admin     *harness.Client
+	registrar *registrar
+	observer  *observer
+	stop      chan struct{}
+	done      sync.WaitGroup
+}
+
+// invite signs everybody in, makes the jobs that nobody will touch, and sets
+// them to work.
+func invite(url, sink string, seed uint64) (*people, error) {
+	p := &people{ledger: &ledger{confirmed: map[string]int{}}, stop: make(chan struct{})}
+	client := func() (*harness.Client, error) {
+		c := harness.NewClient(url)
+		return c, c.SignIn("admin", harness.AdminPassword)
+	}
+	var err error
+	if p.admin, err = client(); err != nil {
+		return nil, err
+	}
+	author := func(name string, i uint64) *author {
+		return &author{ledger: p.ledger, client: p.admin, sink: sink, name: name, rng: rand.New(rand.NewPCG(seed, i)), stop: p.stop}
+	}
+	steady := author("steady", 100)
+	for i := range 40 {
+		steady.createJob(time.Duration(1+i%3)*time.Second, time.Time{})
+	}
+	for i := range uint64(7) {
+		a := author(fmt.Sprintf("author%d", i), i)
+		a.pause = 10 * time.Millisecond << i // the slow ones give a stale definition time to show itself
+		p.done.Go(func() { a.run(12) })
+	}
+	p.registrar = &registrar{ledger: p.ledger, client: p.admin, rng: rand.New(rand.NewPCG(seed, 200)), stop: p.stop}
+	p.done.Go(p.registrar.run)
+	session, err := client()
+	if err != nil {
+		return nil, err
+	}
+	p.observer = &observer{ledger: p.ledger, client: p.admin, rng: rand.New(rand.NewPCG(seed, 300)), stop: p.stop, jobs: steady.jobs}
+	p.done.Go(p.observer.run)
+	k := &keeper{ledger: p.ledger, client: session, stop: p.stop}
+	p.done.Go(k.run)
+	return p, nil
+}
+
+// leave tells everybody to stop and waits for them.
+func (p *people) leave() {
+	close(p.stop)
+	p.done.Wait()
+}
+
+func (p *people) deletedJobs() map[int64]bool {
+	ids := map[int64]bool{}
+	for _, s := range p.stories {
+		if s.last().deleted {
+			ids[s.id] = true
+		}
+	}
+	return ids
+}
+
+// runView is as much of a run in an answer as is looked at.
+type runView struct {
+	ID         string
+	State      string
+	Reason     string
+	DueAt      time.Time  `json:"due_at"`
+	ThroughAt  *time.Time `json:"through_at"`
+	StartedAt  *time.Time `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+	Attempts   int
+}
+
+// records gets all records of the jobs that are there, by job, oldest first.
+func (p *people) records() (map[int64][]record, error) {
+	all := map[int64][]record{}
+	for _, s := range p.stories {
+		if s.last().deleted {
+			continue
+		}
+		var bad error
+		err := harness.List(p.admin, fmt.Sprintf("/job/%d/run?limit=500", s.id), func(page []runView) {
+			for _, v := range page {
+				r, err := v.record()
+				if err != nil {
+					bad = err
+				}
+				all[s.id] = append(all[s.id], r)
+			}
+		})
+		if err == nil {
+			err = bad
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the runs of job %s: %w", s.name, err)
+		}
+		slices.Reverse(all[s.id])
+	}
+	return all, nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/harness"
+)
+
+func (v runView) record() (record, error) {
+	key, ok := jadwal.ParseRunID(v.ID)
+	if !ok {
+		return record{}, fmt.Errorf("%q is no run id", v.ID)
+	}
+	if !v.DueAt.Equal(time.UnixMicro(key.DueAt)) {
+		return record{}, fmt.Errorf("run %s says that it was due at %v", v.ID, v.DueAt)
+	}
+	r := record{key: key, state: jadwal.RunState(v.State), reason: jadwal.Reason(v.Reason), attempts: v.Attempts}
+	for _, t := range []struct {
+		from *time.Time
+		to   *time.Time
+	}{{v.ThroughAt, &r.through}, {v.StartedAt, &r.startedAt}, {v.FinishedAt, &r.finishedAt}} {
+		if t.from != nil {
+			*t.to = *t.from
+		}
+	}
+	return r, nil
+}
+
+// summary is all there is to judge when the last server has stopped.
+type summary struct {
+	rounds     int
+	restarts   []time.Duration
+	lasted     time.Duration
+	now        time.Time          // when the live records were read
+	live       map[int64][]record // through the API
+	deleted    map[int64][]record // from the store: the API does not list a deleted job's
+	broken     []string           // invariants
+	deliveries []harness.Delivery
+}
+
+// verdict judges, prints, and returns an error when anything is wrong.
+func (p *people) verdict(s summary) error {
+	bad := append(p.complaints, s.broken...)
+	arrived := map[string][]harness.Delivery{}
+	for _, d := range s.deliveries {
+		arrived[d.Job] = append(arrived[d.Job], d)
+	}
+	var t tally
+	states := map[string]int{}
+	lateness := []time.Duration{}
+	for _, story := range p.stories {
+		records := s.live[story.id]
+		if story.last().deleted {
+			records = s.deleted[story.id]
+		} else {
+			bad = append(bad, story.judgeRecords(records, s.now)...)
+		}
+		bad = append(bad, story.judgeDeliveries(records, arrived[story.name], s.now, &t)...)
+		for _, r := range records {
+			state := string(r.state)
+			if r.reason != "" {
+				state += " (" + string(r.reason) + ")"
+			}
+			states[state]++
+			if !r.startedAt.IsZero() {
+				lateness = append(lateness, r.startedAt.Sub(r.due()))
+			}
+		}
+	}
+	slices.Sort(s.restarts)
+	slices.Sort(lateness)
+	fmt.Printf("crash: %d kills in %v; ready again after %v (median), %v (worst)\n",
+		s.rounds, s.lasted.Round(time.Second), percentile(s.restarts, 50).Round(time.Millisecond), percentile(s.restarts, 100).Round(time.Millisecond))
+	fmt.Printf("  confirmed: %s; %d answers were lost\n", counts(p.confirmed), p.unknown)
+	fmt.Printf("  recorded:  %s\n", counts(states))
+	fmt.Printf("  delivered: %d, of them again: %d, at most %d times one run; delivered and then recorded as missed or skipped: %d\n",
+		t.deliveries, t.redelivered, t.most, t.missed)
+	fmt.Printf("  lateness, outages included: %v (median), %v (99 %%), %v (worst)\n",
+		percentile(lateness, 50), percentile(lateness, 99), percentile(lateness, 100))
+	if len(bad) == 0 {
+		fmt.Println("  wrong:     nothing")
+		return nil
+	}
+	for _, b := range bad[:min(len(bad), 30)] {
+		fmt.Println("  WRONG:", b)
+	}
+	return errors.New(fmt.Sprint(len(bad), " things are wrong"))
+}
+
+// percentile returns the element of sorted that p percent are at most as big as.
+func percentile(sorted []time.Duration, p int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[(len(sorted)-1)*p/100]
+}
+
+// counts prints "3 create, 2 edit", the biggest first.
+func counts(m map[string]int) string {
+	keys := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), strings.Compare(a, b))
+	})
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		parts[i] = fmt.Sprintf("%d %s", m[k], k)
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,220 @@
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// AdminPassword is the password of user admin on a server with AdminEnv.
+const (
+	AdminPassword = "correct horse battery"
+	AdminEnv      = "JADWAL_ADMIN_PASSWORD=" + AdminPassword
+)
+
+// Root returns the directory of this module, found from the working directory upwards.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("run this inside the repository")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// Build builds the real binary into dir and returns its path.
+func Build(dir string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "jadwal")
+	cmd := exec.Command("go", "build", "-o", binary, "./cmd/jadwal")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build ./cmd/jadwal: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// FreeAddress returns an address of loopback that nobody listens on just now.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// Server is a jadwal serve of its own process, on a data directory of its own,
+// whose log goes to the file server.log beside that directory.
+type Server struct {
+	Binary  string
+	Data    string   // directory
+	Address string   // host:port to listen on
+	Env     []string // besides the environment
+
+	cmd  *exec.Cmd
+	log  *os.File
+	done chan error // gets the end of the process
+}
+
+// URL is where the server answers, without a slash at its end.
+func (s *Server) URL() string { return "http://" + s.Address }
+
+// Start starts the server. It does not wait until it answers.
+func (s *Server) Start() error {
+	log, err := os.OpenFile(s.logName(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	s.log = log
+	s.cmd = exec.Command(s.Binary, "serve", "--listen", s.Address, "--data", s.Data)
+	s.cmd.Env = append(os.Environ(), s.Env...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		log.Close()
+		return err
+	}
+	s.done = make(chan error, 1)
+	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(s.cmd, s.done)
+	return nil
+}
+
+// Ready waits until the server answers GET /. The error tells the end of the
+// log when the process ended instead.
+func (s *Server) Ready(timeout time.Duration) error {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for end := time.Now().Add(timeout); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		select {
+		case err := <-s.done:
+			s.done <- err
+			return fmt.Errorf("the server ended by itself: %v\n%s", err, s.LogTail(4<<10))
+		default:
+		}
+		resp, err := client.Get(s.URL() + "/")
+		if err != nil {
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return nil
+		}
+	}
+	return fmt.Errorf("no answer from the server within %v\n%s", timeout, s.LogTail(4<<10))
+}
+
+// Kill ends the server with SIGKILL and waits until it is gone.
+func (s *Server) Kill() {
+	s.cmd.Process.Signal(syscall.SIGKILL)
+	<-s.done
+	s.log.Close()
+}
+
+// Stop ends the server with SIGTERM. It is an error when it does not end by
+// itself within timeout, or not with status 0.
+func (s *Server) Stop(timeout time.Duration) error {
+	defer s.log.Close()
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.done:
+		if err != nil {
+			return fmt.Errorf("the server did not end well: %w\n%s", err, s.LogTail(4<<10))
+		}
+		return nil
+	case <-time.After(timeout):
+		s.cmd.Process.Signal(syscall.SIGKILL)
+		<-s.done
+		return fmt.Errorf("the server had not ended %v after SIGTERM\n%s", timeout, s.LogTail(4<<10))
+	}
+}
+
+// CPU is the processor time that the server's process has used.
+func (s *Server) CPU() (time.Duration, error) { return ProcessorTime(s.cmd.Process.Pid) }
+
+// LogTail returns the last n bytes of the log.
+func (s *Server) LogTail(n int64) string {
+	f, err := os.Open(s.logName())
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > n {
+		f.Seek(-n, io.SeekEnd)
+	}
+	b, _ := io.ReadAll(f)
+	return string(b)
+}
+
+func (s *Server) logName() string { return filepath.Join(filepath.Dir(s.Data), "server.log") }
+
+// ticks is how many clock ticks a second /proc counts in: USER_HZ, 100 on
+// every Linux there is (time(7)).
+const ticks = 100
+
+// ProcessorTime is the user and system time of a process (proc_pid_stat(5),
+// fields 14 and 15), to 10 ms.
+func ProcessorTime(pid int) (time.Duration, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // from field 3 on
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: only %d fields", pid, len(fields))
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * time.Second / ticks, errors.Join(err1, err2)
+}
+
+// Stolen is a reading of how much processor time the machine's host gave to
+// others (proc_stat(5), steal), and of all the time there was.
+type Stolen struct{ steal, all int64 }
+
+// ReadStolen reads it now; on a machine that does not tell, it reads zeros.
+func ReadStolen() Stolen {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return Stolen{}
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var s Stolen
+	for i, f := range strings.Fields(line) {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil || i > 8 { // guest time is part of user time
+			continue
+		}
+		s.all += n
+		if i == 8 {
+			s.steal = n
+		}
+	}
+	return s
+}
+
+// Since returns the share of the time from before to s that was stolen, 0 to 1.
+func (s Stolen) Since(before Stolen) float64 {
+	if s.all == before.all {
+		return 0
+	}
+	return float64(s.steal-before.steal) / float64(s.all-before.all)
+}

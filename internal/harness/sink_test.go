@@ -1,0 +1,54 @@
+package harness
+
+import (
+	"testing"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/target"
+)
+
+func TestSink(t *testing.T) {
+	s, err := ListenSink("127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	h := target.New(target.Options{})
+	defer h.Close()
+	due := time.Date(2027, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
+	call := func(path, body string, redelivery bool) target.Result {
+		return h.Do(t.Context(), target.Call{
+			Key: jadwal.RunKey{DueAt: due.UnixMicro(), JobID: 7}, Attempt: 2, DueAt: due, JobID: 7, Epoch: 3, Redelivery: redelivery, Timeout: time.Minute,
+			Job: jadwal.Definition{Name: "x", Target: jadwal.Target{Type: "http", Method: "POST", URL: s.URL() + path, Body: jadwal.RawJSON(body)}},
+		})
+	}
+	t.Run("it answers as the path asks", func(t *testing.T) {
+		if r := call("/a", "", false); r.State != jadwal.RunSucceeded || string(r.Output) != "ok\n" {
+			t.Errorf("%+v", r)
+		}
+		if r := call("/b?status=503", `{"some": "body"}`, false); r.StatusCode != 503 {
+			t.Errorf("%+v", r)
+		}
+		if r := call("/c?delay=30ms", `{"some": "body"}`, true); r.FinishedAt.Sub(r.StartedAt) < 30*time.Millisecond {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("it records every delivery", func(t *testing.T) {
+		got := s.Deliveries()
+		if len(got) != 3 {
+			t.Fatalf("%d deliveries", len(got))
+		}
+		for i, path := range []string{"/a", "/b?status=503", "/c?delay=30ms"} {
+			d := got[i]
+			if d.At.IsZero() {
+				t.Error("without its time")
+			}
+			d.At = time.Time{}
+			want := Delivery{Method: "POST", Path: path, RunID: jadwal.RunKey{DueAt: due.UnixMicro(), JobID: 7}.ID(), Job: "x", Attempt: 2, Epoch: 3, DueAt: due, Redelivery: i == 2}
+			if d != want {
+				t.Errorf("got  %+v\nwant %+v", d, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,211 @@
+package jadwal
+
+import (
+	"maps"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Target is what a run calls.
+type Target struct {
+	Type    string            `json:"type"` // "http"
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
+	Body    RawJSON           `json:"body"` // a JSON string is sent as its text, anything else as JSON; null: no body
+}
+
+// RawJSON is one JSON value, kept as it was written.
+type RawJSON []byte
+
+// TargetMethods are the request methods that a target may have.
+var TargetMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
+var (
+	// A token, RFC 9110, section 5.6.2.
+	headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$")
+	// Underscores are no part of host names, but of names that containers have.
+	targetLabel = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+)
+
+// check returns everything that is wrong with t.
+func (t *Target) check() (wrong []FieldError) {
+	add := func(e *FieldError) {
+		if e != nil {
+			wrong = append(wrong, *e)
+		}
+	}
+	if t.Type != "http" {
+		add(fieldError("target.type", "invalid", `target.type must be "http"`))
+	}
+	if !slices.Contains(TargetMethods, t.Method) {
+		add(fieldError("target.method", "invalid", "target.method must be one of %s", strings.Join(TargetMethods, ", ")))
+	}
+	add(checkTargetURL(t.URL))
+	wrong = append(wrong, checkTargetHeaders(t.Headers)...)
+	switch {
+	case len(t.Body) > MaxTargetBody:
+		add(fieldError("target.body", "too_long", "target.body must have at most %d bytes, got %d", MaxTargetBody, len(t.Body)))
+	case len(t.Body) > 0 && (t.Method == "GET" || t.Method == "HEAD"):
+		add(fieldError("target.body", "invalid", "a %s request has no body; leave target.body out or choose another method", t.Method))
+	}
+	return wrong
+}
+
+// checkTargetURL returns what is wrong with the address of a target: it is an
+// absolute URI of http or https (RFC 3986, section 4.3) with a host, in ASCII,
+// of at most MaxTargetURL bytes, without user information and fragment. Its
+// text is never repeated: it may hold a secret.
+func checkTargetURL(s string) *FieldError {
+	wrong := func(format string, args ...any) *FieldError {
+		return fieldError("target.url", "invalid", "target.url "+format, args...)
+	}
+	switch {
+	case s == "":
+		return fieldError("target.url", "required", "target.url is required")
+	case len(s) > MaxTargetURL:
+		return fieldError("target.url", "too_long", "target.url must have at most %d bytes, got %d", MaxTargetURL, len(s))
+	}
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f {
+			return wrong("must be visible ASCII; percent-encode everything else and write the host in its xn-- form")
+		}
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return wrong("is not a URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return wrong("must begin with http:// or https://")
+	case u.Opaque != "" || u.Host == "":
+		return wrong("has no host")
+	case u.User != nil:
+		return wrong("must not hold a user name or password; send an Authorization header instead")
+	case strings.Contains(s, "#"):
+		return wrong("must not have a fragment")
+	case !validHost(u.Hostname(), strings.HasPrefix(u.Host, "[")):
+		return wrong("has a host that is neither a name nor an address")
+	}
+	if _, port, ok := strings.Cut(strings.TrimPrefix(u.Host, "["+u.Hostname()+"]"), ":"); ok {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return wrong("has a port that is not from 1 to 65535")
+		}
+	}
+	return nil
+}
+
+func validHost(host string, literal bool) bool {
+	if literal {
+		addr, err := netip.ParseAddr(host)
+		return err == nil && addr.Is6() && addr.Zone() == ""
+	}
+	host = strings.TrimSuffix(host, ".")
+	if len(host) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if !targetLabel.MatchString(label) {
+			return false
+		}
+	}
+	return true
+}
+
+func checkTargetHeaders(headers map[string]string) (wrong []FieldError) {
+	if len(headers) > MaxHeaders {
+		return []FieldError{*fieldError("target.headers", "too_many", "a target has at most %d headers, got %d", MaxHeaders, len(headers))}
+	}
+	size := 0
+	seen := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		value := headers[name]
+		size += len(name) + len(value)
+		field := "target.headers." + clip(name, 64)
+		lower := strings.ToLower(name)
+		switch {
+		case !headerName.MatchString(name):
+			wrong = append(wrong, *fieldError(field, "invalid", "a header name holds only letters, digits and !#$%%&'*+-.^_`|~"))
+		case seen[lower]:
+			wrong = append(wrong, *fieldError(field, "duplicate", "header %s is there twice in different cases", clip(name, 64)))
+		case refusedHeader(lower):
+			wrong = append(wrong, *fieldError(field, "refused", "header %s is set by the server or the connection and cannot be chosen", clip(name, 64)))
+		case !validHeaderValue(value):
+			wrong = append(wrong, *fieldError(field, "invalid", "the value of header %s must not hold control characters or begin or end with a space", clip(name, 64)))
+		}
+		seen[lower] = true
+	}
+	if size > MaxHeaderBytes {
+		wrong = append(wrong, *fieldError("target.headers", "too_long", "the headers of a target must have at most %d bytes together, got %d", MaxHeaderBytes, size))
+	}
+	return wrong
+}
+
+// refusedHeader tells whether a header (its name in lower case) belongs to the
+// connection (RFC 9110, section 7.6.1) or to the server's own protocol.
+func refusedHeader(lower string) bool {
+	switch lower {
+	case "host", "content-length", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "idempotency-key":
+		return true
+	}
+	return strings.HasPrefix(lower, "proxy-") || strings.HasPrefix(lower, "webhook-") || strings.HasPrefix(lower, "jadwal-")
+}
+
+// validHeaderValue is field-value of RFC 9110, section 5.5.
+func validHeaderValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return strings.Trim(s, " \t") == s
+}
+
+// SecretHeader tells whether the values of a header are never shown again.
+func SecretHeader(name string) bool {
+	lower := strings.ToLower(name)
+	return lower == "authorization" || lower == "cookie" || strings.HasSuffix(lower, "-key") || strings.HasSuffix(lower, "-token")
+}
+
+// SecretHeaders are the names of t's headers whose values are never shown
+// again, sorted.
+func (t *Target) SecretHeaders() []string {
+	names := []string{}
+	for name := range t.Headers {
+		if SecretHeader(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Shown is t without the values that are never shown again. Answers and audit
+// rows hold only this.
+func (t Target) Shown() Target {
+	shown := make(map[string]string, len(t.Headers))
+	for name, value := range t.Headers {
+		if !SecretHeader(name) {
+			shown[name] = value
+		}
+	}
+	t.Headers = shown
+	return t
+}
+
+// Origin is the scheme, host and port that t calls (RFC 6454, section 4).
+// Secret values are bound to it.
+func (t *Target) Origin() string {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+}
