@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -248,10 +250,10 @@ func TestForwardingHeadersCountOnlyFromATrustedProxy(t *testing.T) {
 		{"a zone does not tell clients apart", nil, "[fe80::1%eth0]:5", nil, "fe80::1"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
-			o := Options{}
-			trusting(c.trusted...)(&o, nil)
+			o := settings{}
+			trusting(c.trusted...)(&o)
 			r := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.header}}
-			if got := (&call{server: New(o), request: r}).source(); got.String() != c.want {
+			if got := (&call{server: New(o.api), request: r}).source(); got.String() != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
@@ -762,5 +764,73 @@ func TestAFailureIsEnvelopedAndLogged(t *testing.T) {
 		if !strings.Contains(s.log.String(), r.header.Get("X-Request-Id")) {
 			t.Errorf("the log has %s", s.log.String())
 		}
+	}
+}
+
+func TestErrorsAndTheirHeaders(t *testing.T) {
+	for _, c := range []struct {
+		rule   string
+		err    error
+		status int
+		code   jadwal.Code
+		header string
+		value  string
+	}{
+		{"a wait is told in whole seconds, rounded up", &jadwal.Error{Code: jadwal.CodeRateLimited, RetryAfter: 1500 * time.Millisecond}, 429, jadwal.CodeRateLimited, "Retry-After", "2"},
+		{"a wait is at least a second", &jadwal.Error{Code: jadwal.CodeBusy}, 503, jadwal.CodeBusy, "Retry-After", "1"},
+		{"an error may be wrapped", fmt.Errorf("store: %w", &jadwal.Error{Code: jadwal.CodeUnavailable, RetryAfter: time.Second}), 503, jadwal.CodeUnavailable, "Retry-After", "1"},
+		{"a client that has gone is no failure", fmt.Errorf("read: %w", context.Canceled), 503, jadwal.CodeUnavailable, "Retry-After", "1"},
+		{"a token that was sent is told to be wrong", errBadToken, 401, jadwal.CodeInvalidToken, "Www-Authenticate", `Bearer realm="jadwal", error="invalid_token"`},
+		{"wrong credentials are no token", errInvalidLogin, 401, jadwal.CodeInvalidLogin, "Www-Authenticate", `Bearer realm="jadwal"`},
+		{"a code that nobody knows is a failure", jadwal.Errorf("new_code", "x"), 500, jadwal.CodeInternal, "", ""},
+		{"any other error is a failure", io.ErrUnexpectedEOF, 500, jadwal.CodeInternal, "", ""},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			a, internal := refuse(c.err)
+			if a.status != c.status || a.data.(*problem).Code != c.code || internal != (c.status == 500) {
+				t.Errorf("got %+v, %v", a, internal)
+			}
+			if c.header != "" && a.header.Get(c.header) != c.value {
+				t.Errorf("got %q", a.header)
+			}
+		})
+	}
+}
+
+// The table of statuses knows every code that there is, and no other.
+func TestEveryCodeHasAStatus(t *testing.T) {
+	for code, status := range statuses {
+		if http.StatusText(status) == "" || status < 400 {
+			t.Errorf("%s is %d", code, status)
+		}
+		if a, _ := refuse(jadwal.Errorf(code, "x")); a.status != status {
+			t.Errorf("%s is answered with %d, not %d", code, a.status, status)
+		}
+	}
+	source, err := os.ReadFile("../../error.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`Code\w+ +Code += "(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+		if statuses[jadwal.Code(m[1])] == 0 {
+			t.Errorf("%s has no status", m[1])
+		}
+	}
+}
+
+func TestADisabledUserIsNobody(t *testing.T) {
+	s := newServer(t)
+	c := s.asUser("arbath", false)
+	wrong := cutTimestamp(s.do("POST", "/login", `{"identifier":"arbath","password":"wrong-password"}`).body)
+	s.execute("UPDATE account SET disabled_at = 1 WHERE username = 'arbath'")
+	if r := s.do("POST", "/login", `{"identifier":"arbath","password":"user-password"}`); r.status != 401 || cutTimestamp(r.body) != wrong {
+		t.Errorf("got %s", r.body)
+	}
+	eventually(t, func() (*response, bool) { // another process wrote: the server looks each second
+		r := c.do("GET", "/user/me", "")
+		return r, r.status == 401
+	})
+	if r := c.renew(); r.status != 401 {
+		t.Errorf("got %s", r.body)
 	}
 }

@@ -92,19 +92,28 @@ func (c *clock) now() time.Time {
 // stop has the server's clock stand still but for what passes.
 func (s *server) stop() { s.clock.stands = s.clock.now() }
 
-type serverOption func(*Options, *http.Server)
+type serverOption func(*settings)
+
+// settings is what tests choose of a server.
+type settings struct {
+	api  Options
+	http *http.Server
+	idle bool // no engine: nothing fires and no change is applied
+}
+
+func idle(o *settings) { o.idle = true }
 
 // trusting makes the server believe the X-Forwarded-For of those proxies.
 func trusting(prefixes ...string) serverOption {
-	return func(o *Options, _ *http.Server) {
+	return func(o *settings) {
 		for _, p := range prefixes {
-			o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(p))
+			o.api.TrustedProxies = append(o.api.TrustedProxies, netip.MustParsePrefix(p))
 		}
 	}
 }
 
 func readTimeout(d time.Duration) serverOption {
-	return func(_ *Options, h *http.Server) { h.ReadTimeout = d }
+	return func(o *settings) { o.http.ReadTimeout = d }
 }
 
 // newServer starts a server whose first user is the superuser admin.
@@ -130,15 +139,19 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	s.http = httptest.NewUnstartedServer(nil)
 	s.http.Config.MaxHeaderBytes = 32 << 10
 	s.http.Config.DisableGeneralOptionsHandler = true
+	chosen := settings{api: o, http: s.http.Config}
 	for _, option := range options {
-		option(&o, s.http.Config)
+		option(&chosen)
 	}
-	s.api = New(o)
+	s.api = New(chosen.api)
 	s.http.Config.Handler = s.api
 	s.http.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
 	s.http.Start()
 	s.addr = s.http.Listener.Addr().String()
-	stop := runEngine(t, s.store)
+	stop := func() {}
+	if !chosen.idle {
+		stop = runEngine(t, s.store)
+	}
 	t.Cleanup(func() {
 		s.http.Close()
 		stop()
@@ -517,6 +530,19 @@ func (s *server) digest() string {
 		s.t.Fatalf("there are only the tables %q", tables)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// execute changes the database as another process would.
+func (s *server) execute(sql string) {
+	s.t.Helper()
+	conn, err := sqlite.OpenConn(s.file, sqlite.OpenReadWrite)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := sqlitex.ExecuteTransient(conn, sql, nil); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // column is the first column of all rows of a query, in lines.

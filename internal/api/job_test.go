@@ -360,6 +360,34 @@ func TestPatchJob(t *testing.T) {
 	}
 }
 
+func TestAChangeIsAnsweredWhenItIsApplied(t *testing.T) {
+	s := newServer(t)
+	c := s.asUser("arbath", false)
+	c.createJob("a")
+	for _, call := range [][3]string{{"PATCH", "/job/a", `{"description":"x"}`}, {"POST", "/job/a/pause", ""}, {"POST", "/job/a/resume", ""}, {"DELETE", "/job/a", ""}} {
+		r := c.do(call[0], call[1], call[2])
+		if left := s.column("SELECT kind FROM change"); r.status != 200 || left != "" {
+			t.Errorf("%s: got %d with %q unapplied", call[0], r.status, left)
+		}
+	}
+}
+
+func TestAChangeThatIsNotYetApplied(t *testing.T) {
+	s := newServer(t, idle)
+	s.api.applyWait = 20 * time.Millisecond
+	c := s.asUser("arbath", false)
+	c.createJob("a")
+	for i, call := range [][3]string{{"PATCH", "/job/a", `{"description":"x"}`}, {"POST", "/job/a/pause", ""}, {"POST", "/job/a/resume", ""}, {"DELETE", "/job/a", ""}} {
+		r := c.do(call[0], call[1], call[2])
+		if r.status != 503 || r.code != "not_yet_applied" || r.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: got %s", call[0], r.body)
+		}
+		if stored := strings.Count(s.column("SELECT kind FROM change"), "\n"); stored != i+1 {
+			t.Errorf("%s: %d changes are stored", call[0], stored)
+		}
+	}
+}
+
 func TestDeleteJob(t *testing.T) {
 	s := newServer(t)
 	c := s.asUser("arbath", false)

@@ -39,6 +39,8 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	router  *router
+
+	applyWait time.Duration // for the engine to apply a change
 }
 
 // New returns the handler of the whole API. It has no timeouts of its own: a
@@ -54,6 +56,8 @@ func New(o Options) *Server {
 		log:     o.Log,
 		now:     o.Now,
 		router:  newRouter(routes()),
+
+		applyWait: 10 * time.Second,
 	}
 }
 

@@ -76,15 +76,9 @@ func (s *Server) patchMe(ctx context.Context, in *patchMeInput) (*reply[userView
 	if err := checkUserPatch(patch); err != nil {
 		return nil, err
 	}
-	if patch.IsSuperuser != nil && *patch.IsSuperuser && !c.user.IsSuperuser {
-		return nil, jadwal.Errorf(jadwal.CodeForbidden, "Only a superuser may make superusers")
-	}
-	user := c.user
-	if !patch.IsZero() {
-		var err error
-		if user, err = s.store.UpdateUser(ctx, c.actor(), c.user.ID, patch, c.now); err != nil {
-			return nil, err
-		}
+	user, err := s.store.UpdateUser(ctx, c.actor(), c.user.ID, patch, c.now)
+	if err != nil {
+		return nil, err
 	}
 	return ok(viewUser(user), "Profile updated successfully!"), nil
 }
