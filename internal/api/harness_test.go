@@ -300,7 +300,13 @@ func (s *server) raw(method, request string) *response {
 		}
 		return &response{status: resp.StatusCode, header: resp.Header}
 	}
-	return checkEnvelope(s.t, resp, body, shownPath(targetPath(method, target)))
+	path := targetPath(method, target)
+	_, sent, _ := strings.Cut(request, "\r\n\r\n")
+	if strings.Contains(request, "chunked") {
+		sent = ""
+	}
+	checkAgainstDocument(s.t, method, path, sent, resp, body)
+	return checkEnvelope(s.t, resp, body, shownPath(path))
 }
 
 // digest is a hash of everything in the database.
