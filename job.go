@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal/schedule"
+	"github.com/teknohole/jadwal/schedule/rrule"
 )
 
 // JobState says whether a job's schedules fire.
@@ -28,6 +29,9 @@ type Definition struct {
 	Tags        []string        `json:"tags"`
 	Schedules   []schedule.Spec `json:"schedules"`
 	Timezone    string          `json:"timezone"`
+	StartAt     *time.Time      `json:"start_at"` // no instant before it; what `every` counts from
+	EndAt       *time.Time      `json:"end_at"`   // no instant after it
+	DST         schedule.DST    `json:"dst"`
 	Target      Target          `json:"target"`
 	Timeout     Duration        `json:"timeout"`
 	Overlap     Overlap         `json:"overlap"`
@@ -84,6 +88,7 @@ func DefaultDefinition() Definition {
 		Target:    Target{Type: "http", Method: "POST", Headers: map[string]string{}},
 		Timeout:   Duration(DefaultTimeout),
 		Overlap:   OverlapSkip,
+		DST:       schedule.DST{Gap: schedule.GapRunAfter, Overlap: schedule.OverlapAuto},
 	}
 }
 
@@ -115,7 +120,7 @@ func (d *Definition) Validate() error {
 		add(fieldError("description", "too_long", "description must have at most %d bytes, got %d", MaxDescription, len(d.Description)))
 	}
 	wrong = append(wrong, checkTags(d.Tags)...)
-	if _, err := d.plan(time.Time{}, 0); err != nil {
+	if _, err := d.plan(time.Unix(0, 0), 0); err != nil {
 		wrong = append(wrong, scheduleFields(err)...)
 	}
 	wrong = append(wrong, d.Target.check()...)
@@ -147,22 +152,38 @@ func checkTags(tags []string) (wrong []FieldError) {
 	return wrong
 }
 
-// Plan compiles d's schedules for the job with that id; anchor is what `every`
-// counts from, the job's creation. The error is an *Error with CodeValidation.
-func (d *Definition) Plan(anchor time.Time, id int64) (*schedule.Plan, error) {
-	plan, err := d.plan(anchor, id)
+// Plan compiles d's schedules for the job with that id; created is when it was
+// created: what `every` counts from when there is no StartAt. The error is an *Error with CodeValidation.
+func (d *Definition) Plan(created time.Time, id int64) (*schedule.Plan, error) {
+	plan, err := d.plan(created, id)
 	if err != nil {
 		return nil, InvalidFields(scheduleFields(err)...)
 	}
 	return plan, nil
 }
 
-func (d *Definition) plan(anchor time.Time, id int64) (*schedule.Plan, error) {
+func (d *Definition) plan(created time.Time, id int64) (*schedule.Plan, error) {
 	zone, err := schedule.LoadZone(d.Timezone)
 	if err != nil {
 		return nil, err
 	}
-	return schedule.Compile(schedule.Config{Specs: d.Schedules, Zone: zone, Seed: seed(id), Anchor: anchor})
+	cfg := schedule.Config{Specs: d.Schedules, Zone: zone, Seed: seed(id), Anchor: created, DST: d.DST, RRule: recur}
+	if d.StartAt != nil {
+		cfg.Anchor, cfg.StartAt = *d.StartAt, *d.StartAt
+	}
+	if d.EndAt != nil {
+		cfg.EndAt = *d.EndAt
+	}
+	return schedule.Compile(cfg)
+}
+
+// recur makes the source of an rrule.
+func recur(text string, zone *time.Location, anchor time.Time, dst schedule.DST) (schedule.Source, error) {
+	rule, err := rrule.Parse(text, zone, anchor, string(dst.Gap), string(dst.Overlap))
+	if e, ok := errors.AsType[*rrule.Error](err); ok {
+		return nil, &schedule.Error{Code: e.Code, Message: e.Message}
+	}
+	return rule, err
 }
 
 // scheduleFields are the parts that package schedule found wrong.
@@ -181,9 +202,9 @@ func scheduleFields(err error) (fields []FieldError) {
 
 // First returns the first instant of a job that is created at now: its cursor.
 // That is the next planned instant, or an `at` that is at most MaxLateAt old,
-// which runs at once. It returns the zero time when the schedules plan nothing
-// any more, which is no error only for a job without schedules. The error is an
-// *Error with CodeValidation and names the `at` that is too old.
+// which runs at once; the zero time for a job without schedules. The error is
+// an *Error with CodeValidation: it names the `at` that is too old, or says
+// that nothing is planned any more.
 func (d *Definition) First(now time.Time, id int64) (time.Time, error) {
 	var wrong []FieldError
 	first := time.Time{}
@@ -210,7 +231,10 @@ func (d *Definition) First(now time.Time, id int64) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	next, _ := plan.Next(now)
+	next, ok := plan.Next(now)
+	if !ok && len(d.Schedules) > 0 {
+		return time.Time{}, Invalid("schedules", "never", "the schedules plan no instant after now; look at end_at and at the rules' ends")
+	}
 	return next, nil
 }
 
@@ -261,7 +285,7 @@ func (d *Definition) eachAt(visit func(i int, first, last time.Time)) error {
 		if spec.At == "" {
 			continue
 		}
-		one := Definition{Timezone: d.Timezone, Schedules: []schedule.Spec{spec}}
+		one := Definition{Timezone: d.Timezone, DST: d.DST, Schedules: []schedule.Spec{spec}}
 		plan, err := one.Plan(time.Time{}, 0)
 		if err != nil {
 			return err

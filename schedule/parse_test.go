@@ -46,6 +46,7 @@ func TestForms(t *testing.T) {
 		{"a step counts on over the wrap", "0 22-4/2 * * *", "0 0-4/2,22 * * *"},
 		{"a value with a step goes to the end", "5/15 * * * *", "5-50/15 * * * *"},
 		{"a weekday with a step goes to Saturday", "0 0 * * 1/2", "0 0 * * 1,3,5"},
+		{"Sunday as 7 with a step begins the week", "0 0 * * 7/3", "0 0 * * 0,3,6"},
 		{"a step of a range", "10-30/10 * * * *", "10-39/10 * * * *"},
 		{"lists join everything", "0,30-32,*/30 * * * *", "0-30/30,30,31,32 * * * *"},
 		{"? is a star", "0 0 ? * ?", "0 0 * * *"},

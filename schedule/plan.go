@@ -49,7 +49,7 @@ type Config struct {
 	Specs   []Spec         // 0 to MaxSpecs; without any the Plan is empty
 	Zone    *time.Location // of cron, rrule and local `at`; nil is UTC
 	Seed    uint64         // what H is spread by: a hash of the job's id
-	Anchor  time.Time      // of `every`; zero: StartAt, else 1970-01-01T00:00:00Z
+	Anchor  time.Time      // of `every` and rrule; zero: StartAt, else 1970-01-01T00:00:00Z
 	StartAt time.Time      // no instant before it; zero: no bound
 	EndAt   time.Time      // no instant after it; zero: no bound
 	DST     DST
@@ -91,7 +91,9 @@ func Compile(cfg Config) (*Plan, error) {
 		cfg.Specs = nil
 	}
 	if cfg.Anchor.IsZero() {
-		cfg.Anchor = cfg.StartAt
+		if cfg.Anchor = cfg.StartAt; cfg.Anchor.IsZero() {
+			cfg.Anchor = time.Unix(0, 0).UTC()
+		}
 	}
 	for i, spec := range cfg.Specs {
 		src, member, err := cfg.compile(spec, p.zone)
@@ -147,11 +149,7 @@ func (cfg *Config) compileMember(spec Spec, member string, z *zone) (source, *Er
 		if err != nil {
 			return nil, err
 		}
-		anchor := int64(0)
-		if !cfg.Anchor.IsZero() {
-			anchor = milli(cfg.Anchor)
-		}
-		return &everySource{anchor, step}, nil
+		return &everySource{milli(cfg.Anchor), step}, nil
 	case "at":
 		at, err := parseAt(spec.At, z, cfg.DST)
 		if err != nil {

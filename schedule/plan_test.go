@@ -264,6 +264,43 @@ func TestRRuleComesFromTheConfig(t *testing.T) {
 	}
 }
 
+func TestARuleThatEndsAddsNothing(t *testing.T) {
+	cfg := Config{Specs: []Spec{{RRule: "X"}, {At: "2027-01-01T00:00:00Z"}}}
+	cfg.RRule = func(string, *time.Location, time.Time, DST) (Source, error) { return plainSource{}, nil }
+	p := compile(t, cfg)
+	if got := texts(p.Between(time.Time{}, time.Unix(1<<33, 0), 9)); got != "2027-01-01T00:00:00Z" {
+		t.Error(got)
+	}
+	if at, ok := p.Prev(time.Unix(1<<33, 0)); !ok || at.Year() != 2027 {
+		t.Error(at)
+	}
+}
+
+func TestAGapOfMoreThanADayLosesOnlyTheDaysThatExist(t *testing.T) {
+	// From 18:00 of one day to 06:00 of the next but one: no zone has done it.
+	day := dayOf(2027, 6, 1) * secondsPerDay
+	s := span{start: day + 18*3600, end: far, off: 36 * 3600, after: 36 * 3600}
+	for expr, want := range map[string][]int64{
+		"0 20 * * *":      {day + 20*3600},
+		"0 3 * * *":       {day + 2*secondsPerDay + 3*3600},
+		"0 12 * * *":      nil,
+		"0 3,12,20 * * *": {day + 20*3600, day + 2*secondsPerDay + 3*3600},
+	} {
+		c := newCronSource(mustCron(t, expr), nil, DST{})
+		var got, back []int64
+		for w, ok := c.nextLost(&s, 0); ok; w, ok = c.nextLost(&s, w+1) {
+			got = append(got, w)
+		}
+		for w, ok := c.prevLost(&s, far); ok; w, ok = c.prevLost(&s, w-1) {
+			back = append(back, w)
+		}
+		slices.Reverse(back)
+		if !slices.Equal(got, want) || !slices.Equal(back, want) {
+			t.Errorf("%q: got %v, back %v, want %v", expr, got, back, want)
+		}
+	}
+}
+
 func TestCompileNamesEveryWrongPart(t *testing.T) {
 	_, err := Compile(Config{
 		Specs: []Spec{{Cron: "75 * * * *"}, {Every: "1h"}, {Every: "1x"}, {}, {Cron: "* * * * *", At: "2027-01-01T00:00:00Z"}},

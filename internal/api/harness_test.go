@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	stdjson "encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,9 +14,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +27,27 @@ import (
 	"github.com/teknohole/jadwal/internal/store"
 )
 
-const adminPassword = "admin123"
+// The passwords of admin, and of everybody else unless a test says otherwise.
+const (
+	adminPassword = "admin123"
+	userPassword  = "user-password"
+)
+
+// hashes are the hashes of passwords: making one takes long, on purpose.
+var hashes sync.Map
+
+func hashOf(t testing.TB, password string) string {
+	t.Helper()
+	if hash, there := hashes.Load(password); there {
+		return hash.(string)
+	}
+	hash, err := auth.NewHasher().Hash(context.Background(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashes.Store(password, hash)
+	return hash
+}
 
 // server is the whole API on a real database behind a real listener. Its clock
 // runs with the machine's, and tests may set it forward.
@@ -43,30 +59,63 @@ type server struct {
 	addr  string
 	file  string // of the database
 	log   *lockedBuffer
-
-	mu    sync.Mutex
-	ahead time.Duration
+	clock *clock
 }
 
-type serverOption func(*Options, *http.Server)
+// in is s for a sub-test.
+func (s *server) in(t testing.TB) *server {
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
+// clock is the machine's, set forward, or one that stands still.
+type clock struct {
+	mu     sync.Mutex
+	ahead  time.Duration
+	stands time.Time // zero: it runs
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stands.IsZero() {
+		return c.stands.Add(c.ahead)
+	}
+	return time.Now().Add(c.ahead)
+}
+
+// stop has the server's clock stand still but for what passes.
+func (s *server) stop() { s.clock.stands = s.clock.now() }
+
+type serverOption func(*settings)
+
+// settings is what tests choose of a server.
+type settings struct {
+	api  Options
+	http *http.Server
+	idle bool // no engine: nothing fires and no change is applied
+}
+
+func idle(o *settings) { o.idle = true }
 
 // trusting makes the server believe the X-Forwarded-For of those proxies.
 func trusting(prefixes ...string) serverOption {
-	return func(o *Options, _ *http.Server) {
+	return func(o *settings) {
 		for _, p := range prefixes {
-			o.TrustedProxies = append(o.TrustedProxies, netip.MustParsePrefix(p))
+			o.api.TrustedProxies = append(o.api.TrustedProxies, netip.MustParsePrefix(p))
 		}
 	}
 }
 
 func readTimeout(d time.Duration) serverOption {
-	return func(_ *Options, h *http.Server) { h.ReadTimeout = d }
+	return func(o *settings) { o.http.ReadTimeout = d }
 }
 
 // newServer starts a server whose first user is the superuser admin.
 func newServer(t testing.TB, options ...serverOption) *server {
 	t.Helper()
-	s := &server{t: t, log: &lockedBuffer{}}
+	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}}
 	dir := t.TempDir()
 	s.file = filepath.Join(dir, "jadwal.db")
 	log := slog.New(slog.NewTextHandler(s.log, nil))
@@ -80,21 +129,25 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	}
 	active, retiring := keys.Derive(auth.PurposeTokens)
 	o := Options{
-		Store: s.store, Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.now,
+		Store: s.store, Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.clock.now,
 		Tokens: auth.NewTokens(active, retiring, auth.Lifetimes{Access: 15 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 30 * 24 * time.Hour}),
 	}
 	s.http = httptest.NewUnstartedServer(nil)
 	s.http.Config.MaxHeaderBytes = 32 << 10
 	s.http.Config.DisableGeneralOptionsHandler = true
+	chosen := settings{api: o, http: s.http.Config}
 	for _, option := range options {
-		option(&o, s.http.Config)
+		option(&chosen)
 	}
-	s.api = New(o)
+	s.api = New(chosen.api)
 	s.http.Config.Handler = s.api
 	s.http.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
 	s.http.Start()
 	s.addr = s.http.Listener.Addr().String()
-	stop := runEngine(t, s.store)
+	stop := func() {}
+	if !chosen.idle {
+		stop = runEngine(t, s.store)
+	}
 	t.Cleanup(func() {
 		s.http.Close()
 		stop()
@@ -106,73 +159,23 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	return s
 }
 
-func (s *server) now() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return time.Now().Add(s.ahead)
-}
-
 // pass sets the server's clock forward.
 func (s *server) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ahead += d
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	s.clock.ahead += d
 }
 
 // addUser stores a user past the API.
 func (s *server) addUser(name, password, email string, superuser, bootstrap bool) jadwal.User {
 	s.t.Helper()
-	hash, err := auth.NewHasher().Hash(context.Background(), password)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	user, err := s.store.CreateUser(context.Background(), jadwal.Actor{}, jadwal.NewUser{
-		Username: name, Email: email, PasswordHash: hash, IsSuperuser: superuser, Bootstrap: bootstrap,
-	}, s.now())
+		Username: name, Email: email, PasswordHash: hashOf(s.t, password), IsSuperuser: superuser, Bootstrap: bootstrap,
+	}, s.clock.now())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return user
-}
-
-// response is an answer that has been checked against the envelope.
-type response struct {
-	status  int
-	header  http.Header
-	body    []byte
-	message string
-	data    any // as encoding/json reads it, with numbers as json.Number
-	code    string
-	closes  bool // the connection
-}
-
-// member walks into data: names and indices, such as "errors.0.field".
-func (r *response) member(path string) any {
-	at := r.data
-	for step := range strings.SplitSeq(path, ".") {
-		switch v := at.(type) {
-		case map[string]any:
-			at = v[step]
-		case []any:
-			i, err := strconv.Atoi(step)
-			if err != nil || i >= len(v) {
-				return nil
-			}
-			at = v[i]
-		default:
-			return nil
-		}
-	}
-	return at
-}
-
-// text is a member as text; numbers are written as they came.
-func (r *response) text(path string) string {
-	v := r.member(path)
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprint(v)
 }
 
 // session is a signed-in client.
@@ -190,14 +193,21 @@ func (s *server) login(identifier, password string) *session {
 	return &session{s, r.text("access_token"), r.text("refresh_token")}
 }
 
-// asUser makes a user and signs in.
+// asUser makes a user and signs in, past the API.
 func (s *server) asUser(name string, superuser bool) *session {
 	s.t.Helper()
-	s.addUser(name, name+"-password", name+"@example.com", superuser, false)
-	return s.login(name, name+"-password")
+	user := s.addUser(name, userPassword, name+"@example.com", superuser, false)
+	now := s.clock.now()
+	n, err := s.store.StartSession(context.Background(), jadwal.Actor{User: user}, now, s.api.tokens.SessionEnd(now), hashOf(s.t, userPassword))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	access, refresh := s.api.tokens.Pair(n, now)
+	return &session{s, access, refresh}
 }
 
-// do sends a request without a token; header is pairs of name and value.
+// do sends a request without a token; header is pairs of name and value, and a
+// Content-Type of "" is none.
 func (s *server) do(method, target, body string, header ...string) *response {
 	s.t.Helper()
 	return s.send(method, target, body, "", header)
@@ -219,7 +229,10 @@ func (s *server) send(method, target, body, token string, header []string) *resp
 	}
 	typed := false
 	for i := 0; i < len(header); i += 2 {
-		typed = typed || strings.EqualFold(header[i], "Content-Type")
+		typed = typed || header[i] == "Content-Type"
+		if header[i] == "Content-Type" && header[i+1] == "" {
+			continue
+		}
 		fmt.Fprintf(&b, "%s: %s\r\n", header[i], header[i+1])
 	}
 	if body != "" {
@@ -233,6 +246,32 @@ func (s *server) send(method, target, body, token string, header []string) *resp
 	b.WriteString("\r\n" + body)
 	return s.raw(method, b.String())
 }
+
+// status sends a request and returns its status alone: the answer may be a
+// document.
+func (s *server) status(method, target, body, token string) int {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.http.URL+target, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := s.http.Client().Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// justNow is a moment ago, as a schedule's at.
+func justNow() string { return time.Now().Add(-time.Second).UTC().Format(time.RFC3339) }
 
 // raw sends the bytes of a request and checks the answer against the envelope.
 // A server that answers early may close before it has read them all.
@@ -261,160 +300,13 @@ func (s *server) raw(method, request string) *response {
 		}
 		return &response{status: resp.StatusCode, header: resp.Header}
 	}
-	return checkEnvelope(s.t, resp, body, shownPath(targetPath(method, target)))
-}
-
-var (
-	wholeSeconds = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`)
-	sixDecimals  = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$`)
-	codePattern  = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
-	requestID    = regexp.MustCompile(`^[0-9a-v]{16,32}$`)
-)
-
-// checkEnvelope checks an answer against everything that the contract says of
-// all answers: members, types, header fields.
-func checkEnvelope(t testing.TB, resp *http.Response, body []byte, path string) *response {
-	t.Helper()
-	r := &response{status: resp.StatusCode, header: resp.Header, body: body, closes: resp.Close}
-	fail := func(format string, args ...any) {
-		t.Helper()
-		t.Errorf("%s: %s\n%.1000s", path, fmt.Sprintf(format, args...), body)
+	path := targetPath(method, target)
+	_, sent, _ := strings.Cut(request, "\r\n\r\n")
+	if strings.Contains(request, "chunked") {
+		sent = ""
 	}
-	dec := stdjson.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var members map[string]any
-	if err := dec.Decode(&members); err != nil {
-		fail("no JSON: %v", err)
-		return r
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		fail("more than one value")
-	}
-	for name, value := range members {
-		var right bool
-		switch name {
-		case "success":
-			right = value == (resp.StatusCode/100 == 2)
-		case "status":
-			right = value == stdjson.Number(strconv.Itoa(resp.StatusCode))
-		case "message":
-			r.message, right = value.(string)
-			right = right && r.message != ""
-		case "path":
-			right = value == path
-		case "timestamp":
-			text, _ := value.(string)
-			right = wholeSeconds.MatchString(text)
-		case "data":
-			r.data = value
-			switch value.(type) {
-			case map[string]any, []any:
-				right = true
-			}
-		}
-		if !right {
-			fail("member %s is %v", name, value)
-		}
-	}
-	for _, name := range []string{"success", "status", "message", "path", "timestamp"} {
-		if _, there := members[name]; !there {
-			fail("member %s is missing", name)
-		}
-	}
-	checkTimes(r.data, fail)
-	checkHeader(resp, body, fail)
-	if resp.StatusCode/100 != 2 {
-		checkProblem(r, fail)
-	}
-	return r
-}
-
-// checkTimes looks for times in data that are not written as the contract
-// says.
-func checkTimes(v any, fail func(string, ...any)) {
-	switch v := v.(type) {
-	case map[string]any:
-		for name, member := range v {
-			if text, ok := member.(string); ok && strings.HasSuffix(name, "_at") && !sixDecimals.MatchString(text) {
-				fail("%s is %s", name, text)
-			}
-			if name != "body" && name != "headers" {
-				checkTimes(member, fail)
-			}
-		}
-	case []any:
-		for _, e := range v {
-			checkTimes(e, fail)
-		}
-	}
-}
-
-func checkHeader(resp *http.Response, body []byte, fail func(string, ...any)) {
-	h := resp.Header
-	for name, want := range map[string]string{
-		"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
-		"Content-Length": strconv.Itoa(len(body)),
-	} {
-		if got := h[name]; len(got) != 1 || got[0] != want {
-			fail("header %s is %q", name, got)
-		}
-	}
-	if len(h["X-Request-Id"]) != 1 || !requestID.MatchString(h.Get("X-Request-Id")) {
-		fail("header X-Request-Id is %q", h["X-Request-Id"])
-	}
-	allowed := []string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Length", "X-Request-Id", "Date", "Connection"}
-	if resp.StatusCode/100 == 2 {
-		allowed = append(allowed, "Etag", "Location", "Link", "X-Total-Count", "X-Total-Count-Exact", "Vary")
-	}
-	needs := map[int]string{401: "Www-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}[resp.StatusCode]
-	if needs != "" {
-		allowed = append(allowed, needs)
-		if h.Get(needs) == "" {
-			fail("header %s is missing", needs)
-		}
-	}
-	for name := range h {
-		if !slices.Contains(allowed, name) {
-			fail("header %s: %q is not of this answer", name, h[name])
-		}
-	}
-}
-
-func checkProblem(r *response, fail func(string, ...any)) {
-	data, ok := r.data.(map[string]any)
-	if !ok {
-		fail("an error has data")
-		return
-	}
-	r.code, _ = data["code"].(string)
-	if !codePattern.MatchString(r.code) || statuses[jadwal.Code(r.code)] != r.status {
-		fail("code %q does not belong to status %d", r.code, r.status)
-	}
-	for name := range data {
-		if name != "code" && name != "errors" {
-			fail("data.%s is no member of an error", name)
-		}
-	}
-	if errors, there := data["errors"]; there {
-		list, _ := errors.([]any)
-		if len(list) == 0 {
-			fail("errors is empty")
-		}
-		for _, e := range list {
-			e, _ := e.(map[string]any)
-			code, _ := e["code"].(string)
-			message, _ := e["message"].(string)
-			_, named := e["field"].(string)
-			if len(e) != 3 || !named || !codePattern.MatchString(code) || message == "" {
-				fail("an error is %v", e)
-			}
-		}
-	}
-	switch auth := r.header.Get("Www-Authenticate"); {
-	case r.status == 401 && r.code == "invalid_token" && auth != `Bearer realm="jadwal", error="invalid_token"`,
-		r.status == 401 && r.code != "invalid_token" && auth != `Bearer realm="jadwal"`:
-		fail("WWW-Authenticate is %s", auth)
-	}
+	checkAgainstDocument(s.t, method, path, sent, resp, body)
+	return checkEnvelope(s.t, resp, body, shownPath(path))
 }
 
 // digest is a hash of everything in the database.
@@ -447,6 +339,19 @@ func (s *server) digest() string {
 		s.t.Fatalf("there are only the tables %q", tables)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// execute changes the database as another process would.
+func (s *server) execute(sql string) {
+	s.t.Helper()
+	conn, err := sqlite.OpenConn(s.file, sqlite.OpenReadWrite)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := sqlitex.ExecuteTransient(conn, sql, nil); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // column is the first column of all rows of a query, in lines.

@@ -17,7 +17,10 @@ type jobBody struct {
 	Description string          `json:"description,omitempty" maxLength:"4096"`
 	Tags        []string        `json:"tags,omitempty" maxItems:"32"`
 	Schedules   []scheduleBody  `json:"schedules,omitempty" doc:"When to run: the instants of all of them together." maxItems:"16"`
-	Timezone    string          `json:"timezone,omitempty" doc:"An IANA name, for cron and for an at without an offset." example:"Asia/Jakarta"`
+	Timezone    string          `json:"timezone,omitempty" doc:"An IANA name, for cron, rrule and an at without an offset." example:"Asia/Jakarta"`
+	StartAt     *instant        `json:"start_at,omitempty" doc:"No occurrence before it; an every counts from it."`
+	EndAt       *instant        `json:"end_at,omitempty" doc:"No occurrence after it."`
+	DST         dstBody         `json:"dst,omitempty" doc:"What becomes of local times that the clock skips or repeats."`
 	Target      targetBody      `json:"target"`
 	Timeout     jadwal.Duration `json:"timeout,omitempty" doc:"Of one attempt, from 1s to 24h." example:"30s"`
 	Overlap     jadwal.Overlap  `json:"overlap,omitempty" doc:"What happens to an instant while an earlier run is unfinished." enum:"skip"`
@@ -28,16 +31,21 @@ type scheduleBody struct {
 	Cron  string `json:"cron,omitempty" doc:"A cron expression of five fields, or six with seconds first." example:"30 2 * * *"`
 	Every string `json:"every,omitempty" doc:"A duration of at least a second, from the job's creation on." example:"6h"`
 	At    string `json:"at,omitempty" doc:"An instant in RFC 3339, or a local time of the timezone." example:"2026-12-31T23:00:00Z"`
+	RRule string `json:"rrule,omitempty" doc:"A recurrence rule of RFC 5545." example:"FREQ=MONTHLY;BYDAY=-1FR"`
 }
 
-func (b scheduleBody) spec() schedule.Spec {
-	return schedule.Spec{Cron: b.Cron, Every: b.Every, At: b.At}
+// dstBody says what becomes of local times when the clock is moved.
+type dstBody struct {
+	Gap     schedule.Gap     `json:"gap,omitempty" doc:"Of a time that the clock skips." enum:"run_after,skip,shift"`
+	Overlap schedule.Overlap `json:"overlap,omitempty" doc:"Of a time that comes twice." enum:"auto,first,second,both"`
 }
+
+func (b *dstBody) preset() { *b = dstBody{schedule.GapRunAfter, schedule.OverlapAuto} }
 
 func specs(bodies []scheduleBody) []schedule.Spec {
 	all := make([]schedule.Spec, len(bodies))
 	for i, b := range bodies {
-		all[i] = b.spec()
+		all[i] = schedule.Spec(b)
 	}
 	return all
 }
@@ -45,7 +53,7 @@ func specs(bodies []scheduleBody) []schedule.Spec {
 func scheduleBodies(specs []schedule.Spec) []scheduleBody {
 	all := make([]scheduleBody, len(specs))
 	for i, s := range specs {
-		all[i] = scheduleBody{s.Cron, s.Every, s.At}
+		all[i] = scheduleBody(s)
 	}
 	return all
 }
@@ -65,14 +73,16 @@ func (b *jobBody) preset() { *b = bodyOf(jadwal.DefaultDefinition()) }
 func bodyOf(d jadwal.Definition) jobBody {
 	return jobBody{
 		Name: d.Name, Description: d.Description, Tags: d.Tags, Schedules: scheduleBodies(d.Schedules),
-		Timezone: d.Timezone, Target: targetBody(d.Target), Timeout: d.Timeout, Overlap: d.Overlap,
+		Timezone: d.Timezone, StartAt: (*instant)(d.StartAt), EndAt: (*instant)(d.EndAt), DST: dstBody(d.DST),
+		Target: targetBody(d.Target), Timeout: d.Timeout, Overlap: d.Overlap,
 	}
 }
 
 func (b *jobBody) definition() jadwal.Definition {
 	d := jadwal.Definition{
 		Name: b.Name, Description: b.Description, Tags: b.Tags, Schedules: specs(b.Schedules),
-		Timezone: b.Timezone, Target: jadwal.Target(b.Target), Timeout: b.Timeout, Overlap: b.Overlap,
+		Timezone: b.Timezone, StartAt: (*time.Time)(b.StartAt), EndAt: (*time.Time)(b.EndAt), DST: schedule.DST(b.DST),
+		Target: jadwal.Target(b.Target), Timeout: b.Timeout, Overlap: b.Overlap,
 	}
 	if len(d.Target.Body) > 0 {
 		text := jsontext.Value(slices.Clone(d.Target.Body))
@@ -140,6 +150,9 @@ type jobView struct {
 	Tags        []string        `json:"tags"`
 	Schedules   []scheduleBody  `json:"schedules"`
 	Timezone    string          `json:"timezone" example:"Asia/Jakarta"`
+	StartAt     *stamp          `json:"start_at"`
+	EndAt       *stamp          `json:"end_at"`
+	DST         dstView         `json:"dst"`
 	Target      targetView      `json:"target"`
 	Timeout     jadwal.Duration `json:"timeout" example:"30s"`
 	Overlap     jadwal.Overlap  `json:"overlap" enum:"skip"`
@@ -154,6 +167,11 @@ type jobView struct {
 
 type pauseView struct {
 	Reason string `json:"reason"`
+}
+
+type dstView struct {
+	Gap     schedule.Gap     `json:"gap" enum:"run_after,skip,shift"`
+	Overlap schedule.Overlap `json:"overlap" enum:"auto,first,second,both"`
 }
 
 // targetView is a target in an answer: without the values of secret headers.
@@ -181,6 +199,7 @@ func viewJob(job jadwal.Job) jobView {
 	v := jobView{
 		ID: job.ID, OwnerID: job.OwnerID, Name: d.Name, Description: d.Description, Tags: d.Tags,
 		Schedules: scheduleBodies(d.Schedules), Timezone: d.Timezone, Timeout: d.Timeout, Overlap: d.Overlap,
+		StartAt: (*stamp)(d.StartAt), EndAt: (*stamp)(d.EndAt), DST: dstView(d.DST),
 		Target: targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body},
 		State:  job.State, Version: job.Version, CreatedAt: stamp(job.CreatedAt), UpdatedAt: stamp(job.UpdatedAt),
 	}

@@ -18,23 +18,30 @@ type previewBody struct {
 	Schedules []scheduleBody `json:"schedules" maxItems:"16"`
 	Timezone  string         `json:"timezone,omitempty" example:"Asia/Jakarta"`
 	From      instant        `json:"from,omitzero" doc:"The occurrences after this instant; left out: now. An every counts from it."`
+	DST       dstBody        `json:"dst,omitempty"`
 	Count     int            `json:"count,omitempty" minimum:"1" maximum:"1000"`
 }
 
-func (b *previewBody) preset() { *b = previewBody{Timezone: "UTC", Count: 10} }
+func (b *previewBody) preset() { *b = previewBody{Timezone: "UTC", Count: 10}; b.DST.preset() }
 
 // instant is a time in a body: RFC 3339 with an offset.
-type instant struct{ time.Time }
+type instant time.Time
 
 var errNoInstant = errors.New(`write an instant such as "2026-12-31T23:00:00Z"`)
 
 // UnmarshalText reads RFC 3339 in the years 1 to 9999.
-func (t *instant) UnmarshalText(text []byte) (err error) {
-	t.Time, err = time.Parse(time.RFC3339Nano, string(text))
-	if y := t.UTC().Year(); err != nil || y < 1 || y > 9999 {
+func (t *instant) UnmarshalText(text []byte) error {
+	at, err := time.Parse(time.RFC3339Nano, string(text))
+	if y := at.UTC().Year(); err != nil || y < 1 || y > 9999 {
 		return errNoInstant
 	}
+	*t = instant(at.UTC())
 	return nil
+}
+
+// MarshalText writes RFC 3339.
+func (t instant) MarshalText() ([]byte, error) {
+	return time.Time(t).AppendFormat(nil, time.RFC3339Nano), nil
 }
 
 // preview is what schedules mean.
@@ -79,11 +86,11 @@ func (s *Server) previewSchedule(ctx context.Context, in *previewInput) (*reply[
 	if len(body.Schedules) == 0 {
 		return nil, jadwal.Invalid("schedules", "required", "schedules is required")
 	}
-	from := body.From.Time
+	from := time.Time(body.From)
 	if from.IsZero() {
 		from = callOf(ctx).now
 	}
-	d := jadwal.Definition{Schedules: specs(body.Schedules), Timezone: body.Timezone}
+	d := jadwal.Definition{Schedules: specs(body.Schedules), Timezone: body.Timezone, DST: schedule.DST(body.DST)}
 	plan, err := d.Plan(from, 0)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,8 @@ type language struct {
 	inWeeks              string
 	onYearDays           string
 	onMonthDays          string
-	onDays               string
+	onDays, onEveryDay   string
+	inEveryMonth         string
 	only                 string // a further condition
 	monthDay, lastDay    string
 	fromEndDay           string
@@ -57,7 +58,7 @@ var english = language{
 	and: "and", clock: ":",
 	at: "at %s", inHours: "in hour %s", atMinutes: "at minute %s", inMinutes: "in minute %s",
 	atSeconds: "at second %s", inSeconds: "in second %s",
-	inMonths: "in %s", inWeeks: "in %s", onYearDays: "on %s", onMonthDays: "on %s", onDays: "on %s", only: "only %s",
+	inMonths: "in %s", inWeeks: "in %s", onYearDays: "on %s", onMonthDays: "on %s", onDays: "on %s", onEveryDay: "on every %s", inEveryMonth: "in every month", only: "only %s",
 	monthDay: "day %s", lastDay: "the last day of the month", fromEndDay: "the %s-to-last day of the month",
 	yearDay: "day %s of the year", lastYearDay: "the last day of the year", fromEndYearDay: "the %s-to-last day of the year",
 	week: "week %s of the year", lastWeek: "the last week of the year", fromEndWeek: "the %s-to-last week of the year",
@@ -81,7 +82,7 @@ var indonesian = language{
 	and: "dan", clock: ".",
 	at: "pukul %s", inHours: "pada jam %s", atMinutes: "pada menit %s", inMinutes: "pada menit %s",
 	atSeconds: "pada detik %s", inSeconds: "pada detik %s",
-	inMonths: "pada bulan %s", inWeeks: "pada %s", onYearDays: "pada %s", onMonthDays: "pada %s", onDays: "pada hari %s", only: "hanya %s",
+	inMonths: "pada bulan %s", inWeeks: "pada %s", onYearDays: "pada %s", onMonthDays: "pada %s", onDays: "pada hari %s", onEveryDay: "pada setiap hari %s", inEveryMonth: "pada setiap bulan", only: "hanya %s",
 	monthDay: "tanggal %s", lastDay: "hari terakhir bulan itu", fromEndDay: "hari %s dari akhir bulan",
 	yearDay: "hari ke-%s tahun itu", lastYearDay: "hari terakhir tahun itu", fromEndYearDay: "hari %s dari akhir tahun",
 	week: "minggu ke-%s tahun itu", lastWeek: "minggu terakhir tahun itu", fromEndWeek: "minggu %s dari akhir tahun",
@@ -134,8 +135,9 @@ func (r *Rule) Describe(lang string) string {
 		return fmt.Sprintf(l.byParts, text) + l.tail(r, true)
 	}
 	limits := []string{}
+	monthFirst := r.place.days.months != 0 || r.place.inEveryMonth()
 	for i, day := range days {
-		if s.freq > daily && (i == 0 || i == 1 && r.place.days.months != 0) {
+		if s.freq > daily && (i == 0 || i == 1 && monthFirst) {
 			words = append(words, day)
 		} else {
 			limits = append(limits, fmt.Sprintf(l.only, day))
@@ -249,6 +251,8 @@ func (l *language) days(p *pattern, s *spec) ([]string, bool) {
 			}
 		}
 		ok = add(l.inMonths, names)
+	} else if p.inEveryMonth() {
+		all = append(all, l.inEveryMonth)
 	}
 	kinds := 0
 	signed := func(format string, list []int, one, last, fromEnd string) {
@@ -292,9 +296,20 @@ func (l *language) days(p *pattern, s *spec) ([]string, bool) {
 				names = append(names, fmt.Sprintf(l.nthDay, l.weekdays[o.weekday], l.nth(o.n), scope))
 			}
 		}
-		ok = add(l.onDays, names) && ok
+		format := l.onDays
+		if f.weekdays != 0 && s.freq > weekly && kinds == 1 {
+			format = l.onEveryDay
+		}
+		ok = add(format, names) && ok
 	}
 	return all, ok && kinds <= 2
+}
+
+// inEveryMonth tells whether days of the month stand for those of all twelve,
+// in a rule that goes by years.
+func (p *pattern) inEveryMonth() bool {
+	f := &p.days
+	return p.freq == yearly && f.months == 0 && f.monthDays|f.monthDaysEnd != 0
 }
 
 // said is what a description says about times of day: those the rule expands

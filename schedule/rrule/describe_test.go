@@ -32,10 +32,16 @@ func TestDescribe(t *testing.T) {
 		},
 		{
 			"FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1",
-			"Every month on Monday, Tuesday, Wednesday, Thursday and Friday at 09:00, of these only the last of each month",
-			"Setiap bulan pada hari Senin, Selasa, Rabu, Kamis dan Jumat pukul 09.00, dari semua itu hanya yang terakhir setiap bulan",
+			"Every month on every Monday, Tuesday, Wednesday, Thursday and Friday at 09:00, of these only the last of each month",
+			"Setiap bulan pada setiap hari Senin, Selasa, Rabu, Kamis dan Jumat pukul 09.00, dari semua itu hanya yang terakhir setiap bulan",
 		},
 		{"FREQ=YEARLY", "Every year in January on day 5 at 09:00", "Setiap tahun pada bulan Januari pada tanggal 5 pukul 09.00"},
+		{"FREQ=YEARLY;BYDAY=MO", "Every year on every Monday at 09:00", "Setiap tahun pada setiap hari Senin pukul 09.00"},
+		{"FREQ=YEARLY;BYMONTHDAY=1", "Every year in every month on day 1 at 09:00", "Setiap tahun pada setiap bulan pada tanggal 1 pukul 09.00"},
+		{
+			"FREQ=MONTHLY;BYDAY=MO,1FR", "Every month on every Monday and the 1st Friday of the month at 09:00",
+			"Setiap bulan pada setiap hari Senin dan Jumat ke-1 bulan itu pukul 09.00",
+		},
 		{"FREQ=YEARLY;BYDAY=20MO", "Every year on the 20th Monday of the year at 09:00", "Setiap tahun pada hari Senin ke-20 tahun itu pukul 09.00"},
 		{
 			"FREQ=YEARLY;BYWEEKNO=20,-1",

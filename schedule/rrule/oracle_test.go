@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var randomRules = flag.Int("rules", 100, "how many random rules the oracle judges")
+var randomRules = flag.Int("rules", 80, "how many random rules the oracle judges")
 
 // oracle is the recurrence written down once more, as slowly and plainly as it
 // goes: it looks at every day and every second of a window and asks of each

@@ -54,6 +54,7 @@ type author struct {
 	name   string
 	rng    *rand.Rand
 	stop   <-chan struct{}
+	pause  time.Duration // between two calls, at most
 
 	jobs []*story // alive, and not those that run once: they are left alone
 	made int
@@ -79,7 +80,7 @@ func (a *author) stopped() bool {
 // run works until stop is closed, with at most limit jobs alive.
 func (a *author) run(limit int) {
 	for !a.stopped() {
-		time.Sleep(time.Duration(a.rng.IntN(40)) * time.Millisecond)
+		time.Sleep(time.Duration(a.rng.Int64N(int64(a.pause))))
 		if len(a.jobs) == 0 || len(a.jobs) < limit && a.rng.IntN(3) == 0 {
 			a.create()
 			continue

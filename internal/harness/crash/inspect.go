@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
@@ -17,6 +19,13 @@ func inspect(data string, jobs map[int64]bool) (records map[int64][]record, brok
 		return nil, nil, err
 	}
 	defer st.Close()
+	violations, err := st.Check(ctx, time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, v := range violations {
+		broken = append(broken, fmt.Sprint("invariant: ", v))
+	}
 	records = map[int64][]record{}
 	for id := range jobs {
 		if records[id], err = recordsOf(ctx, st, id); err != nil {

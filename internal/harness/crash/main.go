@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -58,7 +57,7 @@ func run(dir string, rounds int, seed uint64) error {
 		return err
 	}
 	server := &harness.Server{
-		Binary: binary, Data: filepath.Join(dir, "data"), Address: address,
+		Binary: binary, Dir: dir, Address: address,
 		Env: []string{harness.AdminEnv, "JADWAL_ACCESS_LIFETIME=24h", "JADWAL_LOG_LEVEL=warn"},
 	}
 	if err := server.Start(); err != nil {
@@ -92,7 +91,7 @@ func run(dir string, rounds int, seed uint64) error {
 	if err := server.Stop(30 * time.Second); err != nil {
 		return err
 	}
-	deleted, broken, err := inspect(server.Data, p.deletedJobs())
+	deleted, broken, err := inspect(server.Data(), p.deletedJobs())
 	if err != nil {
 		return err
 	}
@@ -172,8 +171,9 @@ func invite(url, sink string, seed uint64) (*people, error) {
 	for i := range 40 {
 		steady.createJob(time.Duration(1+i%3)*time.Second, time.Time{})
 	}
-	for i := range uint64(6) {
+	for i := range uint64(7) {
 		a := author(fmt.Sprintf("author%d", i), i)
+		a.pause = 10 * time.Millisecond << i // the slow ones give a stale definition time to show itself
 		p.done.Go(func() { a.run(12) })
 	}
 	p.registrar = &registrar{ledger: p.ledger, client: p.admin, rng: rand.New(rand.NewPCG(seed, 200)), stop: p.stop}

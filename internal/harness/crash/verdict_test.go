@@ -53,6 +53,8 @@ func TestJudgeRecords(t *testing.T) {
 		{"a job that never began", steady, nil, 9, "nothing is recorded"},
 		{"a new job need not have begun", steady, nil, 1.2, ""},
 		{"a run that stays open", steady, []record{rec(1, jadwal.RunRunning), stretch(2, 100, jadwal.RunSkipped)}, 101, "still open"},
+		{"a run of just now may be open", steady, []record{rec(1, ran), rec(2, jadwal.RunRunning)}, 3.5, ""},
+		{"a paused job's run is held", paused, []record{rec(1, ran), rec(2, jadwal.RunQueued)}, 60, ""},
 		{"after an edit the gap may be as long as both periods", edited, []record{rec(1, ran), rec(2, ran), rec(5, ran)}, 6, ""},
 		{"after an edit a longer gap is a loss", edited, []record{rec(1, ran), rec(2, ran), rec(7, ran)}, 8, "a gap of 5s"},
 		{"an edited job's first instant counts too", edited, []record{rec(2, ran), rec(4, ran)}, 5, "the first instant was"},

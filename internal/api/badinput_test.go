@@ -1,0 +1,330 @@
+package api
+
+import (
+	"strings"
+	"testing"
+)
+
+// bad is a request that must be refused and must change nothing.
+type bad struct {
+	rule   string
+	as     string // "": without a token; "user"; "admin"
+	method string
+	target string
+	body   string
+	header []string // pairs; a Content-Type replaces the usual one
+	status int
+	code   string
+	field  string // of the first of errors
+}
+
+const (
+	newUserBody = `{"username":"x","password":"x-password","email":"x@example.com"}`
+	newJobBody  = `{"name":"x","target":{"url":"https://example.com/"}}`
+)
+
+// badPaths are targets that are no path of ours, or no method of it.
+func badPaths() (all []bad) {
+	for rule, target := range map[string]string{
+		"an unknown path": "/nothing", "an unknown path below": "/user/me/more", "a trailing slash": "/user/me/", "a trailing slash after an id": "/user/2/",
+		"a trailing slash after a list": "/job/", "a doubled slash": "//user/me", "a doubled slash within": "/user//me", "a doubled slash at the end": "/user/me//",
+		"another case": "/USER/me", "another case within": "/user/Me/", "an encoded letter": "/use%72/me", "a dot segment": "/./user/me", "a dot segment within": "/user/./me",
+		"a double dot segment": "/job/../user/me", "a double dot segment at the end": "/user/me/..", "an encoded dot segment": "/user/%2e/me", "an encoded double dot": "/job/%2E%2E/user",
+		"half encoded dots": "/job/%2e./run", "dots for an id": "/user/..", "encoded dots for an id": "/user/%2e%2E", "dots for a job": "/job/.", "an encoded slash": "/user%2Fme",
+		"a backslash": "/user\\me",
+		"a semicolon": "/user/me;v=1/x", "bytes that are not UTF-8": "/\xff\xfe", "characters that are not ASCII": "/ユーザー", "quotes": `/"user"`,
+		"a hash": "/user/me#x/y", "under the UI": "/ui/../user/me", "dots under the UI": "/ui/%2e%2e/user", "a dot file": "/.env", "another's admin page": "/wp-admin/",
+		"an absolute target of an unknown path": "http://localhost/nothing", "an absolute target with dots": "http://localhost/user/../user/me", "metrics, not built yet": "/metrics", "a longer root": "/.",
+	} {
+		all = append(all, bad{rule: rule, as: "admin", method: "GET", target: target, status: 404, code: "not_found"})
+	}
+	all = append(all,
+		bad{rule: "the asterisk", method: "OPTIONS", target: "*", status: 404, code: "not_found"},
+		bad{rule: "a target of an authority", method: "CONNECT", target: "example.com:443", status: 404, code: "not_found"},
+		bad{rule: "a path is judged before the method", method: "BREW", target: "/nothing", status: 404, code: "not_found"},
+		bad{rule: "a path is judged before the token", method: "GET", target: "/nothing", header: []string{"Authorization", "Bearer x"}, status: 404, code: "not_found"},
+		bad{rule: "a target that is too long", method: "GET", target: "/" + strings.Repeat("a", 8<<10), status: 414, code: "uri_too_long"},
+		bad{rule: "a query that is too long", as: "admin", method: "GET", target: "/user/me?" + strings.Repeat("a", 8<<10), status: 414, code: "uri_too_long"},
+	)
+	for _, m := range []struct{ method, target string }{
+		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
+		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
+		{"GET", "/user/1"}, {"PATCH", "/user/1"}, {"POST", "/user/x"}, {"GET", "/user/me%2F"}, {"GET", "/user/me%00"}, {"GET", "/user/me%20"}, {"GET", "/user/m\xc3"}, {"GET", "/user/me%3Fx"},
+		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job/a"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/job/a/run"}, {"DELETE", "/run/x"},
+		{"GET", "/schedule/preview"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
+	} {
+		all = append(all, bad{rule: clip(m.method) + " " + m.target + " is no method of it", method: m.method, target: m.target, status: 405, code: "method_not_allowed"})
+	}
+	return all
+}
+
+// badTokens are requests of somebody unknown.
+func badTokens() (all []bad) {
+	for _, r := range routes() {
+		if r.action == "public" {
+			continue
+		}
+		target := strings.NewReplacer("{id}", "1", "{job}", "mine").Replace(r.pattern)
+		all = append(all,
+			bad{rule: "no token for " + r.method + " " + r.pattern, method: r.method, target: target, status: 401, code: "unauthenticated"},
+			bad{rule: "nonsense for " + r.method + " " + r.pattern, method: r.method, target: target, body: "nonsense", header: []string{"Authorization", "Bearer x", "Content-Type", "text/plain"}, status: 401, code: "invalid_token"},
+		)
+	}
+	return all
+}
+
+// badBodies are bodies that no call takes: what is wrong is told before
+// anything is looked up.
+func badBodies() (all []bad) {
+	for _, call := range []struct{ as, method, target, good string }{
+		{"", "POST", "/login", `{"identifier":"admin","password":"admin123"}`},
+		{"", "POST", "/refresh/token", `{"refresh_token":"x"}`},
+		{"user", "POST", "/logout", `{"refresh_token":"x"}`},
+		{"user", "PATCH", "/user/me", `{"email":"x@example.com"}`},
+		{"admin", "POST", "/user", newUserBody},
+		{"user", "POST", "/job", newJobBody},
+		{"user", "PATCH", "/job/mine", `{"description":"x"}`},
+		{"user", "POST", "/job/mine/pause", `{"reason":"x"}`},
+		{"user", "POST", "/schedule/preview", `{"schedules":[{"every":"1h"}]}`},
+	} {
+		add := func(rule string, status int, code, field, body string, header ...string) {
+			all = append(all, bad{call.method + " " + call.target + " with " + rule, call.as, call.method, call.target, body, header, status, code, field})
+		}
+		add("no content type", 415, "unsupported_media_type", "", call.good, "Content-Type", "")
+		add("a form", 415, "unsupported_media_type", "", "a=b", "Content-Type", "application/x-www-form-urlencoded")
+		add("text", 415, "unsupported_media_type", "", call.good, "Content-Type", "text/plain")
+		add("another character set", 415, "unsupported_media_type", "", call.good, "Content-Type", "application/json; charset=iso-8859-1")
+		add("two content types", 415, "unsupported_media_type", "", call.good, "Content-Type", "application/json", "Content-Type", "application/json")
+		add("a content type that is broken", 415, "unsupported_media_type", "", call.good, "Content-Type", "application/json; charset")
+		add("a content coding", 415, "unsupported_media_type", "", call.good, "Content-Encoding", "gzip")
+		add("the identity coding", 415, "unsupported_media_type", "", call.good, "Content-Encoding", "identity")
+		add("too much", 413, "too_large", "", call.good+strings.Repeat(" ", 1<<20))
+		add("a byte order mark", 400, "malformed", "", "\xef\xbb\xbf"+call.good)
+		add("something after it", 400, "malformed", "", call.good+"{}")
+		add("an array", 400, "malformed", "", "["+call.good+"]")
+		add("null", 400, "malformed", "", "null")
+		add("half of it", 400, "malformed", "", call.good[:len(call.good)/2])
+		add("a byte that is not UTF-8", 400, "malformed", "", strings.Replace(call.good, "x", "\xff", 1)+"\xff")
+		add("too deep a nesting", 400, "malformed", "", strings.Repeat("[", 1000))
+		add("an unknown member", 400, "validation_failed", "hunter", `{"hunter":1,`+call.good[1:])
+		name, _, _ := strings.Cut(call.good[2:], `"`)
+		add("a member twice", 400, "validation_failed", name, strings.TrimSuffix(call.good, "}")+","+call.good[1:])
+		add("another case of a name", 400, "validation_failed", strings.ToUpper(name), strings.Replace(call.good, name, strings.ToUpper(name), 1))
+		if call.target != "/job/mine/pause" {
+			add("nothing", 415, "unsupported_media_type", "", "")
+		}
+		add("only space", 400, "malformed", "", "  ")
+	}
+	return all
+}
+
+// badMembers are bodies in which one member is wrong.
+func badMembers() (all []bad) {
+	add := func(as, method, target, body, field string) {
+		all = append(all, bad{method + " " + target + " " + clip(body), as, method, target, body, nil, 400, "validation_failed", field})
+	}
+	for _, v := range []string{`null`, `1`, `true`, `{}`, `[]`, `["admin"]`, `""`} {
+		add("", "POST", "/login", `{"identifier":`+v+`,"password":"admin123"}`, "identifier")
+		add("", "POST", "/login", `{"identifier":"admin","password":`+v+`}`, "password")
+		add("", "POST", "/refresh/token", `{"refresh_token":`+v+`}`, "refresh_token")
+		add("user", "POST", "/logout", `{"refresh_token":`+v+`}`, "refresh_token")
+		add("admin", "POST", "/user", `{"username":`+v+`,"password":"x-password","email":"x@example.com"}`, "username")
+		add("admin", "POST", "/user", `{"username":"x","password":`+v+`,"email":"x@example.com"}`, "password")
+		add("admin", "POST", "/user", `{"username":"x","password":"x-password","email":`+v+`}`, "email")
+		add("user", "PATCH", "/user/me", `{"username":`+v+`}`, "username")
+		add("user", "PATCH", "/user/me", `{"email":`+v+`}`, "email")
+		add("user", "POST", "/job", `{"name":`+v+`,"target":{"url":"https://example.com/"}}`, "name")
+		add("user", "POST", "/job", `{"name":"x","target":{"url":`+v+`}}`, "target.url")
+	}
+	for _, v := range []string{`null`, `1`, `0`, `"true"`, `"false"`, `""`, `{}`, `[]`} {
+		add("admin", "POST", "/user", `{"username":"x","password":"x-password","email":"x@example.com","is_superuser":`+v+`}`, "is_superuser")
+		add("user", "PATCH", "/user/me", `{"is_superuser":`+v+`}`, "is_superuser")
+		add("admin", "PATCH", "/user/me", `{"is_superuser":`+v+`}`, "is_superuser")
+	}
+	add("", "POST", "/login", `{}`, "identifier")
+	add("", "POST", "/login", `{"identifier":"admin"}`, "password")
+	add("", "POST", "/login", `{"password":"admin123"}`, "identifier")
+	add("", "POST", "/login", `{"username":"admin","password":"admin123"}`, "username")
+	add("", "POST", "/refresh/token", `{}`, "refresh_token")
+	add("admin", "POST", "/user", `{}`, "username")
+	add("admin", "POST", "/user", `{"username":"x","email":"x@example.com"}`, "password")
+	add("admin", "POST", "/user", `{"username":"x","password":"x-password"}`, "email")
+	add("admin", "POST", "/user", `{"id":7,"username":"x","password":"x-password","email":"x@example.com"}`, "id")
+	add("admin", "POST", "/user", `{"username":"admin","password":"x-password","email":"x@example.com"}`, "username")
+	add("admin", "POST", "/user", `{"username":"ADMIN","password":"x-password","email":"x@example.com"}`, "username")
+	add("admin", "POST", "/user", `{"username":"x","password":"x-password","email":"ADMIN@teknohole.com"}`, "email")
+	for _, name := range []string{"-x", ".x", "_x", "x y", " x", "x ", "x\\n", "x\\u0000", "é", "x@y", "x/y", "x<y>", "ｘ", strings.Repeat("x", 65)} {
+		add("admin", "POST", "/user", `{"username":"`+name+`","password":"x-password","email":"x@example.com"}`, "username")
+		add("user", "PATCH", "/user/me", `{"username":"`+name+`","email":"x@example.com"}`, "username")
+	}
+	for _, email := range []string{
+		"x", "@", "x@", "@x", "x@y@z", "x y@z", " x@y", "x@y ", "x@y z", "x@-y", "x@y-", "x@y..z", "x@.y", "x@y.", "x@y_z", "X <x@y>", "<x@y>", `\"x\"@y`, "x(c)@y", "x@[127.0.0.1]", "x@y\\u0000", "x\\r\\n@y", "é@y", "x@é",
+		"x,y@z", "x;y@z", "x:y@z", `x\\y@z`, strings.Repeat("x", 65) + "@y", "x@" + strings.Repeat("y", 64), "x@" + strings.Repeat("y.", 126) + "z",
+	} {
+		add("admin", "POST", "/user", `{"username":"x","password":"x-password","email":"`+email+`"}`, "email")
+		add("user", "PATCH", "/user/me", `{"username":"x","email":"`+email+`"}`, "email")
+	}
+	for _, password := range []string{
+		"short67", "ééé", strings.Repeat("x", 1025), strings.Repeat("é", 513), "with\\u0000nul", "password", "PASSWORD", "12345678", "x-name-1", "X-NAME-1", "x@example.com", "X@Example.Com",
+	} {
+		add("admin", "POST", "/user", `{"username":"x-name-1","password":"`+password+`","email":"x@example.com"}`, "password")
+	}
+	for _, p := range []struct{ member, field string }{
+		{`"tags":["A"]`, "tags[0]"}, {`"tags":"a"`, "tags"}, {`"timezone":"Mars"`, "timezone"}, {`"timezone":""`, "timezone"}, {`"timeout":"0.5s"`, "timeout"}, {`"timeout":"25h"`, "timeout"}, {`"timeout":"-1s"`, "timeout"},
+		{`"timeout":"1e9s"`, "timeout"}, {`"timeout":30`, "timeout"}, {`"overlap":"allow"`, "overlap"}, {`"overlap":""`, "overlap"}, {`"schedules":{}`, "schedules"}, {`"schedules":["* * * * *"]`, "schedules[0]"},
+		{`"schedules":[{}]`, "schedules[0]"}, {`"schedules":[{"cron":""}]`, "schedules[0]"}, {`"schedules":[{"cron":"* * * *"}]`, "schedules[0].cron"}, {`"schedules":[{"cron":"61 * * * *"}]`, "schedules[0].cron"},
+		{`"schedules":[{"cron":"0 0 30 2 *"}]`, "schedules[0].cron"}, {`"schedules":[{"cron":"@reboot"}]`, "schedules[0].cron"}, {`"schedules":[{"every":"1ms"}]`, "schedules[0].every"}, {`"schedules":[{"every":"soon"}]`, "schedules[0].every"},
+		{`"schedules":[{"at":"noon"}]`, "schedules[0].at"}, {`"schedules":[{"at":"2020-01-01T00:00:00Z"}]`, "schedules[0].at"}, {`"schedules":[{"cron":"* * * * *","every":"1m"}]`, "schedules[0]"},
+		{`"schedules":[{"rrule":"FREQ=SOMETIMES"}]`, "schedules[0].rrule"}, {`"schedules":[{"rrule":"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}]`, "schedules[0].rrule"}, {`"schedules":[{"rrule":"FREQ=DAILY;UNTIL=20200101T000000Z"}]`, "schedules[0].rrule"}, {`"retry":{}`, "retry"}, {`"jitter":"1s"`, "jitter"}, {`"start_at":"noon"`, "start_at"}, {`"end_at":"2020-01-01T00:00:00Z","schedules":[{"every":"1h"}]`, "schedules"}, {`"start_at":"2030-01-02T00:00:00Z","end_at":"2030-01-01T00:00:00Z"`, "end_at"}, {`"dst":{"gap":"jump"}`, "dst.gap"}, {`"dst":{"overlap":"third"}`, "dst.overlap"}, {`"dst":{"x":1}`, "dst.x"}, {`"dst":"skip"`, "dst"}, {`"catchup":"all"`, "catchup"}, {`"state":"paused"`, "state"},
+		{`"owner_id":1`, "owner_id"}, {`"id":1`, "id"}, {`"version":1`, "version"}, {`"description":"` + strings.Repeat("x", 4097) + `"`, "description"}, {`"description":5`, "description"},
+	} {
+		add("user", "POST", "/job", `{"name":"x","target":{"url":"https://example.com/"},`+p.member+`}`, p.field)
+	}
+	for _, p := range []struct{ members, field string }{
+		{``, "target.url"}, {`"url":"example.com"`, "target.url"}, {`"url":"file:///etc/passwd"`, "target.url"}, {`"url":"https://u:p@example.com/"`, "target.url"}, {`"url":"https://example.com/#x"`, "target.url"},
+		{`"url":"https://example.com/","method":"get"`, "target.method"}, {`"url":"https://example.com/","method":""`, "target.method"}, {`"url":"https://example.com/","type":"shell"`, "target.type"},
+		{`"url":"https://example.com/","headers":{"Host":"x"}`, "target.headers.Host"}, {`"url":"https://example.com/","headers":{"X":"a\r\nY: b"}`, "target.headers.X"}, {`"url":"https://example.com/","headers":{"X":1}`, "target.headers.X"},
+		{`"url":"https://example.com/","headers":[]`, "target.headers"}, {`"url":"https://example.com/","method":"GET","body":{}`, "target.body"}, {`"url":"https://example.com/","expect":{"status":"2xx"}`, "target.expect"},
+		{`"url":"https://example.com/","secret_headers":[]`, "target.secret_headers"}, {`"url":"https://example.com/","redirects":1`, "target.redirects"},
+	} {
+		add("user", "POST", "/job", `{"name":"x","target":{`+strings.ReplaceAll(p.members, "\r\n", `\r\n`)+`}}`, p.field)
+	}
+	return all
+}
+
+// badOthers are ids, parameters and rights.
+func badOthers() (all []bad) {
+	add := func(as, method, target string, status int, code, field string) {
+		all = append(all, bad{as + " " + method + " " + target, as, method, target, "", nil, status, code, field})
+	}
+	for _, id := range []string{"01", "+2", "-2", "2.0", "%32", "2%20", "0x2", "two", "1e0", "%D9%A2", "2;x", "2,3", "*"} {
+		add("admin", "DELETE", "/user/"+id, 400, "validation_failed", "id")
+		add("user", "DELETE", "/user/"+id, 403, "forbidden", "")
+	}
+	for _, job := range []string{"01", "-1", "Mine", "m%69ne", "mine%00", "bulk", "_x", strings.Repeat("x", 64), "mine;x"} {
+		add("user", "GET", "/job/"+job, 400, "validation_failed", "job")
+		add("user", "DELETE", "/job/"+job, 400, "validation_failed", "job")
+	}
+	for _, query := range []struct{ text, field string }{
+		{"x=1", "x"}, {"Limit=1", "Limit"}, {"limit=0", "limit"}, {"limit=501", "limit"}, {"limit=-1", "limit"}, {"limit=abc", "limit"}, {"limit=1.5", "limit"}, {"limit=", "limit"}, {"limit=01", "limit"},
+		{"limit=1&limit=2", "limit"}, {"limit=99999999999999999999", "limit"}, {"cursor=x", "cursor"}, {"cursor=-1", "cursor"}, {"cursor=99999999999999999999", "cursor"}, {"count=yes", "count"}, {"count=1", "count"}, {"count", "count"},
+		{"access_token=x", "access_token"}, {"owner=1", "owner"},
+	} {
+		add("user", "GET", "/job?"+query.text, 400, "validation_failed", query.field)
+	}
+	add("user", "GET", "/job?limit=%zz", 400, "malformed", "")
+	add("user", "GET", "/job?a;b", 400, "malformed", "")
+	add("user", "GET", "/job/mine?x=1", 400, "validation_failed", "x")
+	add("user", "GET", "/job/mine/run?count=true", 400, "validation_failed", "count")
+	add("user", "DELETE", "/job/mine?force=true", 400, "validation_failed", "force")
+	add("", "GET", "/openapi.json?x=1", 400, "validation_failed", "x")
+	add("", "GET", "/docs?x=1", 400, "validation_failed", "x")
+	add("user", "GET", "/run/x", 400, "validation_failed", "id")
+	add("user", "GET", "/run/"+strings.Repeat("0", 29), 400, "validation_failed", "id")
+	add("user", "GET", "/run/"+strings.Repeat("v", 29), 400, "validation_failed", "id")
+	add("admin", "DELETE", "/user/1", 403, "own_account", "")
+	add("admin", "DELETE", "/user/999", 404, "not_found", "")
+	add("admin", "DELETE", "/user/99999999999999999999", 404, "not_found", "")
+	add("user", "GET", "/user", 403, "forbidden", "")
+	add("user", "GET", "/job/none", 404, "not_found", "")
+	add("user", "GET", "/job/999", 404, "not_found", "")
+	add("user", "DELETE", "/job/none", 404, "not_found", "")
+	add("user", "POST", "/job/none/pause", 404, "not_found", "")
+	add("user", "POST", "/job/none/resume", 404, "not_found", "")
+	all = append(all,
+		bad{"a superuser's flag for a user", "user", "PATCH", "/user/me", `{"is_superuser":true}`, nil, 403, "forbidden", ""},
+		bad{"the last superuser's flag", "admin", "PATCH", "/user/me", `{"is_superuser":false}`, nil, 403, "last_superuser", ""},
+		bad{"a name that is taken", "user", "PATCH", "/user/me", `{"username":"Admin"}`, nil, 400, "validation_failed", "username"},
+		bad{"an email that is taken", "user", "PATCH", "/user/me", `{"username":"free","email":"Admin@Teknohole.com"}`, nil, 400, "validation_failed", "email"},
+		bad{"a wrong password", "", "POST", "/login", `{"identifier":"admin","password":"admin124"}`, nil, 401, "invalid_credentials", ""},
+		bad{"an unknown name", "", "POST", "/login", `{"identifier":"nobody","password":"admin123"}`, nil, 401, "invalid_credentials", ""},
+		bad{"no refresh token of ours", "", "POST", "/refresh/token", `{"refresh_token":"a.b.c"}`, nil, 401, "invalid_token", ""},
+		bad{"no refresh token of ours to sign out with", "user", "POST", "/logout", `{"refresh_token":"a.b.c"}`, nil, 401, "invalid_token", ""},
+		bad{"a job's name that is taken", "user", "POST", "/job", `{"name":"mine","target":{"url":"https://example.com/"}}`, nil, 409, "name_taken", "name"},
+		bad{"an old version", "user", "PATCH", "/job/mine", `{"description":"x"}`, []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
+		bad{"an old version to delete", "user", "DELETE", "/job/mine", "", []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
+		bad{"a version that is none", "user", "PATCH", "/job/mine", `{"description":"x"}`, []string{"If-Match", `9`}, 400, "validation_failed", "If-Match"},
+		bad{"a long unknown name, cut", "user", "PATCH", "/user/me", `{"` + strings.Repeat("h", 1000) + `":1}`, nil, 400, "validation_failed", strings.Repeat("h", 64)},
+	)
+	return all
+}
+
+func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
+	s := newServer(t)
+	tokens := map[string]string{"admin": s.login("admin", adminPassword).access}
+	user := s.asUser("arbath", false)
+	user.createJob("mine")
+	tokens["user"] = user.access
+	before := s.digest()
+	n := 0
+	for _, group := range [][]bad{badPaths(), badTokens(), badBodies(), badMembers(), badOthers()} {
+		for _, b := range group {
+			n++
+			t.Run(b.rule, func(t *testing.T) {
+				r := s.in(t).send(b.method, b.target, b.body, tokens[b.as], b.header)
+				if r.status != b.status || r.code != b.code {
+					t.Errorf("got %d %s, want %d %s: %.500s", r.status, r.code, b.status, b.code, r.body)
+				}
+				if r.text("errors.0.field") != b.field {
+					t.Errorf("got the field %q, want %q: %.500s", r.text("errors.0.field"), b.field, r.body)
+				}
+				for _, secret := range []string{"x-password", "admin123", tokens["admin"], tokens["user"]} {
+					if strings.Contains(string(r.body), secret) {
+						t.Errorf("the answer repeats %s: %.500s", secret, r.body)
+					}
+				}
+				if len(r.body) > 2000 && len(b.target) < 1000 {
+					t.Errorf("the answer is long: %d bytes", len(r.body))
+				}
+			})
+		}
+		if s.digest() != before {
+			t.Fatal("the database has changed")
+		}
+	}
+	if n < 150 {
+		t.Errorf("only %d requests", n)
+	}
+	t.Logf("%d requests", n)
+	if log := s.log.String(); strings.Contains(log, "request failed") || strings.Contains(log, "panic") {
+		t.Errorf("the log has %s", log)
+	}
+}
+
+func TestOldAndOddRequests(t *testing.T) {
+	s := newServer(t)
+	admin := s.login("admin", adminPassword)
+	auth := "Authorization: Bearer " + admin.access + "\r\n"
+	for _, c := range []struct {
+		rule, method, request string
+		status                int
+	}{
+		{"HTTP/1.0 without a host", "GET", "GET /user/me HTTP/1.0\r\n" + auth + "\r\n", 200},
+		{"an absolute target", "GET", "GET http://anything.example/user/me HTTP/1.1\r\nHost: localhost\r\n" + auth + "\r\n", 200},
+		{"an absolute target without a path", "GET", "GET http://anything.example HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
+		{"a query on an endpoint of the contract", "GET", "GET /user/me?limit=x&%zz HTTP/1.1\r\nHost: localhost\r\n" + auth + "\r\n", 200},
+		{"a body where none is taken", "GET", "GET /user/me HTTP/1.1\r\nHost: localhost\r\n" + auth + "Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nabc", 200},
+		{"a body of unknown length", "PATCH", "PATCH /user/me HTTP/1.1\r\nHost: localhost\r\n" + auth + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 200},
+		{"a body of unknown length that is too long", "PATCH", "PATCH /user/me HTTP/1.1\r\nHost: localhost\r\n" + auth + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			strings.Repeat("8000\r\n"+strings.Repeat(" ", 0x8000)+"\r\n", 40) + "0\r\n\r\n", 413},
+		{"a body announced and not wanted", "PATCH", "PATCH /user/me HTTP/1.1\r\nHost: localhost\r\n" + auth + "Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n", 413},
+		{"a type in another case, with its character set", "PATCH", "PATCH /user/me HTTP/1.1\r\nHost: localhost\r\n" + auth + "Content-Type: Application/JSON ; Charset=\"UTF-8\"\r\nContent-Length: 2\r\n\r\n{}", 200},
+		{"space around the token", "GET", "GET /user/me HTTP/1.1\r\nHost: localhost\r\nAuthorization:   bearer   " + admin.access + "  \r\n\r\n", 200},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			if r := s.in(t).raw(c.method, c.request); r.status != c.status {
+				t.Errorf("got %d %s", r.status, r.body)
+			}
+		})
+	}
+	t.Run("a megabyte exactly is not too large", func(t *testing.T) {
+		if r := admin.do("PATCH", "/user/me", "{"+strings.Repeat(" ", 1<<20-2)+"}"); r.status != 200 {
+			t.Errorf("got %d %s", r.status, r.body)
+		}
+	})
+	t.Run("a target of 8 KiB exactly is not too long", func(t *testing.T) {
+		if r := admin.do("GET", "/user/me?"+strings.Repeat("a", 8<<10-len("/user/me?")), ""); r.status != 200 {
+			t.Errorf("got %d %s", r.status, r.body)
+		}
+	})
+}
