@@ -289,12 +289,15 @@ func (d *Definition) eachAt(visit func(i int, first, last time.Time)) error {
 		if spec.At == "" {
 			continue
 		}
-		one := Definition{Timezone: d.Timezone, DST: d.DST, Schedules: []schedule.Spec{spec}}
+		one := Definition{Timezone: d.Timezone, DST: d.DST, StartAt: d.StartAt, EndAt: d.EndAt, Schedules: []schedule.Spec{spec}}
 		plan, err := one.Plan(time.Time{}, 0)
 		if err != nil {
 			return err
 		}
-		first, _ := plan.Next(time.Time{}.Add(-time.Hour))
+		first, ok := plan.Next(time.Time{}.Add(-time.Hour))
+		if !ok {
+			continue // outside of start_at and end_at
+		}
 		last, _ := plan.Prev(time.Date(10000, 1, 2, 0, 0, 0, 0, time.UTC))
 		visit(i, first, last)
 	}
