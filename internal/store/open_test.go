@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -186,6 +187,33 @@ func TestOpen(t *testing.T) {
 		}
 		openTest(t, dir, nil) // and the lock is free
 	})
+}
+
+// SQLite ignores a setting that it does not know, or will not have.
+func TestSettings(t *testing.T) {
+	s := openTest(t, t.TempDir(), nil)
+	for pragma, want := range map[string]string{
+		"journal_mode": "wal", "synchronous": "2" /* full */, "foreign_keys": "1", "temp_store": "2", /* memory */
+		"wal_autocheckpoint": strconv.Itoa(autoCheckpoint), "cache_size": "-32768",
+	} {
+		if err := s.write(t.Context(), laneAPI, func(tx *tx) error {
+			_, err := tx.one("PRAGMA "+pragma, func(r row) {
+				if got := r.text(0); got != want {
+					t.Errorf("writer: %s is %s, want %s", pragma, got, want)
+				}
+			})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := s.read(t.Context(), func(t *tx) error {
+		_, err := t.exec("DELETE FROM meta")
+		return err
+	})
+	if jadwal.CodeOf(err) != jadwal.CodeUnavailable {
+		t.Errorf("a reader may write: %v", err)
+	}
 }
 
 func TestOffline(t *testing.T) {
