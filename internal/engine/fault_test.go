@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -103,7 +104,7 @@ func TestFaults(t *testing.T) {
 		at := midnight.Add(3 * time.Minute)
 		stretch := jadwal.Stretch{From: at, Through: at, State: jadwal.RunMissed, Reason: jadwal.ReasonOverload}
 		time.Sleep(time.Until(at))
-		verdicts, err := w.st.Commit(background, at, []*jadwal.Outcome{{
+		verdicts, err := w.st.Commit(context.Background(), at, []*jadwal.Outcome{{
 			JobID: job.ID, Version: 1, At: at.UnixMicro(), Next: at.Add(time.Minute).UnixMicro(),
 			Records: []jadwal.Run{stretch.Record(job.ID, 1, at)},
 		}})

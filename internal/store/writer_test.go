@@ -392,13 +392,16 @@ func TestFaults(t *testing.T) {
 				}
 			}
 			begin()
+			released := make(chan struct{})
 			go func() {
+				defer close(released)
 				time.Sleep(busyTimeout / 2)
 				other.rollback()
 			}()
 			if err := s.write(t.Context(), laneAPI, put("a")); err != nil {
 				t.Errorf("a short lock: %v", err)
 			}
+			<-released
 			begin()
 			if err := s.write(t.Context(), laneAPI, put("b")); jadwal.CodeOf(err) != jadwal.CodeUnavailable {
 				t.Errorf("a long lock: %v", err)
