@@ -66,7 +66,7 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 	})
 	t.Run("the database was lost", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
-		startServer(t, data, nil).stop(t)
+		startServer(t, data, nil).stop()
 		if err := os.Truncate(filepath.Join(data, "jadwal.db"), 0); err != nil {
 			t.Fatal(err)
 		}

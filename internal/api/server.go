@@ -74,6 +74,7 @@ type call struct {
 	param     string // the value of the path's parameter, as it came
 	now       time.Time
 	heldBody  int64       // bytes of s.bodies
+	fields    [2]string   // values of header fields of the answer, kept here to save their allocations
 	user      jadwal.User // who asks; zero on public routes
 	session   jadwal.Session
 }
