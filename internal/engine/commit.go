@@ -66,7 +66,7 @@ func (c *commits) take() {
 			c.waiting.pop()
 			continue
 		}
-		rows += 1 + len(s.Records) + len(s.Opens) + len(s.Closes)
+		rows += 1 + len(s.Records) + len(s.Opens) + len(s.Begins) + len(s.Closes) + len(s.Tried)
 		bytes += s.bytes
 		if len(c.batch) > 0 && (rows > batchRows || bytes > batchBytes) {
 			return
@@ -198,16 +198,16 @@ func passes(err error) bool {
 // it should be, and asks the store, not before at. What is in flight of it is
 // abandoned: if it is an open run, it is made again.
 func (e *Engine) distrust(j *job, at time.Time) {
-	if j.flight != nil {
-		j.flight.ended = true
-		j.flight.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
-		j.flight = nil
+	for _, f := range j.flights {
+		f.ended = true
+		f.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
 	}
+	j.flights = nil
 	if j.out != nil {
 		j.out.dead = true
 		e.settled(j.out)
 		j.out = nil
 	}
-	j.open, j.parkedTo, j.reloading = nil, 0, true
+	j.open, j.parkedTo, j.wakeAt, j.reloading = nil, 0, 0, true
 	e.reads.doubts = append(e.reads.doubts, doubt{j, at})
 }

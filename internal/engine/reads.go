@@ -149,7 +149,7 @@ func (e *Engine) askNews(ctx context.Context, now time.Time) {
 	r.cursors, r.news, r.nextPoll = e.tick(), false, now.Add(poll)
 	after, to := r.seen, r.loadedTo
 	e.call(func() func(time.Time) {
-		news, err := e.o.Store.Poll(ctx, after, to)
+		news, err := e.o.Store.Poll(ctx, now, after, to)
 		return func(now time.Time) {
 			r.cursors = 0
 			if err != nil {
@@ -213,11 +213,11 @@ func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
 				return
 			}
 			for _, c := range found {
-				e.trust(asked[c.JobID], c)
+				e.trust(asked[c.JobID], c, now)
 				delete(asked, c.JobID)
 			}
 			for id, j := range asked {
-				e.trust(j, jadwal.Cursor{JobID: id})
+				e.trust(j, jadwal.Cursor{JobID: id}, now)
 			}
 		}
 	})
@@ -225,12 +225,13 @@ func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
 }
 
 // trust sets j to where the store says that it stands.
-func (e *Engine) trust(j *job, c jadwal.Cursor) {
+func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
-	j.def, j.waiting, j.kicked, j.parkedTo, j.reloading = nil, false, false, 0, false
+	j.def, j.due, j.started = nil, 0, c.Started
+	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading = false, false, 0, 0, false
 	j.pinned = e.reads.loadedTo
 	e.cached.drop(j.id)
 	e.schedule(j)
-	e.kick(j)
+	e.kick(j, now)
 	e.rest(j)
 }

@@ -69,11 +69,11 @@ func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Du
 	return f.Store.Load(ctx, from, to, through)
 }
 
-func (f *faults) Poll(ctx context.Context, after, to int64) (jadwal.News, error) {
+func (f *faults) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
 	if err := f.gone(); err != nil {
 		return jadwal.News{}, err
 	}
-	return f.Store.Poll(ctx, after, to)
+	return f.Store.Poll(ctx, now, after, to)
 }
 
 func (f *faults) Definitions(ctx context.Context, ids []int64, bytes int) ([]jadwal.Job, int, error) {
