@@ -301,7 +301,7 @@ type Settlement struct {
 // set back.
 func (r Rules) Settle(s Standing, e Ending) Settlement {
 	end := Settlement{From: e.Now}
-	if e.State == JobPaused && !e.Until.IsZero() && e.Until.Before(e.Now) {
+	if e.State == JobPaused && !e.Until.IsZero() && !e.Until.After(e.Now) {
 		end.From = e.Until.Add(-time.Microsecond)
 	}
 	if e.EffectiveAt.After(end.From) {

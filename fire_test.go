@@ -297,6 +297,7 @@ func TestSettle(t *testing.T) {
 		{"a pause that is resumed when max_runs is reached lets nothing run", every, "max=5", JobPaused, "", "11:00:30", "11:03:30", "catchup=all started=5", "11:01-11:03 skipped paused", "11:03:30"},
 		{"a pause that is resumed in the empty gap between two instants holds nothing", every, "", JobPaused, "", "11:00:30", "11:00:40", "catchup=all", "", "11:00:40"},
 		{"a pause until an instant does not skip that one", every, "", JobPaused, "", "11:00:30", "11:05:00.7", "until=11:05", "11:01-11:04 skipped paused", "11:04:59.999999"},
+		{"a pause until an instant does not skip that one when it is ended right then", every, "", JobPaused, "", "11:00:30", "11:05", "until=11:05", "11:01-11:04 skipped paused", "11:04:59.999999"},
 		{"a pause until a while ago ended then, whenever that is noticed", every, "", JobPaused, "", "11:00:30", "12:00", "until=11:05:30", "11:01-11:05 skipped paused", "11:05:29.999999"},
 		{"a pause that is ended before its end lasted until now", every, "", JobPaused, "", "11:00:30", "11:02:30", "until=11:05", "11:01-11:02 skipped paused", "11:02:30"},
 		{"a pause until before it began ends where it began", every, "", JobPaused, "", "11:00:30", "11:02:30", "until=10:00", "", "11:00:30"},

@@ -45,6 +45,7 @@ type faults struct {
 	mu      sync.Mutex
 	dead    bool
 	deaf    bool                          // hints get lost
+	barred  bool                          // owners have no rights
 	before  func([]*jadwal.Outcome) error // runs before a commit; its error fails it
 	after   func([]*jadwal.Outcome) error // runs after a commit; its error loses the answer
 	commits int
@@ -60,6 +61,16 @@ func (f *faults) gone() error {
 		return errDead
 	}
 	return nil
+}
+
+func (f *faults) UserByID(id int64) (jadwal.User, bool) {
+	f.mu.Lock()
+	barred := f.barred
+	f.mu.Unlock()
+	if barred {
+		return jadwal.User{}, false
+	}
+	return f.Store.UserByID(id)
 }
 
 func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
