@@ -35,8 +35,9 @@ type Store interface {
 	Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error)
 
 	// Poll returns the jobs with an id above after, as far as they fall due
-	// before to, and the unapplied changes.
-	Poll(ctx context.Context, after, to int64) (jadwal.News, error)
+	// before to, and the unapplied changes, among them the ends of pauses that
+	// last until now.
+	Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error)
 
 	// Cursors returns where those jobs stand; with no ids: all the jobs that
 	// have open runs, the oldest open run first.
@@ -128,7 +129,11 @@ type Engine struct {
 
 	flights  queue[*flight] // memory only ones, by start
 	inFlight int
-	turning  bool // false until the changes found at start are applied
+	clock    wallClock
+	began    time.Time            // with the monotonic clock
+	step     func() time.Duration // how far a test has set the wall clock; nil: it has not
+	confirm  time.Duration        // until the clock is to be read again; 0: no matter
+	turning  bool                 // false until the changes found at start are applied
 	stopping bool
 	stopAt   time.Time // when draining gives up
 
@@ -192,18 +197,18 @@ func (e *Engine) Run(ctx context.Context) error {
 		select {
 		case <-stop:
 			stop = nil
-			e.stop(time.Now())
+			e.stop(e.now())
 		case h := <-e.hints:
 			e.hinted(h)
 		case r := <-e.results:
-			e.ended(r, time.Now())
+			e.ended(r, e.now())
 		case answer := <-e.answers:
 			e.calls--
-			answer(time.Now())
+			answer(e.now())
 		case <-timer.C:
 		}
 		e.takeResults()
-		now := time.Now()
+		now := e.now()
 		e.turn(store, now)
 		if e.stopping {
 			if done, err := e.drained(now); done {
@@ -217,6 +222,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
+// now is what the wall clock shows.
+func (e *Engine) now() time.Time {
+	if e.step == nil {
+		return time.Now()
+	}
+	return time.Now().Add(e.step())
+}
+
 // start reads where the process before left off.
 func (e *Engine) start(ctx context.Context) error {
 	var err error
@@ -227,11 +240,12 @@ func (e *Engine) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read open runs: %w", err)
 	}
-	now := time.Now()
+	e.began = time.Now()
+	now := e.now()
 	e.since = now
 	e.reads.begin(now)
 	for _, c := range open {
-		e.adopt(c)
+		e.adopt(c, now)
 	}
 	return nil
 }
@@ -242,7 +256,7 @@ func (e *Engine) takeResults() {
 	for range 256 {
 		select {
 		case r := <-e.results:
-			e.ended(r, time.Now())
+			e.ended(r, e.now())
 		case h := <-e.hints:
 			e.hinted(h)
 		default:
@@ -253,6 +267,7 @@ func (e *Engine) takeResults() {
 
 // turn does all that can be done now.
 func (e *Engine) turn(ctx context.Context, now time.Time) {
+	e.confirm = e.clock.observe(now, time.Since(e.began))
 	e.spillLong(now)
 	e.fall(now)
 	e.read(ctx, now)
@@ -271,11 +286,14 @@ func (e *Engine) sleep(now time.Time) time.Duration {
 			wake = t
 		}
 	}
-	if at, ok := e.times.next(); ok && e.turning && !e.stopping && e.due.len() < fetchRows {
+	if at, ok := e.times.next(); ok && e.turning && !e.stopping && e.due.len() < fetchRows && e.confirm == 0 {
 		earlier(time.UnixMicro(at))
 	}
 	if e.flights.len() > 0 {
 		earlier(e.flights.at(0).began.Add(spillAfter))
+	}
+	if e.confirm > 0 {
+		earlier(now.Add(e.confirm))
 	}
 	earlier(e.reads.wake(now))
 	if at, ok := e.commits.wake(); ok {

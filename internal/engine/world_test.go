@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,8 @@ type world struct {
 	slots int
 	fault *faults
 	bury  []func()
+
+	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
 }
 
 // faults is the store that an engine sees, with what can go wrong with one. A
@@ -45,6 +48,7 @@ type faults struct {
 	mu      sync.Mutex
 	dead    bool
 	deaf    bool                          // hints get lost
+	barred  bool                          // owners have no rights
 	before  func([]*jadwal.Outcome) error // runs before a commit; its error fails it
 	after   func([]*jadwal.Outcome) error // runs after a commit; its error loses the answer
 	commits int
@@ -62,6 +66,16 @@ func (f *faults) gone() error {
 	return nil
 }
 
+func (f *faults) UserByID(id int64) (jadwal.User, bool) {
+	f.mu.Lock()
+	barred := f.barred
+	f.mu.Unlock()
+	if barred {
+		return jadwal.User{}, false
+	}
+	return f.Store.UserByID(id)
+}
+
 func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
 	if err := f.gone(); err != nil {
 		return nil, err
@@ -69,11 +83,11 @@ func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Du
 	return f.Store.Load(ctx, from, to, through)
 }
 
-func (f *faults) Poll(ctx context.Context, after, to int64) (jadwal.News, error) {
+func (f *faults) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
 	if err := f.gone(); err != nil {
 		return jadwal.News{}, err
 	}
-	return f.Store.Poll(ctx, after, to)
+	return f.Store.Poll(ctx, now, after, to)
 }
 
 func (f *faults) Definitions(ctx context.Context, ids []int64, bytes int) ([]jadwal.Job, int, error) {
@@ -192,6 +206,7 @@ func (w *world) run() {
 	w.fault = &faults{Store: w.st}
 	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
 	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	w.eng.step = func() time.Duration { return time.Duration(w.stepped.Load()) }
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)
 	eng, ended := w.eng, w.ended
