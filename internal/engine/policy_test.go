@@ -529,6 +529,26 @@ func TestOverlap(t *testing.T) {
 			t.Errorf("got %s", tell(runs))
 		}
 	})
+	scenario(t, "allow: a run is stored before the next instant starts, and a kill right then loses neither", func(t *testing.T, w *world) {
+		def := definitionOf("close", "every 1s", "every 1500ms")
+		overlap(jadwal.OverlapAllow, 10)(&def)
+		job, err := w.create(def, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.sink.set(700 * time.Millisecond)
+		w.run()
+		until("00:00:01")
+		time.Sleep(550 * time.Millisecond)
+		w.check(job.ID, "00:00:01 running")
+		w.kill()
+		w.restart()
+		until("00:00:04")
+		runs := w.runs(job.ID)
+		if got := tell(runs[:3]); got != "00:00:01 succeeded, 00:00:01.500 succeeded, 00:00:02 succeeded" {
+			t.Errorf("got %s", got)
+		}
+	})
 	scenario(t, "allow: every completion order is recorded", func(t *testing.T, w *world) {
 		job := w.with("mixed", "every 1s", overlap(jadwal.OverlapAllow, 10))
 		w.sink.takes = func(d delivery) time.Duration {
@@ -905,6 +925,24 @@ func TestCancelRun(t *testing.T) {
 		w.check(job.ID, "01:00 cancelled requested")
 		until("01:21:00")
 		w.check(job.ID, "01:00 cancelled requested, 01:10 succeeded, 01:20 succeeded")
+	})
+	scenario(t, "of several instants that are due and in no table one ends, and the others run", func(t *testing.T, w *world) {
+		w.job("blocker", "59 0 * * *")
+		job := w.with("late", "*/10 1 * * *", catchup(jadwal.CatchupAll))
+		w.sink.takes = func(d delivery) time.Duration {
+			if d.job == "blocker" {
+				return 25 * time.Minute
+			}
+			return 0
+		}
+		w.slots = 1
+		w.run()
+		until("01:22:00")
+		w.check(job.ID, "")
+		w.cancel(key(job, 70*time.Minute))
+		w.check(job.ID, "01:00 queued, 01:10 cancelled requested, 01:20 queued")
+		until("01:25:00")
+		w.check(job.ID, "01:00 succeeded, 01:10 cancelled requested, 01:20 succeeded")
 	})
 	scenario(t, "a run that has ended stays as it is", func(t *testing.T, w *world) {
 		job := w.hourly(0)
