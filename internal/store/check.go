@@ -39,6 +39,10 @@ func (s *Store) Check(ctx context.Context, now time.Time) ([]Violation, error) {
 	var found []Violation
 	err := s.read(ctx, func(t *tx) error {
 		found = nil
+		kept, err := metaTime(t, historyFrom)
+		if err != nil {
+			return err
+		}
 		var jobs []checkedJob
 		if err := t.query(`SELECT j.id, j.version, j.deleted_at, j.created_at, c.version, c.next_at, c.started,
 				(SELECT COUNT(*) FROM change WHERE change.job_id = j.id)
@@ -52,7 +56,7 @@ func (s *Store) Check(ctx context.Context, now time.Time) ([]Violation, error) {
 			return err
 		}
 		for i := range jobs {
-			c := &checker{checkedJob: jobs[i], now: now}
+			c := &checker{checkedJob: jobs[i], now: now, kept: kept}
 			if err := c.check(t); err != nil {
 				return err
 			}
@@ -79,6 +83,7 @@ type checkedJob struct {
 type checker struct {
 	checkedJob
 	now      time.Time
+	kept     time.Time // what was due up to here may have lost its record
 	spans    []span
 	attempts int // that a run may have had, by any version so far
 	found    []Violation
@@ -114,6 +119,11 @@ func (c *checker) check(t *tx) error {
 	}
 	c.widen(records)
 	c.cut(records)
+	for i := range c.spans {
+		if s := &c.spans[i]; s.from.Before(c.kept) {
+			s.from = c.kept
+		}
+	}
 	c.merge(records)
 	return nil
 }
@@ -204,7 +214,7 @@ func (c *checker) readRecords(t *tx) ([]checkedRecord, error) {
 				c.report("I5", "run %s is %s in spite of an attempt", key.ID(), state)
 			}
 		}
-		if key.N == 0 {
+		if key.N == 0 && rec.through.After(c.kept) {
 			records = append(records, rec)
 		}
 		return nil
@@ -222,7 +232,7 @@ func (c *checker) widen(records []checkedRecord) {
 	if len(records) > 0 {
 		first = records[0].at
 	}
-	if s := &c.spans[0]; !first.IsZero() && !first.After(s.from) && s.from.Sub(first) <= time.Hour {
+	if s := &c.spans[0]; !first.IsZero() && s.from.After(c.kept) && !first.After(s.from) && s.from.Sub(first) <= time.Hour {
 		s.from = first.Add(-time.Microsecond)
 	}
 }
@@ -258,6 +268,9 @@ func (c *checker) merge(records []checkedRecord) {
 			continue
 		}
 		through = r.through
+		if planned && !r.at.After(c.kept) && !at.After(r.through) {
+			r.at = at // of a range, the part that counts
+		}
 		if r.through.After(c.now) {
 			c.report("I1", "the instant %s is recorded before it is due", stamp(r.through))
 		}
