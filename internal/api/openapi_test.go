@@ -292,6 +292,10 @@ func (g *generator) patchOf(name string, t reflect.Type) *huma.Schema {
 		if nested, ok := nestedBodies[strings.TrimSuffix(s.Ref[strings.LastIndexByte(s.Ref, '/')+1:], "Body")]; ok {
 			s = *g.patchOf(strings.TrimSuffix(schemaName(nested, ""), "Body")+"Patch", nested)
 		}
+		if values, ok := s.AdditionalProperties.(*huma.Schema); ok {
+			nullable := *values
+			s.AdditionalProperties = orNull(&nullable)
+		}
 		full.Properties[member] = orNull(&s)
 	}
 	g.registry.Map()[name] = &full
@@ -423,8 +427,8 @@ func (g *generator) failures(r *route) map[int][]jadwal.Code {
 	if in.path != nil {
 		codes = append(codes, jadwal.CodeValidation, jadwal.CodeNotFound)
 	}
-	if in.query != nil {
-		codes = append(codes, jadwal.CodeValidation)
+	if !in.fixed {
+		codes = append(codes, jadwal.CodeMalformed, jadwal.CodeValidation) // of the query
 	}
 	if in.headers != nil {
 		codes = append(codes, jadwal.CodeValidation, jadwal.CodeVersionMismatch)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
-	"github.com/teknohole/jadwal/internal/target"
 )
 
 // commits are the outcomes on their way to the store, first in, first out, one
@@ -18,9 +17,10 @@ type commits struct {
 	began   time.Time // when a batch was last sent
 	retryAt time.Time // when batch is sent again
 	backoff time.Duration
-	singly  int // so many of the next ones are sent one by one
-	records int // not committed yet, those of batch included
-	bytes   int // of their output
+	crowded bool // many more results are sure to come
+	singly  int  // so many of the next ones are sent one by one
+	records int  // not committed yet, those of batch included
+	bytes   int  // of their output
 }
 
 func (c *commits) push(s *step) { c.waiting.push(s) }
@@ -46,6 +46,9 @@ func (c *commits) wake() (time.Time, bool) {
 		return time.Time{}, false
 	case len(c.batch) > 0:
 		return c.retryAt, true
+	}
+	if c.crowded {
+		return c.began.Add(crowdLinger), true
 	}
 	return c.began.Add(linger), true
 }
@@ -86,6 +89,7 @@ func (c *commits) take() {
 
 func (e *Engine) commit(ctx context.Context, now time.Time) {
 	c := &e.commits
+	c.crowded = e.inFlight >= crowd
 	if !c.ripe(now) {
 		return
 	}
@@ -195,14 +199,9 @@ func passes(err error) bool {
 }
 
 // distrust forgets what the engine thought of a job whose cursor is not where
-// it should be, and asks the store, not before at. What is in flight of it is
-// abandoned: if it is an open run, it is made again.
+// it should be, and asks the store, not before at. What is in flight of it goes
+// on meanwhile, since the store may agree with it: see trust.
 func (e *Engine) distrust(j *job, at time.Time) {
-	for _, f := range j.flights {
-		f.ended = true
-		f.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
-	}
-	j.flights = nil
 	if j.out != nil {
 		j.out.dead = true
 		e.settled(j.out)

@@ -88,12 +88,14 @@ const (
 	batchRows        = 500
 	batchBytes       = 4 << 20
 	linger           = 5 * time.Millisecond // a batch waits at most so long for company
-	maxUnrecorded    = 10_000               // results not yet committed: more stop new starts
-	maxOutputBytes   = 64 << 20             // of results not yet committed
-	maxUnrecordedAge = time.Second          // of the oldest one
-	maxFold          = time.Minute          // skipped instants of one long run are recorded together
-	doubtFor         = time.Minute          // a job whose outcome the store refuses rests so long
-	lastBreath       = 5 * time.Second      // for the last commits, after the drain timeout
+	crowdLinger      = 4 * linger           // or so long, while a crowd of attempts is in flight
+	crowd            = 100
+	maxUnrecorded    = 10_000          // results not yet committed: more stop new starts
+	maxOutputBytes   = 64 << 20        // of results not yet committed
+	maxUnrecordedAge = time.Second     // of the oldest one
+	maxFold          = time.Minute     // skipped instants of one long run are recorded together
+	doubtFor         = time.Minute     // a job whose outcome the store refuses rests so long
+	lastBreath       = 5 * time.Second // for the last commits, after the drain timeout
 )
 
 // Counts tells what an engine did since it was made.
@@ -132,9 +134,11 @@ type Engine struct {
 	flights  queue[*flight] // memory only ones, by start
 	inFlight int
 	clock    wallClock
-	confirm  time.Duration // until the clock is to be read again; 0: no matter
-	again    bool          // slots became free for what waits: the next turn comes at once
-	turning  bool          // false until the changes found at start are applied
+	began    time.Time            // with the monotonic clock
+	step     func() time.Duration // how far a test has set the wall clock; nil: it has not
+	confirm  time.Duration        // until the clock is to be read again; 0: no matter
+	again    bool                 // slots became free for what waits: the next turn comes at once
+	turning  bool                 // false until the changes found at start are applied
 	stopping bool
 	stopAt   time.Time // when draining gives up
 
@@ -203,18 +207,18 @@ func (e *Engine) Run(ctx context.Context) error {
 		select {
 		case <-stop:
 			stop = nil
-			e.stop(time.Now())
+			e.stop(e.now())
 		case h := <-e.hints:
 			e.hinted(h)
 		case r := <-e.results:
-			e.ended(r, time.Now())
+			e.ended(r, e.now())
 		case answer := <-e.answers:
 			e.calls--
-			answer(time.Now())
+			answer(e.now())
 		case <-timer.C:
 		}
 		e.takeResults()
-		now := time.Now()
+		now := e.now()
 		e.turn(store, now)
 		if e.stopping {
 			if done, err := e.drained(now); done {
@@ -228,6 +232,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
+// now is what the wall clock shows.
+func (e *Engine) now() time.Time {
+	if e.step == nil {
+		return time.Now()
+	}
+	return time.Now().Add(e.step())
+}
+
 // start reads where the process before left off.
 func (e *Engine) start(ctx context.Context) error {
 	var err error
@@ -238,7 +250,8 @@ func (e *Engine) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read open runs: %w", err)
 	}
-	now := time.Now()
+	e.began = time.Now()
+	now := e.now()
 	e.since = now
 	e.reads.begin(now)
 	for _, c := range open {
@@ -253,7 +266,7 @@ func (e *Engine) takeResults() {
 	for range 256 {
 		select {
 		case r := <-e.results:
-			e.ended(r, time.Now())
+			e.ended(r, e.now())
 		case h := <-e.hints:
 			e.hinted(h)
 		default:
@@ -264,7 +277,7 @@ func (e *Engine) takeResults() {
 
 // turn does all that can be done now.
 func (e *Engine) turn(ctx context.Context, now time.Time) {
-	e.confirm = e.clock.observe(now, now.Sub(e.since))
+	e.confirm = e.clock.observe(now, time.Since(e.began))
 	e.spillLong(now)
 	e.fall(now)
 	e.read(ctx, now)

@@ -165,6 +165,7 @@ type flight struct {
 	stored     bool // it is an open run, with the attempt row as the latest that was written
 	row        int
 	ended      bool
+	result     *result // it came while the job was reloading
 	cancel     context.CancelCauseFunc
 }
 

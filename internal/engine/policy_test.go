@@ -38,7 +38,7 @@ func (w *world) answers(statuses ...int) {
 // stored is the job as the store has it now.
 func (w *world) stored(id int64) jadwal.Job {
 	w.t.Helper()
-	job, err := w.st.AnyJob(background, id)
+	job, err := w.st.AnyJob(context.Background(), id)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestMaxRuns(t *testing.T) {
 		w.run()
 		until("00:05:00")
 		w.check(job.ID, "00:01 succeeded, 00:02 succeeded")
-		if _, err := w.st.Job(background, job.ID); jadwal.CodeOf(err) != jadwal.CodeNotFound {
+		if _, err := w.st.Job(context.Background(), job.ID); jadwal.CodeOf(err) != jadwal.CodeNotFound {
 			t.Errorf("the job is still there: %v", err)
 		}
 		if again := w.job("two", "* * * * *"); again.ID == job.ID {
@@ -245,7 +245,7 @@ func TestRetry(t *testing.T) {
 		if r := w.runs(job.ID)[0]; r.Attempts != 3 || !r.StartedAt.Equal(midnight.Add(time.Hour)) || r.Lateness() != 0 {
 			t.Errorf("recorded as %+v", r)
 		}
-		tried, err := w.st.Attempts(background, w.runs(job.ID)[0].Key)
+		tried, err := w.st.Attempts(context.Background(), w.runs(job.ID)[0].Key)
 		if err != nil || len(tried) != 2 || tried[0].StatusCode != 503 || tried[1].Attempt != 2 || tried[1].Reason != jadwal.ReasonHTTPStatus {
 			t.Errorf("attempts: %+v, %v", tried, err)
 		}
@@ -339,7 +339,7 @@ func TestRetry(t *testing.T) {
 		until("01:01:00")
 		w.check(job.ID, "01:00 succeeded")
 		r := w.runs(job.ID)[0]
-		tried, _ := w.st.Attempts(background, r.Key)
+		tried, _ := w.st.Attempts(context.Background(), r.Key)
 		if w.names() != "v1 v2" || r.Version != 2 || len(tried) != 1 || tried[0].Version != 1 {
 			t.Errorf("delivered %s, version %d, attempts %+v", w.names(), r.Version, tried)
 		}
@@ -629,7 +629,7 @@ func TestCatchup(t *testing.T) {
 		for c, id := range ids {
 			job := w.stored(id)
 			job.State = jadwal.JobEnabled
-			_, change, err := w.st.ResumeJob(background, w.actor(), job, job.Version, c, time.Now())
+			_, change, err := w.st.ResumeJob(context.Background(), w.actor(), job, job.Version, c, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -764,7 +764,7 @@ func TestRunNow(t *testing.T) {
 	})
 	scenario(t, "a job without schedules runs by hand", func(t *testing.T, w *world) {
 		def := definitionOf("by-hand")
-		job, err := w.st.CreateJob(background, w.actor(), jadwal.Job{OwnerID: w.owner.ID, Definition: def, State: jadwal.JobEnabled}, time.Now())
+		job, err := w.st.CreateJob(context.Background(), w.actor(), jadwal.Job{OwnerID: w.owner.ID, Definition: def, State: jadwal.JobEnabled}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -796,7 +796,7 @@ func TestRunNow(t *testing.T) {
 		until("00:10:00")
 		refused := 0
 		for range 120 {
-			if _, err := w.st.RunNow(background, w.actor(), job.ID, time.Now()); jadwal.CodeOf(err) == jadwal.CodeConflict {
+			if _, err := w.st.RunNow(context.Background(), w.actor(), job.ID, time.Now()); jadwal.CodeOf(err) == jadwal.CodeConflict {
 				refused++
 			} else if err != nil {
 				t.Fatal(err)
@@ -808,7 +808,7 @@ func TestRunNow(t *testing.T) {
 	})
 	scenario(t, "a job that does not exist cannot be run", func(t *testing.T, w *world) {
 		w.run()
-		if _, err := w.st.RunNow(background, w.actor(), 99, time.Now()); jadwal.CodeOf(err) != jadwal.CodeNotFound {
+		if _, err := w.st.RunNow(context.Background(), w.actor(), 99, time.Now()); jadwal.CodeOf(err) != jadwal.CodeNotFound {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -821,12 +821,12 @@ func TestRetryRun(t *testing.T) {
 		w.run()
 		until("01:10:00")
 		first := w.runs(job.ID)[0]
-		again, err := w.st.RetryRun(background, w.actor(), first.Key, time.Now())
+		again, err := w.st.RetryRun(context.Background(), w.actor(), first.Key, time.Now())
 		if err != nil || again.RetryOf != first.Key || again.Trigger != jadwal.TriggerRetry {
 			t.Fatalf("got %+v, %v", again, err)
 		}
 		w.check(job.ID, "01:00 failed http_status, 01:10 succeeded")
-		if r, err := w.st.Run(background, again.Key); err != nil || r.RetryOf != first.Key || r.Trigger != jadwal.TriggerRetry {
+		if r, err := w.st.Run(context.Background(), again.Key); err != nil || r.RetryOf != first.Key || r.Trigger != jadwal.TriggerRetry {
 			t.Errorf("recorded as %+v, %v", r, err)
 		}
 	})
@@ -834,10 +834,10 @@ func TestRetryRun(t *testing.T) {
 		job := w.hourly(10 * time.Minute)
 		w.run()
 		until("01:05:00")
-		if _, err := w.st.RetryRun(background, w.actor(), w.runs(job.ID)[0].Key, time.Now()); jadwal.CodeOf(err) != jadwal.CodeConflict {
+		if _, err := w.st.RetryRun(context.Background(), w.actor(), w.runs(job.ID)[0].Key, time.Now()); jadwal.CodeOf(err) != jadwal.CodeConflict {
 			t.Errorf("got %v", err)
 		}
-		if _, err := w.st.RetryRun(background, w.actor(), jadwal.RunKey{DueAt: 5, JobID: job.ID}, time.Now()); jadwal.CodeOf(err) != jadwal.CodeNotFound {
+		if _, err := w.st.RetryRun(context.Background(), w.actor(), jadwal.RunKey{DueAt: 5, JobID: job.ID}, time.Now()); jadwal.CodeOf(err) != jadwal.CodeNotFound {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -910,11 +910,11 @@ func TestCancelRun(t *testing.T) {
 		job := w.hourly(0)
 		w.run()
 		until("01:00:01")
-		if _, err := w.st.CancelRun(background, w.actor(), key(job, time.Hour), time.Now()); jadwal.CodeOf(err) != jadwal.CodeConflict {
+		if _, err := w.st.CancelRun(context.Background(), w.actor(), key(job, time.Hour), time.Now()); jadwal.CodeOf(err) != jadwal.CodeConflict {
 			t.Errorf("got %v", err)
 		}
 		for _, at := range []time.Duration{2 * time.Hour, 30 * time.Minute} {
-			if _, err := w.st.CancelRun(background, w.actor(), key(job, at), time.Now()); jadwal.CodeOf(err) != jadwal.CodeNotFound {
+			if _, err := w.st.CancelRun(context.Background(), w.actor(), key(job, at), time.Now()); jadwal.CodeOf(err) != jadwal.CodeNotFound {
 				t.Errorf("an instant that is not due: got %v", err)
 			}
 		}
@@ -954,5 +954,58 @@ func TestOwnerDisabled(t *testing.T) {
 		if got := tell(w.runs(job.ID)); !strings.HasSuffix(got, "01:05 skipped owner_disabled") {
 			t.Errorf("got %s", got)
 		}
+	})
+}
+
+// set sets the wall clock of the engine.
+func (w *world) set(by time.Duration) { w.stepped.Store(int64(by)) }
+
+func TestClockSteps(t *testing.T) {
+	scenario(t, "what a step forward jumps over is missed, but for the newest", func(t *testing.T, w *world) {
+		job := w.job("job", "*/10 * * * *")
+		w.run()
+		until("00:15:00")
+		w.set(time.Hour)
+		until("00:16:00") // 01:16 on the wall
+		if got, want := tell(w.runs(job.ID)), "00:10 succeeded, 00:20-01:00 missed clock_jump, 01:10 succeeded"; got != want {
+			t.Errorf("\n got  %s\n want %s", got, want)
+		}
+		w.quit()
+		time.Sleep(time.Hour) // until what is recorded is due
+	})
+	scenario(t, "under all what a step forward jumps over is caught up", func(t *testing.T, w *world) {
+		job := w.with("job", "*/10 * * * *", catchup(jadwal.CatchupAll))
+		w.run()
+		until("00:15:00")
+		w.set(30 * time.Minute)
+		until("00:16:00")
+		if got, want := tell(w.runs(job.ID)), "00:10 succeeded, 00:20 succeeded, 00:30 succeeded, 00:40 succeeded"; got != want {
+			t.Errorf("\n got  %s\n want %s", got, want)
+		}
+		w.quit()
+		time.Sleep(time.Hour)
+	})
+	scenario(t, "after a step back nothing fires twice, and what is due waits", func(t *testing.T, w *world) {
+		job := w.job("job", "*/10 * * * *")
+		w.run()
+		until("00:35:00")
+		w.set(-20 * time.Minute)
+		until("00:50:00") // 00:30 on the wall
+		w.check(job.ID, "00:10 succeeded, 00:20 succeeded, 00:30 succeeded")
+		until("01:00:01") // 00:40 on the wall
+		w.check(job.ID, "00:10 succeeded, 00:20 succeeded, 00:30 succeeded, 00:40 succeeded")
+		if n := len(w.sink.deliveries()); n != 4 {
+			t.Errorf("%d deliveries", n)
+		}
+	})
+	scenario(t, "a glitch that is gone at the next reading changes nothing", func(t *testing.T, w *world) {
+		job := w.job("job", "*/10 * * * *")
+		w.run()
+		until("00:15:00")
+		w.set(time.Hour)
+		time.Sleep(50 * time.Millisecond)
+		w.set(0)
+		until("00:31:00")
+		w.check(job.ID, "00:10 succeeded, 00:20 succeeded, 00:30 succeeded")
 	})
 }

@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/target"
 )
 
 // reads are what the engine asks of the store, and what it knows from it. At
@@ -224,14 +226,62 @@ func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
 	return true
 }
 
-// trust sets j to where the store says that it stands.
+// trust sets j to where the store says that it stands. A run in flight goes on
+// if the store expects it: as an open run in that attempt, or as the instant
+// at the cursor. Otherwise somebody else has ended it.
 func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
-	j.def, j.due, j.started = nil, 0, c.Started
+	j.due, j.started = 0, c.Started
 	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading = false, false, 0, 0, false
 	j.pinned = e.reads.loadedTo
-	e.cached.drop(j.id)
+	if !j.current() {
+		j.def = nil
+	}
+	for _, f := range slices.Clone(j.flights) {
+		if !e.expected(f, j) {
+			f.ended = true
+			f.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
+			j.land(f)
+		}
+	}
 	e.schedule(j)
 	e.kick(j, now)
-	e.rest(j)
+	if len(j.flights) == 0 {
+		e.rest(j)
+		return
+	}
+	for _, f := range slices.Clone(j.flights) {
+		e.flights.push(f) // to be stored in its turn
+		if f.result != nil {
+			e.finished(*f.result, now)
+		}
+	}
+}
+
+// expected tells whether the store has no end of f's run, and sets f and j to
+// what it has.
+func (e *Engine) expected(f *flight, j *job) bool {
+	for i, run := range j.open {
+		if run.Key != f.key {
+			continue
+		}
+		begun := run.State == jadwal.RunRunning && run.Attempt == f.attempt
+		if !begun && (run.State != jadwal.RunQueued || run.Attempt != f.attempt-1) {
+			return false
+		}
+		j.open = slices.Delete(j.open, i, i+1)
+		f.stored, f.row = true, run.Attempt
+		return true
+	}
+	if j.next != f.key.DueAt || f.key.N != 0 || f.def.job.Version != j.version {
+		return false
+	}
+	f.stored, f.row = false, 0
+	j.def = f.def
+	j.started++
+	next, _ := f.def.rules.Plan.Next(instant(j.next))
+	if j.next = micro(next); f.def.rules.Spent(j.started) {
+		j.next = 0
+	}
+	return true
 }

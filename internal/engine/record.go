@@ -38,10 +38,10 @@ func (e *Engine) append(o *step, r jadwal.Run) {
 // spill stores a run in flight as an open run. If it was only in memory, this
 // frees the cursor to move on.
 func (e *Engine) spill(f *flight, now time.Time) {
-	if f.stored && f.row == f.attempt {
+	j := f.job
+	if f.stored && f.row == f.attempt || j.reloading {
 		return
 	}
-	j := f.job
 	o := e.outcome(j, now)
 	if f.stored {
 		o.move(f.row, f.running())
@@ -82,9 +82,19 @@ func (e *Engine) ended(r result, now time.Time) {
 	e.slots.give(f.owner)
 	e.hosts.end(f.host, readSign(r.Result), f.began, now)
 	f.cancel(nil)
-	if f.ended {
-		return // its record was made without it
+	switch {
+	case f.ended: // its record was made without it
+	case j.reloading:
+		f.result = &r
+	default:
+		e.finished(r, now)
 	}
+}
+
+// finished records a result, or that the run waits for another attempt, and
+// goes on with what waited for it.
+func (e *Engine) finished(r result, now time.Time) {
+	f, j := r.flight, r.flight.job
 	retry := f.def.job.Definition.Retry
 	at, again := retry.Next(f.key, f.attempt, r.RetryAfter, f.started, now)
 	if again && r.State == jadwal.RunFailed && jadwal.Passing(r.Reason, r.StatusCode) {

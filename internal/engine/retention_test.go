@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 func (w *world) sweep(keep store.Retention) int {
 	w.t.Helper()
 	for n := 1; ; n++ {
-		more, err := w.st.Retain(background, time.Now(), keep)
+		more, err := w.st.Retain(context.Background(), time.Now(), keep)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -69,7 +70,7 @@ func TestRetention(t *testing.T) {
 		w.run()
 		until("06:00:00")
 		first := w.runs(job.ID)[0]
-		if tried, err := w.st.Attempts(background, first.Key); err != nil || len(tried) != 1 {
+		if tried, err := w.st.Attempts(context.Background(), first.Key); err != nil || len(tried) != 1 {
 			t.Fatalf("attempts: %v, %v", tried, err)
 		}
 		if n := w.sweep(keep); n < 3 {
@@ -78,7 +79,7 @@ func TestRetention(t *testing.T) {
 		if n := len(w.runs(job.ID)); n < 1079 || n > 1081 {
 			t.Errorf("%d runs are left, want three hours' 1080", n)
 		}
-		if tried, err := w.st.Attempts(background, first.Key); err != nil || len(tried) != 0 {
+		if tried, err := w.st.Attempts(context.Background(), first.Key); err != nil || len(tried) != 0 {
 			t.Errorf("attempts are left: %v, %v", tried, err)
 		}
 	})
@@ -89,12 +90,12 @@ func TestRetention(t *testing.T) {
 		w.remove(job.ID)
 		until("05:00:00")
 		w.sweep(keep)
-		if _, err := w.st.AnyJob(background, job.ID); err != nil {
+		if _, err := w.st.AnyJob(context.Background(), job.ID); err != nil {
 			t.Errorf("it is gone too early: %v", err)
 		}
 		until("08:00:00")
 		w.sweep(keep)
-		if _, err := w.st.AnyJob(background, job.ID); jadwal.CodeOf(err) != jadwal.CodeNotFound {
+		if _, err := w.st.AnyJob(context.Background(), job.ID); jadwal.CodeOf(err) != jadwal.CodeNotFound {
 			t.Errorf("it is still there: %v", err)
 		}
 		if next := w.job("job", "0 * * * *"); next.ID <= later.ID {
@@ -110,7 +111,7 @@ func TestRetention(t *testing.T) {
 		go func() { defer close(done); w.st.Keep(t.Context(), keep) }()
 		until("08:30:00")
 		w.check(job.ID, "06:00 succeeded, 07:00 succeeded, 08:00 succeeded")
-		from, err := w.st.HistoryFrom(background)
+		from, err := w.st.HistoryFrom(context.Background())
 		if err != nil || from.Before(midnight.Add(5*time.Hour)) {
 			t.Errorf("history is whole from %s, %v", from, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,6 +38,8 @@ type world struct {
 	perHost int
 	fault   *faults
 	bury    []func()
+
+	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
 }
 
 // faults is the store that an engine sees, with what can go wrong with one. A
@@ -193,11 +196,22 @@ func (w *world) open() {
 	w.st = st
 }
 
+// dial connects to a sink, for as long as the process lives.
+func (f *faults) dial(s *sink) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if err := f.gone(); err != nil {
+			return nil, err
+		}
+		return s.dial(ctx, network, address)
+	}
+}
+
 // run starts an engine.
 func (w *world) run() {
 	w.fault = &faults{Store: w.st}
-	http := target.New(target.Options{Version: "test", DialContext: w.sink.dial})
+	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
 	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, PerHost: w.perHost, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	w.eng.step = func() time.Duration { return time.Duration(w.stepped.Load()) }
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)
 	eng, ended := w.eng, w.ended
@@ -244,6 +258,7 @@ func (w *world) kill() {
 	w.fault.on(func(f *faults) { f.dead = true })
 	w.sink.hangUp()
 	w.stop()
+	synctest.Wait()
 	ended := w.ended
 	w.bury = append(w.bury, func() { <-ended })
 	w.eng = nil
@@ -259,11 +274,14 @@ func (w *world) restart() {
 	w.run()
 }
 
-// logWriter passes the engine's warnings on to the test.
+// logWriter passes the engine's warnings on to the test, but for the last words
+// of the dead.
 type logWriter struct{ t *testing.T }
 
 func (l logWriter) Write(b []byte) (int, error) {
-	l.t.Log(strings.TrimSpace(string(b)))
+	if text := strings.TrimSpace(string(b)); !strings.Contains(text, errDead.Error()) {
+		l.t.Log(text)
+	}
 	return len(b), nil
 }
 

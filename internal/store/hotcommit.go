@@ -235,7 +235,7 @@ func (s *Store) complete(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdic
 		return 0, err
 	}
 	if o.Remove {
-		if _, err := s.removeJob(t, jadwal.Actor{}, o.JobID, now); err != nil {
+		if _, err := s.removeJob(t, jadwal.Actor{}, o.JobID, 0, now); err != nil {
 			return 0, err
 		}
 	}

@@ -25,6 +25,11 @@ const (
 		j.paused_by, j.pause_until, c.started, c.last_ready_at`
 	jobTables = `job j LEFT JOIN cursor c ON c.job_id = j.id`
 	jobByID   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id = $1 AND j.deleted_at IS NULL`
+	jobByName = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $1 AND j.name = $2 AND j.deleted_at IS NULL`
+	jobsSQL   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id > $1 AND j.deleted_at IS NULL
+		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
+	jobsOfOwnerSQL = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL
+		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
 )
 
 func scanJob(r row) (jadwal.Job, error) {
@@ -118,7 +123,7 @@ func (s *Store) Job(ctx context.Context, id int64) (jadwal.Job, error) {
 
 // JobByName returns the owner's job of that name. CodeNotFound: there is none.
 func (s *Store) JobByName(ctx context.Context, ownerID int64, name string) (jadwal.Job, error) {
-	return s.job(ctx, `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.owner_id = $1 AND j.name = $2 AND j.deleted_at IS NULL`, ownerID, name)
+	return s.job(ctx, jobByName, ownerID, name)
 }
 
 // AnyJob returns a job, deleted or not: history outlives its job.
@@ -150,10 +155,9 @@ func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
 
 // Jobs returns a page of jobs that are not deleted, by id.
 func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
-	text, args := `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT CAST($2 AS BIGINT)`, []any{q.AfterID, q.Limit}
+	text, args := jobsSQL, []any{q.AfterID, q.Limit}
 	if q.OwnerID != 0 {
-		text = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
-		args = append(args, q.OwnerID)
+		text, args = jobsOfOwnerSQL, append(args, q.OwnerID)
 	}
 	jobs := []jadwal.Job{}
 	err := s.read(ctx, func(t *tx) error {
@@ -218,7 +222,7 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 			return err
 		}
 		if before.Version != fromVersion {
-			return jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is at version %d, not at %d", before.Version, fromVersion)
+			return versionMismatch(before.Version, fromVersion)
 		}
 		job.UpdatedAt, job.Version, job.Started = before.UpdatedAt, before.Version, before.Started
 		job.OwnerID, job.CreatedAt, job.NextAt, job.LastRun = before.OwnerID, before.CreatedAt, before.NextAt, before.LastRun
@@ -322,21 +326,30 @@ func (s *Store) addChange(t *tx, c jadwal.Change, now time.Time) (id int64, err 
 // stays. It returns the id of the change that stops it (WaitApplied).
 // CodeNotFound: there is no such job.
 func (s *Store) DeleteJob(ctx context.Context, by jadwal.Actor, id int64, now time.Time) (int64, error) {
+	return s.DeleteJobAt(ctx, by, id, 0, now)
+}
+
+// DeleteJobAt is DeleteJob for a job at that version; 0 is any.
+// CodeVersionMismatch: it is at another one.
+func (s *Store) DeleteJobAt(ctx context.Context, by jadwal.Actor, id, fromVersion int64, now time.Time) (int64, error) {
 	change := int64(0)
 	err := s.write(ctx, laneAPI, func(t *tx) (err error) {
-		change, err = s.removeJob(t, by, id, now)
+		change, err = s.removeJob(t, by, id, fromVersion, now)
 		return err
 	})
 	return change, err
 }
 
-func (s *Store) removeJob(t *tx, by jadwal.Actor, id int64, now time.Time) (change int64, err error) {
+func (s *Store) removeJob(t *tx, by jadwal.Actor, id, fromVersion int64, now time.Time) (change int64, err error) {
 	before, err := oneJob(t, jobByID, id)
 	if err != nil {
 		return 0, err
 	}
 	if err := allowed(t, by, jadwal.ActionEditJob, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
 		return 0, err
+	}
+	if fromVersion != 0 && before.Version != fromVersion {
+		return 0, versionMismatch(before.Version, fromVersion)
 	}
 	name, version := before.Definition.Name, before.Version+1
 	if _, err := t.exec("UPDATE job SET deleted_at = $2, updated_at = $3, version = $4 WHERE id = $1",
@@ -381,6 +394,10 @@ func (s *Store) resumeElapsed(ctx context.Context, now time.Time) error {
 		}
 		return nil
 	})
+}
+
+func versionMismatch(is, want int64) error {
+	return jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is at version %d, not at %d", is, want)
 }
 
 // encode writes a definition as it is stored. What it holds as JSON keeps its
