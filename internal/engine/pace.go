@@ -35,7 +35,7 @@ type pace struct {
 const (
 	patience   = 5
 	firstRest  = time.Second
-	longRest   = time.Minute
+	longRest   = time.Minute // not longer than probeFor
 	probeFor   = time.Minute // after that a probe that has not ended is not waited for
 	freshLimit = 8           // attempts at once after the circuit has closed
 )
@@ -80,10 +80,10 @@ func (p *pace) room(now time.Time, inFlight, coming int) int {
 	switch {
 	case !p.isOpen():
 		return max(0, int(p.limit)-inFlight-coming)
-	case now.Before(p.probeAt) || coming > 0:
+	case coming > 0 || now.Before(p.probeAt) && p.probeAt.Sub(now) <= probeFor:
 		return 0
 	}
-	return 1
+	return 1 // also when the wall clock went back
 }
 
 // begin takes note of an attempt that starts.
@@ -137,7 +137,7 @@ func (p *pace) answer() {
 }
 
 func (p *pace) ease(began, now time.Time) {
-	if p.isOpen() || began.Before(p.eased) {
+	if p.isOpen() || began.Before(p.eased) && !p.eased.After(now) {
 		return
 	}
 	p.limit = max(1, p.limit/2)

@@ -41,6 +41,8 @@ func TestPace(t *testing.T) {
 		{"an answered probe closes the circuit, and there is room for a few", "1 silent*5, 2 ok, 2 room", "8"},
 		{"an answer 503 closes it too", "1 silent*5, 2 busy, 2 room", "4"},
 		{"after that the next rest is a short one again", "1 silent*5, 2 silent, 4 silent, 8 ok, 9 silent*5, 9.9 room, 10 room", "0 1"},
+		{"after the wall clock went back a rest is over", "10000 silent*5, 10000 room, 9000 room", "0 1"},
+		{"and what eases a host off is believed", "10000 busy, 9000 busy, 9000 room", "4"},
 		{"a cancelled probe does not end the rest", "1 silent*5, 2 none, 2.9 room, 3 room", "0 1"},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
