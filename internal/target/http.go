@@ -227,6 +227,7 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 					return after(followed, r)
 				}
 				req = next
+				s.header, s.began, s.tries = req.Header, time.Now(), 0
 				continue
 			}
 		}
