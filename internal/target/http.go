@@ -47,7 +47,19 @@ type Result struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	RetryAfter time.Duration
+	Reach      Reach
 }
+
+// Reach is what a call tells about the host of its target, whatever became of
+// the run.
+type Reach uint8
+
+// The kinds of reach.
+const (
+	Untold   Reach = iota // nothing: cancelled, refused, or the fault was here
+	Silent                // no answer came
+	Answered              // an answer began, whatever it said
+)
 
 // Cancelled is the cause (context.Cause) with which a call's context is
 // cancelled when its Result should name a reason. Any other cause counts as
@@ -209,13 +221,14 @@ func (h *HTTP) do(ctx context.Context, c Call) Result {
 	output, err := read(resp, keep)
 	if err != nil {
 		r := failure(ctx, c, err)
-		r.StatusCode, r.Output = resp.StatusCode, output
+		r.StatusCode, r.Output, r.Reach = resp.StatusCode, output, Answered
 		return r
 	}
 	if succeeded {
-		return Result{State: jadwal.RunSucceeded, StatusCode: resp.StatusCode, Output: output}
+		return Result{State: jadwal.RunSucceeded, StatusCode: resp.StatusCode, Output: output, Reach: Answered}
 	}
 	return Result{
+		Reach:      Answered,
 		State:      jadwal.RunFailed,
 		Reason:     jadwal.ReasonHTTPStatus,
 		StatusCode: resp.StatusCode,
