@@ -47,6 +47,7 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 			Barred: e.barred(j),
 			Since:  e.since,
 		}, p.EffectiveAt, now, deleted)
+		end.Stretches = e.rested(old, end.Stretches, now)
 	} else {
 		e.log.Error("the instants of a version are not known: its schedules are not understood", "job", j.id, "version", p.Old.Version, "error", err)
 	}

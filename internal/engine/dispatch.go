@@ -8,13 +8,14 @@ import (
 	"github.com/teknohole/jadwal/internal/target"
 )
 
-// fall takes what has fallen due out of the timetable. A backlog stays there:
-// what is taken out is only as much as will be looked at next.
+// fall takes what has fallen due out of the timetable, so that it takes its
+// turn among what else is due. Of a great backlog it takes a part: the next
+// turn comes at once.
 func (e *Engine) fall(now time.Time) {
 	if !e.turning || e.stopping {
 		return
 	}
-	for e.due.len() < fetchRows {
+	for range fallRows {
 		d, ok := e.times.pop(now.UnixMicro())
 		if !ok {
 			return
@@ -41,10 +42,7 @@ func (e *Engine) fall(now time.Time) {
 func (e *Engine) fill(ctx context.Context, now time.Time) {
 	for e.turning && !e.stopping && e.reads.fetching == 0 && e.ready.len() < fetchRows {
 		if len(e.stage) == 0 {
-			for e.due.len() > 0 && len(e.stage) < fetchRows {
-				e.stage = append(e.stage, e.due.pop())
-			}
-			if len(e.stage) == 0 {
+			if e.promise(now); len(e.stage) == 0 {
 				return
 			}
 		}
@@ -68,6 +66,32 @@ func (e *Engine) fill(ctx context.Context, now time.Time) {
 		}
 		e.stage = e.stage[:0]
 	}
+}
+
+// promise gives slots to what is next: in turn to what waited for a host that
+// has room again and to what has fallen due, fairly among owners.
+func (e *Engine) promise(now time.Time) {
+	for len(e.stage) < fetchRows {
+		h, d, waited := e.hosts.next(now, e.slots.admits)
+		if waited {
+			e.slots.take(d.OwnerID)
+			e.stage = append(e.stage, staged{d, h})
+		}
+		d, fell := e.due.pop(e.slots.admits)
+		if fell {
+			e.slots.take(d.OwnerID)
+			e.stage = append(e.stage, staged{d, nil})
+		}
+		if !waited && !fell {
+			return
+		}
+	}
+}
+
+// back takes back what was promised to an entry.
+func (e *Engine) back(s staged) {
+	e.slots.give(s.OwnerID)
+	e.hosts.arrived(s.from)
 }
 
 func (e *Engine) compactStage() {
@@ -127,6 +151,7 @@ func (e *Engine) fetched(asked []int64, jobs []jadwal.Job) {
 			e.ready.push(ready{d, def, e.tick()})
 		} else {
 			e.reads.news = true
+			e.back(d)
 		}
 		e.stage[i].JobID = 0
 	}
@@ -139,11 +164,21 @@ func (e *Engine) mayStart(now time.Time) bool {
 	return e.turning && !e.stopping && e.inFlight < e.o.InFlight && !e.commits.behind(now)
 }
 
-// dispatch decides about what is due, in order, as long as there is room.
-func (e *Engine) dispatch(now time.Time) {
+// dispatch decides about what is due, in order, as long as there is room. What
+// its host has no room for is parked, unless the job is running, so that
+// nothing of it starts. It returns whether there was anything.
+func (e *Engine) dispatch(now time.Time) bool {
+	any := false
 	for e.ready.len() > 0 && e.mayStart(now) {
-		e.decide(e.ready.pop(), now)
+		r := e.ready.pop()
+		e.back(r.staged)
+		j := e.jobs[r.JobID]
+		if j != nil && j.flight != nil || e.hosts.admit(r.def.host, r.Due, r.from, now) {
+			e.decide(r, now)
+		}
+		any = true
 	}
+	return any
 }
 
 func (e *Engine) decide(r ready, now time.Time) {
@@ -182,6 +217,7 @@ func (e *Engine) plan(j *job, now time.Time) {
 		return
 	}
 	if len(d.Stretches) > 0 {
+		d.Stretches = e.rested(j.def, d.Stretches, now)
 		if j.flight != nil {
 			e.spill(j.flight, now)
 		}
@@ -238,6 +274,15 @@ func (e *Engine) unpark(j *job, end, now time.Time) {
 	e.schedule(j)
 }
 
+// rested gives what was missed while the target's host did not answer that
+// reason.
+func (e *Engine) rested(def *definition, stretches []jadwal.Stretch, now time.Time) []jadwal.Stretch {
+	if from, to, ok := e.hosts.rest(def.host, now); ok {
+		return jadwal.Rested(def.plan, stretches, from, to)
+	}
+	return stretches
+}
+
 // barred tells whether the job's owner has no rights, looked at when it fires.
 func (e *Engine) barred(j *job) bool {
 	owner, ok := e.o.Store.UserByID(j.owner)
@@ -291,6 +336,8 @@ func (e *Engine) launch(f *flight, now time.Time) {
 	f.began = now
 	f.job.flight = f
 	e.flights.push(f)
+	f.owner, f.host = f.job.owner, e.hosts.begin(f.def.host, now)
+	e.slots.take(f.owner)
 	e.inFlight++
 	e.counters.started.Add(1)
 	ctx, cancel := context.WithCancelCause(e.attempts)
