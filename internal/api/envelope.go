@@ -43,7 +43,8 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b 
 // keptBuffer is the size, in bytes, up to which a buffer is used again.
 const keptBuffer = 64 << 10
 
-// write sends a to the client.
+// write sends a to the client. Its error is that of data which is no JSON; then
+// nothing was sent.
 func write(w http.ResponseWriter, c *call, a *answer) error {
 	h := w.Header()
 	for name, values := range a.header {
@@ -57,14 +58,15 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 		if a.file.policy != nil {
 			h["Content-Security-Policy"] = a.file.policy
 		}
-		return send(w, c, a.status, a.file.body)
+		send(w, a.status, a.file.body)
+		return nil
 	}
 	h["Content-Type"] = headerJSON
 
 	buf := buffers.Get().(*[]byte)
 	b, err := appendEnvelope((*buf)[:0], c.path, c.now, a)
 	if err == nil {
-		err = send(w, c, a.status, b)
+		send(w, a.status, b)
 	}
 	if cap(b) <= keptBuffer {
 		*buf = b
@@ -73,14 +75,10 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 	return err
 }
 
-func send(w http.ResponseWriter, c *call, status int, body []byte) error {
+func send(w http.ResponseWriter, status int, body []byte) {
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	if c.request.Method == http.MethodHead {
-		return nil
-	}
-	_, _ = w.Write(body) // a client that has gone is nobody's error
-	return nil
+	_, _ = w.Write(body) // net/http leaves it out for HEAD; a client that has gone is nobody's error
 }
 
 // appendEnvelope appends the envelope of a. Its members, and their order, are

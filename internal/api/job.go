@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"time"
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
 )
-
-// applyWait is how long an answer waits for the engine to apply a change.
-const applyWait = 10 * time.Second
 
 // editTries is how often an edit without If-Match begins again when somebody
 // else's came in between.
@@ -142,7 +138,7 @@ func (s *Server) patchJob(ctx context.Context, in *patchJobInput) (*reply[jobVie
 			return err
 		}
 		job.State, err = after.StateAfterEdit(job.State, job.CreatedAt, c.now, job.ID)
-		job.Definition, job.EgressLimited = after, false
+		job.Definition = after
 		return err
 	})
 	if err != nil {
@@ -193,7 +189,7 @@ func (s *Server) changeJob(c *call, ref jobRef, action jadwal.Action, match prec
 }
 
 func (s *Server) waitApplied(ctx context.Context, changeID int64) error {
-	ctx, cancel := context.WithTimeout(ctx, applyWait)
+	ctx, cancel := context.WithTimeout(ctx, s.applyWait)
 	defer cancel()
 	return s.store.WaitApplied(ctx, changeID)
 }
@@ -213,11 +209,18 @@ func (s *Server) deleteJob(ctx context.Context, in *deleteJobInput) (*reply[none
 	if !in.IfMatch.allows(job.Version) {
 		return nil, errStaleVersion
 	}
-	change, err := s.store.DeleteJob(ctx, c.actor(), job.ID, c.now)
-	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
-		err = errNoJob
+	version := int64(0)
+	if in.IfMatch.given && !in.IfMatch.any {
+		version = job.Version
 	}
-	if err != nil {
+	change, err := s.store.DeleteJobAt(ctx, c.actor(), job.ID, version, c.now)
+	switch jadwal.CodeOf(err) {
+	case "":
+	case jadwal.CodeNotFound:
+		return nil, errNoJob
+	case jadwal.CodeVersionMismatch:
+		return nil, errStaleVersion
+	default:
 		return nil, err
 	}
 	if err := s.waitApplied(ctx, change); err != nil {

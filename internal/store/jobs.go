@@ -210,7 +210,7 @@ func (s *Store) UpdateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 			return err
 		}
 		if before.Version != fromVersion {
-			return jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is at version %d, not at %d", before.Version, fromVersion)
+			return versionMismatch(before.Version, fromVersion)
 		}
 		job.Version, job.UpdatedAt = fromVersion+1, later(now, before.UpdatedAt)
 		job.OwnerID, job.CreatedAt, job.NextAt, job.LastRun = before.OwnerID, before.CreatedAt, before.NextAt, before.LastRun
@@ -270,6 +270,12 @@ func (s *Store) addChange(t *tx, jobID, version int64, kind jadwal.ChangeKind, n
 // stays. It returns the id of the change that stops it (WaitApplied).
 // CodeNotFound: there is no such job.
 func (s *Store) DeleteJob(ctx context.Context, by jadwal.Actor, id int64, now time.Time) (int64, error) {
+	return s.DeleteJobAt(ctx, by, id, 0, now)
+}
+
+// DeleteJobAt is DeleteJob for a job at that version; 0 is any.
+// CodeVersionMismatch: it is at another one.
+func (s *Store) DeleteJobAt(ctx context.Context, by jadwal.Actor, id, fromVersion int64, now time.Time) (int64, error) {
 	change := int64(0)
 	err := s.write(ctx, laneAPI, func(t *tx) error {
 		before, err := oneJob(t, jobByID, id)
@@ -278,6 +284,9 @@ func (s *Store) DeleteJob(ctx context.Context, by jadwal.Actor, id int64, now ti
 		}
 		if err := allowed(t, by, jadwal.ActionEditJob, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
 			return err
+		}
+		if fromVersion != 0 && before.Version != fromVersion {
+			return versionMismatch(before.Version, fromVersion)
 		}
 		name, version := before.Definition.Name, before.Version+1
 		if _, err := t.exec("UPDATE job SET deleted_at = $2, updated_at = $3, version = $4 WHERE id = $1",
@@ -290,6 +299,10 @@ func (s *Store) DeleteJob(ctx context.Context, by jadwal.Actor, id int64, now ti
 		return audited(t, by, now, "job.delete", object("job", id), detail{"name": name})
 	})
 	return change, err
+}
+
+func versionMismatch(is, want int64) error {
+	return jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is at version %d, not at %d", is, want)
 }
 
 // encode writes a definition as it is stored. What it holds as JSON keeps its
