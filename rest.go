@@ -18,6 +18,10 @@ func Rested(plan *schedule.Plan, stretches []Stretch, from, to time.Time) []Stre
 		}
 		before, rest := divide(plan, s, from)
 		during, after := divide(plan, rest, to.Add(time.Millisecond)) // instants are whole milliseconds
+		if during.From.IsZero() {
+			all = append(all, s)
+			continue
+		}
 		during.Reason = ReasonCircuitOpen
 		for _, part := range []Stretch{before, during, after} {
 			if !part.From.IsZero() {

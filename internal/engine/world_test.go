@@ -24,18 +24,19 @@ import (
 // A world is a store, a receiver and an engine that come and go, for tests
 // that run inside a bubble of fake time.
 type world struct {
-	t     *testing.T
-	dir   string
-	st    *store.Store
-	eng   *Engine
-	stop  context.CancelFunc
-	ended chan error
-	owner jadwal.User
-	sink  *sink
-	drain time.Duration
-	slots int
-	fault *faults
-	bury  []func()
+	t       *testing.T
+	dir     string
+	st      *store.Store
+	eng     *Engine
+	stop    context.CancelFunc
+	ended   chan error
+	owner   jadwal.User
+	sink    *sink
+	drain   time.Duration
+	slots   int
+	perHost int
+	fault   *faults
+	bury    []func()
 }
 
 // faults is the store that an engine sees, with what can go wrong with one. A
@@ -129,13 +130,17 @@ func (f *faults) on(set func(*faults)) {
 // sink is an HTTP server in the process, behind pipes, that remembers every
 // delivery.
 type sink struct {
-	mu     sync.Mutex
-	got    []delivery
-	takes  func(delivery) time.Duration // how long an answer takes
-	status func(delivery) int
-	open   []net.Conn
-	most   map[string]int // at once, by job
-	now    map[string]int
+	mu      sync.Mutex
+	got     []delivery
+	takes   func(delivery) time.Duration // how long an answer takes
+	status  func(delivery) int
+	open    []net.Conn
+	most    map[string]int // at once, by job
+	now     map[string]int
+	mostAt  map[string]int // at once, by host
+	nowAt   map[string]int
+	deaf    []string // hosts that refuse connections
+	refused int
 }
 
 type delivery struct {
@@ -147,7 +152,7 @@ type delivery struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}}, drain: 30 * time.Second}
+	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
 	w.open()
 	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "none", IsSuperuser: true}, time.Now())
 	if err != nil {
@@ -191,7 +196,7 @@ func (f *faults) dial(s *sink) func(context.Context, string, string) (net.Conn, 
 func (w *world) run() {
 	w.fault = &faults{Store: w.st}
 	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
-	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, PerHost: w.perHost, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)
 	eng, ended := w.eng, w.ended
@@ -244,7 +249,10 @@ func (l logWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (s *sink) dial(context.Context, string, string) (net.Conn, error) {
+func (s *sink) dial(_ context.Context, _, address string) (net.Conn, error) {
+	if s.refuses(address) {
+		return nil, errRefused
+	}
 	client, server := net.Pipe()
 	s.mu.Lock()
 	s.open = append(s.open, server)
@@ -280,6 +288,8 @@ func (s *sink) serve(c net.Conn) {
 		s.got = append(s.got, d)
 		s.now[d.job]++
 		s.most[d.job] = max(s.most[d.job], s.now[d.job])
+		s.nowAt[req.Host]++
+		s.mostAt[req.Host] = max(s.mostAt[req.Host], s.nowAt[req.Host])
 		takes, status := s.takes, s.status
 		s.mu.Unlock()
 		if takes != nil {
@@ -290,6 +300,7 @@ func (s *sink) serve(c net.Conn) {
 		}
 		s.mu.Lock()
 		s.now[d.job]--
+		s.nowAt[req.Host]--
 		s.mu.Unlock()
 		code := 200
 		if status != nil {
