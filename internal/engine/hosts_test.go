@@ -80,7 +80,7 @@ func TestOwnersTakeTurns(t *testing.T) {
 		for i := range 3000 {
 			w.jobOf(greedy, fmt.Sprintf("j%d", i), fmt.Sprintf("h%d.example", i%50), "0 1 * * *")
 		}
-		single := w.jobOf(other, "single", "other.example", "30 0 1 * * *", "0 2 1 * * *")
+		single := w.jobOf(other, "single", "other.example", "33 0 1 * * *", "7 2 1 * * *")
 		w.slots = 90
 		w.sink.set(10 * time.Second)
 		w.run()
@@ -88,7 +88,7 @@ func TestOwnersTakeTurns(t *testing.T) {
 		if worst, n := w.lateness(single.ID); n != 2 || worst != 0 {
 			t.Errorf("%d runs, the latest %s late", n, worst)
 		}
-		if n := len(w.sink.deliveries()); n < 80*29 || n > 90*30 {
+		if n := len(w.sink.deliveries()); n < 80*30 || n > 90*31 {
 			t.Errorf("%d deliveries: the slots are not used", n)
 		}
 		until("01:07:00")
@@ -288,6 +288,98 @@ func TestCircuit(t *testing.T) {
 		if last := runs[len(runs)-1]; last.State != jadwal.RunSucceeded {
 			t.Errorf("in the end: %s", tell([]jadwal.Run{last}))
 		}
+	})
+}
+
+func TestParkedEntries(t *testing.T) {
+	now := time.Unix(0, 0)
+	crowded := func() *hosts {
+		s := newHosts(1, slog.New(slog.DiscardHandler))
+		s.begin("a", now)
+		return &s
+	}
+	due := func(id int64) jadwal.Due { return jadwal.Due{JobID: id, OwnerID: 1} }
+	t.Run("what comes later does not overtake what is parked", func(t *testing.T) {
+		s := crowded()
+		s.admit("a", due(1), nil, now)
+		s.end(s.known["a"], signAnswered, now, now)
+		if s.admit("a", due(2), nil, now) {
+			t.Error("it did")
+		}
+		for want := range int64(2) {
+			h, d, ok := s.next(now, anybody)
+			if !ok || d.JobID != want+1 {
+				t.Fatalf("got %+v, %v", d, ok)
+			}
+			if _, d, ok := s.next(now, anybody); ok {
+				t.Fatalf("%+v came out beyond the room", d)
+			}
+			s.arrived(h)
+			if !s.admit("a", d, h, now) {
+				t.Fatal("what was parked is not admitted")
+			}
+		}
+		if s.parked != 0 {
+			t.Errorf("%d are parked", s.parked)
+		}
+	})
+	t.Run("an entry whose owner is not admitted stays", func(t *testing.T) {
+		s := crowded()
+		s.admit("a", due(1), nil, now)
+		s.end(s.known["a"], signAnswered, now, now)
+		if _, d, ok := s.next(now, func(int64) bool { return false }); ok {
+			t.Fatalf("got %+v", d)
+		}
+		if _, _, ok := s.next(now, anybody); !ok {
+			t.Error("it is lost")
+		}
+	})
+	t.Run("the sweep finds that a rest is over", func(t *testing.T) {
+		s := newHosts(16, slog.New(slog.DiscardHandler))
+		for range patience {
+			s.end(s.begin("a", now), signSilent, now, now)
+		}
+		s.admit("a", due(1), nil, now)
+		if _, _, ok := s.next(now, anybody); ok {
+			t.Error("it rests no longer")
+		}
+		if _, _, ok := s.next(now.Add(firstRest), anybody); ok {
+			t.Error("it was looked at without a cause")
+		}
+		s.sweep(now.Add(firstRest))
+		if _, _, ok := s.next(now.Add(firstRest), anybody); !ok {
+			t.Error("it is not probed")
+		}
+	})
+	t.Run("rests between which something waited are one", func(t *testing.T) {
+		s := newHosts(16, slog.New(slog.DiscardHandler))
+		at := func(sec int) time.Time { return now.Add(time.Duration(sec) * time.Second) }
+		die := func(sec int) {
+			for range patience {
+				s.end(s.begin("a", at(sec)), signSilent, at(sec), at(sec))
+			}
+		}
+		check := func(sec, from, to int) {
+			t.Helper()
+			f, u, ok := s.rest("a", at(sec))
+			if !ok || !f.Equal(at(from)) || !u.Equal(at(to)) {
+				t.Errorf("at %d: from %s to %s, %v", sec, f.Sub(now), u.Sub(now), ok)
+			}
+		}
+		if _, _, ok := s.rest("a", at(0)); ok {
+			t.Error("it never rested")
+		}
+		die(10)
+		check(12, 10, 12)
+		s.admit("a", due(1), nil, at(10))
+		s.end(s.begin("a", at(15)), signAnswered, at(15), at(15))
+		check(16, 10, 15)
+		die(20)
+		check(21, 10, 21)
+		s.end(s.begin("a", at(22)), signAnswered, at(22), at(22))
+		s.next(at(22), anybody)
+		die(30)
+		check(31, 30, 31)
 	})
 }
 

@@ -213,7 +213,28 @@ func (w *world) quit() {
 	if err := <-w.ended; err != nil {
 		w.t.Errorf("engine ended with: %v", err)
 	}
+	w.idle()
 	w.eng = nil
+}
+
+// idle holds an engine that has ended to its books: who has slots and room at
+// hosts is staged or ready, and nobody else.
+func (w *world) idle() {
+	w.t.Helper()
+	e := w.eng
+	waiting := len(e.stage) + e.ready.len()
+	if e.slots.taken != waiting {
+		w.t.Errorf("%d slots are taken, %d entries are staged", e.slots.taken, waiting)
+	}
+	for name, h := range e.hosts.known {
+		waiting -= h.coming
+		if h.coming < 0 || h.inFlight < 0 {
+			w.t.Errorf("host %s: %d in flight, %d coming", name, h.inFlight, h.coming)
+		}
+	}
+	if waiting < 0 {
+		w.t.Errorf("%d more are coming than are staged", -waiting)
+	}
 }
 
 // kill ends the engine as kill -9 does: nothing more of it reaches the store,
