@@ -68,6 +68,7 @@ bench: ## measure beside the floor in the same run; prints ratios, asserts nothi
 	go run ./internal/harness/bench
 
 cover: ## test coverage by package, and of everything
+	@mkdir -p bin
 	go test -coverpkg=./... -coverprofile=bin/cover.out ./...
 	go tool cover -func=bin/cover.out | tail -1
 

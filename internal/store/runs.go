@@ -12,6 +12,14 @@ const (
 	runColumns = `r.due_at, r.job_id, r.n, r.through_at, r.version, r.state, r.reason, r.trigger_by, r.attempts,
 		r.started_at, r.finished_at, r.status_code, r.message`
 	openColumns = `due_at, job_id, n, version, state, trigger_by, attempt, started_at`
+
+	runsSQL = `SELECT ` + runColumns + ` FROM run r WHERE r.job_id = $1 AND (r.due_at, r.n) < ($2, $3)
+		ORDER BY r.due_at DESC, r.n DESC LIMIT CAST($4 AS BIGINT)`
+	openRunsSQL = `SELECT ` + openColumns + ` FROM open_run WHERE job_id = $1 AND (due_at, n) < ($2, $3)
+		ORDER BY due_at DESC, n DESC LIMIT CAST($4 AS BIGINT)`
+	runByKeySQL = `SELECT ` + runColumns + `, o.output FROM run r
+		LEFT JOIN run_output o ON o.due_at = r.due_at AND o.job_id = r.job_id AND o.n = r.n
+		WHERE r.due_at = $1 AND r.job_id = $2 AND r.n = $3`
 )
 
 func scanRun(r row) jadwal.Run {
@@ -40,12 +48,12 @@ func (s *Store) Runs(ctx context.Context, jobID int64, before jadwal.RunKey, lim
 	var runs []jadwal.Run
 	err := s.read(ctx, func(t *tx) error {
 		runs = []jadwal.Run{}
-		if err := t.query(`SELECT `+openColumns+` FROM open_run WHERE job_id = $1 AND (due_at, n) < ($2, $3) ORDER BY due_at DESC, n DESC LIMIT CAST($4 AS BIGINT)`,
+		if err := t.query(openRunsSQL,
 			func(r row) error { runs = append(runs, scanOpenAsRun(r)); return nil },
 			jobID, before.DueAt, int64(before.N), limit); err != nil {
 			return err
 		}
-		return t.query(`SELECT `+runColumns+` FROM run r WHERE r.job_id = $1 AND (r.due_at, r.n) < ($2, $3) ORDER BY r.due_at DESC, r.n DESC LIMIT CAST($4 AS BIGINT)`,
+		return t.query(runsSQL,
 			func(r row) error { runs = append(runs, scanRun(r)); return nil },
 			jobID, before.DueAt, int64(before.N), limit)
 	})
@@ -75,9 +83,7 @@ func compareKeys(a, b jadwal.RunKey) int {
 func (s *Store) Run(ctx context.Context, key jadwal.RunKey) (jadwal.Run, error) {
 	var run jadwal.Run
 	err := s.read(ctx, func(t *tx) error {
-		found, err := t.one(`SELECT `+runColumns+`, o.output FROM run r
-			LEFT JOIN run_output o ON o.due_at = r.due_at AND o.job_id = r.job_id AND o.n = r.n
-			WHERE r.due_at = $1 AND r.job_id = $2 AND r.n = $3`, func(r row) {
+		found, err := t.one(runByKeySQL, func(r row) {
 			run = scanRun(r)
 			if !r.null(13) {
 				run.Output = r.bytes(13)

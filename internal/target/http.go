@@ -190,11 +190,12 @@ func dialer(o Options, limited bool, r *net.Resolver) *net.Dialer {
 // are read. One that breaks off is a failure (network), one that does not end
 // in time too (timeout), whatever its status says.
 func (h *HTTP) Do(ctx context.Context, c Call) Result {
-	started := time.Now().UTC()
+	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
 	defer cancel()
 	r := h.do(ctx, c)
-	r.StartedAt, r.FinishedAt = started, time.Now().UTC()
+	r.StartedAt = began.UTC()
+	r.FinishedAt = r.StartedAt.Add(time.Since(began)) // though the wall clock may have been set meanwhile
 	return r
 }
 
