@@ -99,7 +99,7 @@ func DefaultDefinition() Definition {
 		Tags:      []string{},
 		Schedules: []schedule.Spec{},
 		Timezone:  "UTC",
-		Target:    Target{Type: "http", Method: "POST", Headers: map[string]string{}},
+		Target:    Target{Type: "http", Method: "POST", Headers: map[string]string{}, Expect: Expect{Status: DefaultStatus}},
 		Timeout:   Duration(DefaultTimeout),
 		Overlap:   OverlapSkip,
 		DST:       schedule.DST{Gap: schedule.GapRunAfter, Overlap: schedule.OverlapAuto},

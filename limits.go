@@ -13,7 +13,11 @@ const (
 	MaxHeaders      = 64       // of a target
 	MaxHeaderBytes  = 16 << 10 // of a target, names and values together
 	MaxTargetBody   = 256 << 10
-	MaxPauseReason  = 512 // bytes
+	MaxExpectStatus = 128      // bytes
+	MaxExpectBody   = 256      // bytes
+	MaxExpectSearch = 64 << 10 // bytes of an answer in which what is expected is looked for
+	MaxRedirects    = 10       // that an attempt follows
+	MaxPauseReason  = 512      // bytes
 	MaxTimeout      = 24 * time.Hour
 	MinTimeout      = time.Second
 	DefaultTimeout  = 30 * time.Second

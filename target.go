@@ -12,11 +12,13 @@ import (
 
 // Target is what a run calls.
 type Target struct {
-	Type    string            `json:"type"` // "http"
-	Method  string            `json:"method"`
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers"`
-	Body    RawJSON           `json:"body"` // a JSON string is sent as its text, anything else as JSON; null: no body
+	Type      string            `json:"type"` // "http"
+	Method    string            `json:"method"`
+	URL       string            `json:"url"`
+	Headers   map[string]string `json:"headers"`
+	Body      RawJSON           `json:"body"` // a JSON string is sent as its text, anything else as JSON; null: no body
+	Expect    Expect            `json:"expect"`
+	Redirects int               `json:"redirects"` // how many of an attempt's redirects are followed
 }
 
 // RawJSON is one JSON value, kept as it was written.
@@ -52,6 +54,10 @@ func (t *Target) check() (wrong []FieldError) {
 		add(fieldError("target.body", "too_long", "target.body must have at most %d bytes, got %d", MaxTargetBody, len(t.Body)))
 	case len(t.Body) > 0 && (t.Method == "GET" || t.Method == "HEAD"):
 		add(fieldError("target.body", "invalid", "a %s request has no body; leave target.body out or choose another method", t.Method))
+	}
+	wrong = append(wrong, t.Expect.check()...)
+	if t.Redirects < 0 || t.Redirects > MaxRedirects {
+		add(fieldError("target.redirects", "out_of_range", "target.redirects must be from 0 to %d, got %d", MaxRedirects, t.Redirects))
 	}
 	return wrong
 }

@@ -246,8 +246,8 @@ func TestSettingsAreCheckedBeforeAnythingIsTouched(t *testing.T) {
 		want []string // lines on stderr begin so
 	}{
 		{"a flag is wrong", nil, []string{"--drain-timeout", "soon"}, []string{`jadwal: --drain-timeout (JADWAL_DRAIN_TIMEOUT): "soon" is not a duration`}},
-		{"a variable is wrong", []string{"JADWAL_IN_FLIGHT=many"}, nil, []string{`jadwal: --in-flight (JADWAL_IN_FLIGHT): "many" must be a number`}},
-		{"a flag beats its variable", []string{"JADWAL_IN_FLIGHT=1"}, []string{"--in-flight", "none"}, []string{`jadwal: --in-flight (JADWAL_IN_FLIGHT): "none" must be a number`}},
+		{"a variable is wrong", []string{"JADWAL_MAX_IN_FLIGHT=many"}, nil, []string{`jadwal: --max-in-flight (JADWAL_MAX_IN_FLIGHT): "many" must be a number`}},
+		{"a flag beats its variable", []string{"JADWAL_MAX_IN_FLIGHT=1"}, []string{"--max-in-flight", "none"}, []string{`jadwal: --max-in-flight (JADWAL_MAX_IN_FLIGHT): "none" must be a number`}},
 		{"a secret is too short", []string{"JADWAL_SECRET=hush"}, nil, []string{`jadwal: JADWAL_SECRET: has 4 bytes, needs 32 to 4096`}},
 		{"a password is too common", []string{"JADWAL_ADMIN_PASSWORD=12345678"}, nil, []string{`jadwal: JADWAL_ADMIN_PASSWORD: password is one of the most used ones`}},
 		{"all of them", []string{"JADWAL_ADMIN_EMAIL=x", "JADWAL_SECRET=hush"}, []string{"--log-level", "loud"}, []string{

@@ -95,9 +95,10 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 
 	eng := engine.New(engine.Options{
 		Store:        st,
-		Target:       target.New(target.Options{Version: jadwal.Version, Allow: cfg.AllowEgress, MaxIdle: cfg.InFlight}),
+		Target:       target.New(target.Options{Version: jadwal.Version, Allow: cfg.AllowEgress, MaxIdle: cfg.MaxInFlight}),
 		Log:          log,
-		InFlight:     cfg.InFlight,
+		InFlight:     cfg.MaxInFlight,
+		PerHost:      cfg.MaxPerHost,
 		DrainTimeout: cfg.DrainTimeout,
 	})
 	active, retiring := keys.Derive(auth.PurposeTokens)

@@ -184,8 +184,11 @@ func badMembers() (all []bad) {
 		{``, "target.url"}, {`"url":"example.com"`, "target.url"}, {`"url":"file:///etc/passwd"`, "target.url"}, {`"url":"https://u:p@example.com/"`, "target.url"}, {`"url":"https://example.com/#x"`, "target.url"},
 		{`"url":"https://example.com/","method":"get"`, "target.method"}, {`"url":"https://example.com/","method":""`, "target.method"}, {`"url":"https://example.com/","type":"shell"`, "target.type"},
 		{`"url":"https://example.com/","headers":{"Host":"x"}`, "target.headers.Host"}, {`"url":"https://example.com/","headers":{"X":"a\r\nY: b"}`, "target.headers.X"}, {`"url":"https://example.com/","headers":{"X":1}`, "target.headers.X"},
-		{`"url":"https://example.com/","headers":[]`, "target.headers"}, {`"url":"https://example.com/","method":"GET","body":{}`, "target.body"}, {`"url":"https://example.com/","expect":{"status":"2xx"}`, "target.expect"},
-		{`"url":"https://example.com/","secret_headers":[]`, "target.secret_headers"}, {`"url":"https://example.com/","redirects":1`, "target.redirects"},
+		{`"url":"https://example.com/","headers":[]`, "target.headers"}, {`"url":"https://example.com/","method":"GET","body":{}`, "target.body"}, {`"url":"https://example.com/","expect":{"status":"2x"}`, "target.expect.status"}, {`"url":"https://example.com/","expect":{"status":200}`, "target.expect.status"},
+		{`"url":"https://example.com/","expect":{"state":"2xx"}`, "target.expect.state"}, {`"url":"https://example.com/","expect":"2xx"`, "target.expect"}, {`"url":"https://example.com/","expect":null`, "target.expect"}, {`"url":"https://example.com/","expect":{"body":"/(/"}`, "target.expect.body"},
+		{`"url":"https://example.com/","expect":{"body":"/a{1000}/"}`, "target.expect.body"}, {`"url":"https://example.com/","expect":{"body":"` + strings.Repeat("x", 257) + `"}`, "target.expect.body"}, {`"url":"https://example.com/","expect":{"body":{}}`, "target.expect.body"},
+		{`"url":"https://example.com/","secret_headers":[]`, "target.secret_headers"}, {`"url":"https://example.com/","redirects":11`, "target.redirects"}, {`"url":"https://example.com/","redirects":-1`, "target.redirects"},
+		{`"url":"https://example.com/","redirects":1.5`, "target.redirects"}, {`"url":"https://example.com/","redirects":true`, "target.redirects"}, {`"url":"https://example.com/","redirect":1`, "target.redirect"},
 	} {
 		add("user", "POST", "/job", `{"name":"x","target":{`+strings.ReplaceAll(p.members, "\r\n", `\r\n`)+`}}`, p.field)
 	}

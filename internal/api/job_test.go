@@ -254,6 +254,19 @@ func TestPatchJob(t *testing.T) {
 			t.Errorf("got %s", r.body)
 		}
 	})
+	t.Run("what a target must answer can be changed in part and put back", func(t *testing.T) {
+		for _, step := range []struct{ body, status, text, redirects string }{
+			{`{"target":{"expect":{"status":"200-204,404"},"redirects":3}}`, "200-204,404", "", "3"},
+			{`{"target":{"expect":{"body":"/^ok/"}}}`, "200-204,404", "/^ok/", "3"},
+			{`{"target":{"expect":{"status":null}}}`, "2xx", "/^ok/", "3"},
+			{`{"target":{"expect":null,"redirects":null}}`, "2xx", "", "0"},
+		} {
+			r := patch(step.body)
+			if r.status != 200 || r.text("target.expect.status") != step.status || r.text("target.expect.body") != step.text || r.text("target.redirects") != step.redirects {
+				t.Errorf("%s: got %s", step.body, r.body)
+			}
+		}
+	})
 	t.Run("the type of a merge patch is fine too", func(t *testing.T) {
 		if r := patch(`{"description":"x"}`, "Content-Type", "application/merge-patch+json"); r.status != 200 {
 			t.Errorf("got %s", r.body)
@@ -281,6 +294,9 @@ func TestPatchJob(t *testing.T) {
 			`{"target":{"headers":{"Host":"x"}}}`:           "target.headers.Host",
 			`{"target":{"secret_headers":[]}}`:              "target.secret_headers",
 			`{"timeout":"0s"}`:                              "timeout",
+			`{"target":{"expect":{"status":""}}}`:           "target.expect.status",
+			`{"target":{"expect":{"body":null,"x":1}}}`:     "target.expect.x",
+			`{"target":{"redirects":11}}`:                   "target.redirects",
 			`{"timeout":5}`:                                 "timeout",
 		} {
 			if r := patch(body); r.status != 400 || r.code != "validation_failed" || r.text("errors.0.field") != field {

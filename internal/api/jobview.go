@@ -85,6 +85,28 @@ type targetBody struct {
 	URL     string            `json:"url" example:"https://example.com/invoices" maxLength:"2048"`
 	Headers map[string]string `json:"headers,omitempty" doc:"Values of Authorization, Cookie, *-Key and *-Token headers are never shown again."`
 	Body    jadwal.RawJSON    `json:"body,omitzero" doc:"A string is sent as its text, anything else as JSON."`
+
+	Expect    expectBody `json:"expect,omitempty" doc:"What the target must answer for a run to have succeeded."`
+	Redirects int        `json:"redirects,omitempty" doc:"How many redirects an attempt follows. Secret headers are not sent to another origin." minimum:"0" maximum:"10"`
+}
+
+// expectBody is what a target must answer.
+type expectBody struct {
+	Status string `json:"status,omitempty" doc:"Statuses, separated by commas: single ones, ranges, classes." example:"200-204,404" maxLength:"128"`
+	Body   string `json:"body,omitempty" doc:"A text that the first 64 KiB of the answer must hold; between slashes a regular expression (RE2) that they must match." example:"\"ok\":true" maxLength:"256"`
+}
+
+func (b *expectBody) preset() { *b = expectBody{Status: jadwal.DefaultStatus} }
+
+func targetBodyOf(t jadwal.Target) targetBody {
+	return targetBody{t.Type, t.Method, t.URL, t.Headers, t.Body, expectBody(t.Expect), t.Redirects}
+}
+
+func (b targetBody) target() jadwal.Target {
+	return jadwal.Target{
+		Type: b.Type, Method: b.Method, URL: b.URL, Headers: b.Headers, Body: b.Body,
+		Expect: jadwal.Expect(b.Expect), Redirects: b.Redirects,
+	}
 }
 
 func (b *jobBody) preset() { *b = bodyOf(jadwal.DefaultDefinition()) }
@@ -94,7 +116,7 @@ func bodyOf(d jadwal.Definition) jobBody {
 	return jobBody{
 		Name: d.Name, Description: d.Description, Tags: d.Tags, Schedules: scheduleBodies(d.Schedules),
 		Timezone: d.Timezone, StartAt: (*instant)(d.StartAt), EndAt: (*instant)(d.EndAt), DST: dstBody(d.DST),
-		Target: targetBody(d.Target), Timeout: d.Timeout, Overlap: d.Overlap,
+		Target: targetBodyOf(d.Target), Timeout: d.Timeout, Overlap: d.Overlap,
 		MaxRuns: d.MaxRuns, Jitter: d.Jitter, Retry: retryBody(d.Retry), MaxConcurrent: d.MaxConcurrent,
 		Catchup: d.Catchup, CatchupWindow: d.CatchupWindow, AfterCompletion: d.AfterCompletion, PauseAfterFailures: d.PauseAfterFailures,
 	}
@@ -104,7 +126,7 @@ func (b *jobBody) definition() jadwal.Definition {
 	d := jadwal.Definition{
 		Name: b.Name, Description: b.Description, Tags: b.Tags, Schedules: specs(b.Schedules),
 		Timezone: b.Timezone, StartAt: (*time.Time)(b.StartAt), EndAt: (*time.Time)(b.EndAt), DST: schedule.DST(b.DST),
-		Target: jadwal.Target(b.Target), Timeout: b.Timeout, Overlap: b.Overlap,
+		Target: b.Target.target(), Timeout: b.Timeout, Overlap: b.Overlap,
 		MaxRuns: b.MaxRuns, Jitter: b.Jitter, Retry: jadwal.Retry(b.Retry), MaxConcurrent: b.MaxConcurrent,
 		Catchup: b.Catchup, CatchupWindow: b.CatchupWindow, AfterCompletion: b.AfterCompletion, PauseAfterFailures: b.PauseAfterFailures,
 	}
@@ -226,6 +248,13 @@ type targetView struct {
 	Headers       map[string]string `json:"headers"`
 	SecretHeaders []string          `json:"secret_headers" doc:"The names of the headers whose values are not shown."`
 	Body          jadwal.RawJSON    `json:"body"`
+	Expect        expectView        `json:"expect"`
+	Redirects     int               `json:"redirects" minimum:"0" maximum:"10"`
+}
+
+type expectView struct {
+	Status string `json:"status" example:"2xx"`
+	Body   string `json:"body" doc:"Empty: any."`
 }
 
 type lastRunView struct {
@@ -244,7 +273,7 @@ func viewJob(job jadwal.Job) jobView {
 		ID: job.ID, OwnerID: job.OwnerID, Name: d.Name, Description: d.Description, Tags: d.Tags,
 		Schedules: scheduleBodies(d.Schedules), Timezone: d.Timezone, Timeout: d.Timeout, Overlap: d.Overlap,
 		StartAt: (*stamp)(d.StartAt), EndAt: (*stamp)(d.EndAt), DST: dstView(d.DST),
-		Target:  targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body},
+		Target:  targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body, expectView(shown.Expect), shown.Redirects},
 		MaxRuns: d.MaxRuns, Jitter: d.Jitter, Retry: retryView(d.Retry), MaxConcurrent: d.MaxConcurrent,
 		Catchup: d.Catchup, CatchupWindow: d.CatchupWindow, AfterCompletion: d.AfterCompletion, PauseAfterFailures: d.PauseAfterFailures,
 		State: job.State, Version: job.Version, CreatedAt: stamp(job.CreatedAt), UpdatedAt: stamp(job.UpdatedAt),

@@ -273,6 +273,12 @@ func (g *generator) body(t reflect.Type) *huma.Schema {
 	return g.schema(t)
 }
 
+// nestedBodies are the objects within a body that a merge patch can change in
+// part.
+var nestedBodies = map[string]reflect.Type{
+	"Target": reflect.TypeFor[targetBody](), "Expect": reflect.TypeFor[expectBody](), "Dst": reflect.TypeFor[dstBody](), "Retry": reflect.TypeFor[retryBody](),
+}
+
 // patchOf is the schema of a merge patch of what t describes: nothing is
 // required, and null stands for the default.
 func (g *generator) patchOf(name string, t reflect.Type) *huma.Schema {
@@ -283,8 +289,8 @@ func (g *generator) patchOf(name string, t reflect.Type) *huma.Schema {
 	for member, s := range full.Properties {
 		s := *s
 		s.Default = nil
-		if strings.HasSuffix(s.Ref, "TargetBody") {
-			s = *g.patchOf("TargetPatch", reflect.TypeFor[targetBody]())
+		if nested, ok := nestedBodies[strings.TrimSuffix(s.Ref[strings.LastIndexByte(s.Ref, '/')+1:], "Body")]; ok {
+			s = *g.patchOf(strings.TrimSuffix(schemaName(nested, ""), "Body")+"Patch", nested)
 		}
 		if values, ok := s.AdditionalProperties.(*huma.Schema); ok {
 			nullable := *values

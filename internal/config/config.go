@@ -34,7 +34,8 @@ type Flags struct {
 	SessionLifetime string `name:"session-lifetime" env:"JADWAL_SESSION_LIFETIME" default:"720h" placeholder:"DURATION" help:"How long a sign-in lasts, however often it is refreshed (${env}, default ${default})."`
 	TrustedProxies  string `name:"trusted-proxies" env:"JADWAL_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed (${env}, default none)."`
 	AllowEgress     string `name:"allow-egress" env:"JADWAL_ALLOW_EGRESS" placeholder:"CIDR,…" help:"Addresses that every user's jobs may call, though loopback, private or reserved (${env}, default none)."`
-	InFlight        string `name:"in-flight" env:"JADWAL_IN_FLIGHT" default:"4096" placeholder:"N" help:"Attempts that may run at once; never more than half of the limit of open files (${env}, default ${default})."`
+	MaxInFlight     string `name:"max-in-flight" env:"JADWAL_MAX_IN_FLIGHT" default:"4096" placeholder:"N" help:"Attempts that may run at once; never more than half of the limit of open files (${env}, default ${default})."`
+	MaxPerHost      string `name:"max-per-host" env:"JADWAL_MAX_PER_HOST" default:"256" placeholder:"N" help:"Attempts that may run at once against one host (${env}, default ${default})."`
 	DrainTimeout    string `name:"drain-timeout" env:"JADWAL_DRAIN_TIMEOUT" default:"20s" placeholder:"DURATION" help:"How long running attempts may go on after the server is told to stop (${env}, default ${default})."`
 	History         string `name:"history" env:"JADWAL_HISTORY" default:"720h" placeholder:"DURATION" help:"How long runs are kept after the instant they were due (${env}, default ${default})."`
 	FailureHistory  string `name:"failure-history" env:"JADWAL_FAILURE_HISTORY" default:"1440h" placeholder:"DURATION" help:"How long failed runs are kept, at least as long as others (${env}, default ${default})."`
@@ -63,7 +64,8 @@ type Config struct {
 	SessionLifetime time.Duration
 	TrustedProxies  []netip.Prefix
 	AllowEgress     []netip.Prefix
-	InFlight        int
+	MaxInFlight     int
+	MaxPerHost      int
 	DrainTimeout    time.Duration
 	History         time.Duration
 	FailureHistory  time.Duration
@@ -106,7 +108,8 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		SessionLifetime: r.duration("SessionLifetime", f.SessionLifetime, time.Second, maxSession),
 		TrustedProxies:  r.prefixes("TrustedProxies", f.TrustedProxies),
 		AllowEgress:     r.prefixes("AllowEgress", f.AllowEgress),
-		InFlight:        r.number("InFlight", f.InFlight, 1, maxInFlight),
+		MaxInFlight:     r.number("MaxInFlight", f.MaxInFlight, 1, maxInFlight),
+		MaxPerHost:      r.number("MaxPerHost", f.MaxPerHost, 1, maxInFlight),
 		DrainTimeout:    r.duration("DrainTimeout", f.DrainTimeout, time.Second, maxDrain),
 		History:         r.duration("History", f.History, time.Hour, maxHistory),
 		FailureHistory:  r.duration("FailureHistory", f.FailureHistory, time.Hour, maxHistory),

@@ -28,8 +28,8 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Listen: "127.0.0.1:8080", Data: DefaultData, AdminEmail: "admin@teknohole.com",
 		AccessLifetime: 15 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour, SessionLifetime: 30 * 24 * time.Hour,
+		MaxInFlight: 4096, MaxPerHost: 256, DrainTimeout: 20 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
 		History: 30 * 24 * time.Hour, FailureHistory: 60 * 24 * time.Hour,
-		InFlight: 4096, DrainTimeout: 20 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -40,8 +40,8 @@ func TestEverySettingIsRead(t *testing.T) {
 	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
 	got, err := Flags{
 		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h",
+		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h",
-		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", InFlight: "1", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring}))
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
 		AllowEgress:    []netip.Prefix{netip.MustParsePrefix("::1/128")},
-		InFlight:       1, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
+		MaxInFlight:    1, MaxPerHost: 2, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -97,8 +97,10 @@ func TestWrongSettings(t *testing.T) {
 		{"an address has no zone", Flags{AllowEgress: "fe80::1%eth0"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): "fe80::1%eth0" is not a network`},
 		{"IPv4 is written as IPv4", Flags{AllowEgress: "::ffff:10.0.0.1"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): ::ffff:10.0.0.1 is IPv4 written as IPv6`},
 		{"a list has an end", Flags{AllowEgress: strings.Repeat("10.0.0.0/8,", 1000) + "10.0.0.0/8"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): 1001 networks are more than 1000`},
-		{"attempts in flight are a number", Flags{InFlight: "many"}, nil, `--in-flight (JADWAL_IN_FLIGHT): "many" must be a number from 1 to 1048576`},
-		{"at least one attempt can run", Flags{InFlight: "0"}, nil, `--in-flight (JADWAL_IN_FLIGHT): "0" must be a number from 1`},
+		{"attempts in flight are a number", Flags{MaxInFlight: "many"}, nil, `--max-in-flight (JADWAL_MAX_IN_FLIGHT): "many" must be a number from 1 to 1048576`},
+		{"attempts against a host are a number", Flags{MaxPerHost: "1e3"}, nil, `--max-per-host (JADWAL_MAX_PER_HOST): "1e3" must be a number from 1 to 1048576`},
+		{"at least one attempt can run against a host", Flags{MaxPerHost: "0"}, nil, `--max-per-host (JADWAL_MAX_PER_HOST): "0" must be a number from 1`},
+		{"at least one attempt can run", Flags{MaxInFlight: "0"}, nil, `--max-in-flight (JADWAL_MAX_IN_FLIGHT): "0" must be a number from 1`},
 		{"the drain timeout is a duration", Flags{DrainTimeout: "soon"}, nil, `--drain-timeout (JADWAL_DRAIN_TIMEOUT): "soon" is not a duration`},
 		{"the drain timeout is at most an hour", Flags{DrainTimeout: "61m"}, nil, `--drain-timeout (JADWAL_DRAIN_TIMEOUT): 61m must be 1s to 1h`},
 		{"a log is text or json", Flags{LogFormat: "xml"}, nil, `--log-format (JADWAL_LOG_FORMAT): "xml" is not known; write text or json`},

@@ -99,7 +99,7 @@ func (e *Engine) cancelRun(j *job, p jadwal.PendingChange, now time.Time) {
 		e.spill(f, now)
 	}
 	o := e.outcome(j, now)
-	for _, s := range d.Stretches {
+	for _, s := range e.rested(def, d.Stretches, now) {
 		e.append(o, s.Record(j.id, j.version, now))
 	}
 	for _, at := range runs {
@@ -111,6 +111,7 @@ func (e *Engine) cancelRun(j *job, p jadwal.PendingChange, now time.Time) {
 		e.queue(j, heldRun(j, at, def.rules.DueAt(at), j.version), now)
 	}
 	j.next, j.due, j.waiting = micro(d.Next), 0, false
+	j.pinned = max(j.pinned, now.UnixMicro()) // the entry of the instant may still be about
 	o.Next, j.tail = j.next, j.next
 }
 
@@ -139,6 +140,7 @@ func (e *Engine) supersede(j *job, p jadwal.PendingChange, now time.Time) {
 		end = old.rules.Settle(e.standing(j), jadwal.Ending{
 			State: p.Old.State, EffectiveAt: p.EffectiveAt, Until: p.Until, Catchup: p.Catchup, Deleted: deleted, Now: now,
 		})
+		end.Stretches = e.rested(old, end.Stretches, now)
 	} else {
 		e.log.Error("the instants of a version are not known: its schedules are not understood", "job", j.id, "version", p.Old.Version, "error", err)
 	}

@@ -6,6 +6,7 @@ import "github.com/teknohole/jadwal"
 type definition struct {
 	job   jadwal.Job
 	rules jadwal.Rules
+	host  string // of the target: its origin
 	bytes int
 }
 
@@ -16,12 +17,12 @@ func compile(job jadwal.Job) (*definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &definition{job: job, rules: job.Definition.Rules(plan, job.ID), bytes: size(&job.Definition)}, nil
+	return &definition{job: job, rules: job.Definition.Rules(plan, job.ID), host: job.Definition.Target.Origin(), bytes: size(&job.Definition)}, nil
 }
 
 // size estimates the bytes of memory that a definition with its plan takes.
 func size(d *jadwal.Definition) int {
-	n := 1024 + len(d.Name) + len(d.Description) + len(d.Timezone) + len(d.Target.URL) + len(d.Target.Body)
+	n := 1152 + len(d.Name) + len(d.Description) + len(d.Timezone) + len(d.Target.URL) + len(d.Target.Body)
 	for _, tag := range d.Tags {
 		n += 16 + len(tag)
 	}

@@ -9,13 +9,14 @@ import (
 	"github.com/teknohole/jadwal/internal/target"
 )
 
-// fall takes what has fallen due out of the timetable. A backlog stays there:
-// what is taken out is only as much as will be looked at next.
+// fall takes what has fallen due out of the timetable, so that it takes its
+// turn among what else is due. Of a great backlog it takes a part: the next
+// turn comes at once.
 func (e *Engine) fall(now time.Time) {
 	if !e.turning || e.stopping || e.clock.doubtful() {
 		return
 	}
-	for e.due.len() < fetchRows {
+	for range fallRows {
 		d, ok := e.times.pop(now.UnixMicro())
 		if !ok {
 			return
@@ -40,10 +41,7 @@ func (e *Engine) fall(now time.Time) {
 func (e *Engine) fill(ctx context.Context, now time.Time) {
 	for e.turning && !e.stopping && e.reads.fetching == 0 && e.ready.len() < fetchRows {
 		if len(e.stage) == 0 {
-			for e.due.len() > 0 && len(e.stage) < fetchRows {
-				e.stage = append(e.stage, e.due.pop())
-			}
-			if len(e.stage) == 0 {
+			if e.promise(now); len(e.stage) == 0 {
 				return
 			}
 		}
@@ -67,6 +65,32 @@ func (e *Engine) fill(ctx context.Context, now time.Time) {
 		}
 		e.stage = e.stage[:0]
 	}
+}
+
+// promise gives slots to what is next: in turn to what waited for a host that
+// has room again and to what has fallen due, fairly among owners.
+func (e *Engine) promise(now time.Time) {
+	for len(e.stage) < fetchRows {
+		h, d, waited := e.hosts.next(now, e.slots.admits)
+		if waited {
+			e.slots.take(d.OwnerID)
+			e.stage = append(e.stage, staged{d, h})
+		}
+		d, fell := e.due.pop(e.slots.admits)
+		if fell {
+			e.slots.take(d.OwnerID)
+			e.stage = append(e.stage, staged{d, nil})
+		}
+		if !waited && !fell {
+			return
+		}
+	}
+}
+
+// back takes back what was promised to an entry.
+func (e *Engine) back(s staged) {
+	e.slots.give(s.OwnerID)
+	e.hosts.arrived(s.from)
 }
 
 func (e *Engine) compactStage() {
@@ -126,6 +150,7 @@ func (e *Engine) fetched(asked []int64, jobs []jadwal.Job) {
 			e.ready.push(ready{d, def, e.tick()})
 		} else {
 			e.reads.news = true
+			e.back(d)
 		}
 		e.stage[i].JobID = 0
 	}
@@ -138,11 +163,26 @@ func (e *Engine) mayStart(now time.Time) bool {
 	return e.turning && !e.stopping && !e.clock.doubtful() && e.inFlight < e.o.InFlight && !e.commits.behind(now)
 }
 
-// dispatch decides about what is due, in order, as long as there is room.
-func (e *Engine) dispatch(now time.Time) {
+// dispatch decides about what is due, in order, as long as there is room. What
+// its host has no room for is parked, unless it is skipped and starts nothing.
+// It returns whether there was anything.
+func (e *Engine) dispatch(now time.Time) bool {
+	any := false
 	for e.ready.len() > 0 && e.mayStart(now) {
-		e.decide(e.ready.pop(), now)
+		r := e.ready.pop()
+		e.back(r.staged)
+		j := e.jobs[r.JobID]
+		if e.skips(j, r, now) || e.hosts.admit(r.def.host, r.Due, r.from, now) {
+			e.decide(r, now)
+		}
+		any = true
 	}
+	return any
+}
+
+// skips tells whether an entry is the next instant of a job that is full.
+func (e *Engine) skips(j *job, r ready, now time.Time) bool {
+	return j != nil && !(j.kicked && r.At == j.kickedAt) && e.full(j, now)
 }
 
 func (e *Engine) decide(r ready, now time.Time) {
@@ -202,7 +242,7 @@ func (e *Engine) plan(j *job, now time.Time) {
 	if f := j.unstored(); f != nil {
 		e.spill(f, now)
 	}
-	for _, s := range d.Stretches {
+	for _, s := range e.rested(j.def, d.Stretches, now) {
 		e.append(e.outcome(j, now), s.Record(j.id, j.version, now))
 	}
 	for _, at := range d.Queue {
@@ -334,6 +374,15 @@ func (e *Engine) unpark(j *job, reason jadwal.Reason, end, now time.Time) {
 	e.schedule(j)
 }
 
+// rested gives what was missed while the target's host did not answer that
+// reason.
+func (e *Engine) rested(def *definition, stretches []jadwal.Stretch, now time.Time) []jadwal.Stretch {
+	if from, to, ok := e.hosts.rest(def.host, now); ok {
+		return jadwal.Rested(def.rules.Plan, stretches, from, to)
+	}
+	return stretches
+}
+
 // barred tells whether the job's owner has no rights, looked at when it fires.
 func (e *Engine) barred(j *job) bool {
 	owner, ok := e.o.Store.UserByID(j.owner)
@@ -417,6 +466,8 @@ func (e *Engine) launch(f *flight, now time.Time) {
 	}
 	f.job.flights = append(f.job.flights, f)
 	e.flights.push(f)
+	f.owner, f.host = f.job.owner, e.hosts.begin(f.def.host, now)
+	e.slots.take(f.owner)
 	e.inFlight++
 	e.counters.started.Add(1)
 	ctx, cancel := context.WithCancelCause(e.attempts)

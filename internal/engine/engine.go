@@ -72,6 +72,7 @@ type Options struct {
 	Target       Target
 	Log          *slog.Logger
 	InFlight     int           // attempts at once; 0: 4096. At most half of the process's limit of open files.
+	PerHost      int           // attempts at once to one host; 0: 256
 	CacheBytes   int           // of definitions; 0: 64 MiB
 	DrainTimeout time.Duration // for running attempts when the engine stops; 0: 30 s
 }
@@ -81,6 +82,7 @@ const (
 	reload           = window / 2       // what is left of it when the next one is loaded
 	poll             = time.Second      // how long a lost hint can cost at most
 	spillAfter       = time.Second      // what runs longer is stored as an open run
+	fallRows         = 8192             // entries taken out of the timetable in one turn
 	fetchRows        = 500              // definitions read at once
 	fetchBytes       = 16 << 20
 	batchRows        = 500
@@ -122,10 +124,12 @@ type Engine struct {
 	jobs   map[int64]*job // those that are more than an entry in the timetable
 	idle   queue[*job]    // those that may leave jobs
 	times  timetable
-	due    queue[jadwal.Due] // fallen due, definition unknown
-	ready  queue[ready]      // with definition, next to start
+	due    fair     // fallen due, definition unknown
+	hosts  hosts    // and what waits for one
+	slots  slots    // for what is staged, ready and in flight
+	stage  []staged // being looked up
+	ready  queue[ready]
 	cached *cache
-	stage  []jadwal.Due // being looked up
 
 	flights  queue[*flight] // memory only ones, by start
 	inFlight int
@@ -133,6 +137,7 @@ type Engine struct {
 	began    time.Time            // with the monotonic clock
 	step     func() time.Duration // how far a test has set the wall clock; nil: it has not
 	confirm  time.Duration        // until the clock is to be read again; 0: no matter
+	again    bool                 // slots became free for what waits: the next turn comes at once
 	turning  bool                 // false until the changes found at start are applied
 	stopping bool
 	stopAt   time.Time // when draining gives up
@@ -151,6 +156,9 @@ func New(o Options) *Engine {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur/2 < uint64(o.InFlight) {
 		o.InFlight = max(1, int(files.Cur/2))
 	}
+	if o.PerHost == 0 {
+		o.PerHost = 256
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20
 	}
@@ -164,6 +172,8 @@ func New(o Options) *Engine {
 		results: make(chan result, o.InFlight),
 		answers: make(chan func(time.Time), 8),
 		jobs:    map[int64]*job{},
+		hosts:   newHosts(o.PerHost, o.Log),
+		slots:   newSlots(o.InFlight),
 		cached:  newCache(o.CacheBytes),
 	}
 }
@@ -271,8 +281,9 @@ func (e *Engine) turn(ctx context.Context, now time.Time) {
 	e.spillLong(now)
 	e.fall(now)
 	e.read(ctx, now)
+	e.hosts.sweep(now)
 	e.fill(ctx, now)
-	e.dispatch(now)
+	e.again = e.dispatch(now) && e.due.len()+e.hosts.roomy.len() > 0
 	e.commit(ctx, now)
 	e.forget()
 }
@@ -286,7 +297,10 @@ func (e *Engine) sleep(now time.Time) time.Duration {
 			wake = t
 		}
 	}
-	if at, ok := e.times.next(); ok && e.turning && !e.stopping && e.due.len() < fetchRows && e.confirm == 0 {
+	if e.again {
+		return 0
+	}
+	if at, ok := e.times.next(); ok && e.turning && !e.stopping && e.confirm == 0 {
 		earlier(time.UnixMicro(at))
 	}
 	if e.flights.len() > 0 {

@@ -159,6 +159,8 @@ type flight struct {
 	attempt    int
 	started    time.Time // of the run's first attempt
 	began      time.Time
+	owner      int64 // who has the slot
+	host       *host
 	redelivery bool
 	stored     bool // it is an open run, with the attempt row as the latest that was written
 	row        int
@@ -186,9 +188,16 @@ type result struct {
 	target.Result
 }
 
-// A ready entry is due and has its definition.
-type ready struct {
+// A staged entry is due and has a slot promised. from is the host that it was
+// parked at before; nil: none.
+type staged struct {
 	jadwal.Due
+	from *host
+}
+
+// A ready entry is staged and has its definition.
+type ready struct {
+	staged
 	def   *definition
 	stamp int64
 }
@@ -277,5 +286,5 @@ func (e *Engine) forget() {
 // past tells whether no entry that was made before at is left anywhere.
 func (e *Engine) past(at int64) bool {
 	next, ok := e.times.next()
-	return (!ok || next > at) && e.due.len()+len(e.stage)+e.ready.len() == 0
+	return (!ok || next > at) && e.due.len()+len(e.stage)+e.ready.len()+e.hosts.parked == 0
 }

@@ -79,6 +79,8 @@ func (e *Engine) spillAll(now time.Time) {
 func (e *Engine) ended(r result, now time.Time) {
 	f, j := r.flight, r.flight.job
 	e.inFlight--
+	e.slots.give(f.owner)
+	e.hosts.end(f.host, readSign(r.Result), f.began, now)
 	f.cancel(nil)
 	switch {
 	case f.ended: // its record was made without it

@@ -36,8 +36,9 @@ func (e *Engine) await() {
 		select {
 		case <-e.answers:
 			e.calls--
-		case <-e.results:
+		case r := <-e.results:
 			e.inFlight--
+			e.slots.give(r.flight.owner)
 		}
 	}
 }

@@ -25,18 +25,19 @@ import (
 // A world is a store, a receiver and an engine that come and go, for tests
 // that run inside a bubble of fake time.
 type world struct {
-	t     *testing.T
-	dir   string
-	st    *store.Store
-	eng   *Engine
-	stop  context.CancelFunc
-	ended chan error
-	owner jadwal.User
-	sink  *sink
-	drain time.Duration
-	slots int
-	fault *faults
-	bury  []func()
+	t       *testing.T
+	dir     string
+	st      *store.Store
+	eng     *Engine
+	stop    context.CancelFunc
+	ended   chan error
+	owner   jadwal.User
+	sink    *sink
+	drain   time.Duration
+	slots   int
+	perHost int
+	fault   *faults
+	bury    []func()
 
 	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
 }
@@ -143,13 +144,17 @@ func (f *faults) on(set func(*faults)) {
 // sink is an HTTP server in the process, behind pipes, that remembers every
 // delivery.
 type sink struct {
-	mu     sync.Mutex
-	got    []delivery
-	takes  func(delivery) time.Duration // how long an answer takes
-	status func(delivery) int
-	open   []net.Conn
-	most   map[string]int // at once, by job
-	now    map[string]int
+	mu      sync.Mutex
+	got     []delivery
+	takes   func(delivery) time.Duration // how long an answer takes
+	status  func(delivery) int
+	open    []net.Conn
+	most    map[string]int // at once, by job
+	now     map[string]int
+	mostAt  map[string]int // at once, by host
+	nowAt   map[string]int
+	deaf    []string // hosts that refuse connections
+	refused int
 }
 
 type delivery struct {
@@ -161,7 +166,7 @@ type delivery struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}}, drain: 30 * time.Second}
+	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
 	w.open()
 	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "none", IsSuperuser: true}, time.Now())
 	if err != nil {
@@ -205,7 +210,7 @@ func (f *faults) dial(s *sink) func(context.Context, string, string) (net.Conn, 
 func (w *world) run() {
 	w.fault = &faults{Store: w.st}
 	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
-	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, PerHost: w.perHost, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
 	w.eng.step = func() time.Duration { return time.Duration(w.stepped.Load()) }
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)
@@ -223,7 +228,28 @@ func (w *world) quit() {
 	if err := <-w.ended; err != nil {
 		w.t.Errorf("engine ended with: %v", err)
 	}
+	w.idle()
 	w.eng = nil
+}
+
+// idle holds an engine that has ended to its books: who has slots and room at
+// hosts is staged or ready, and nobody else.
+func (w *world) idle() {
+	w.t.Helper()
+	e := w.eng
+	waiting := len(e.stage) + e.ready.len()
+	if e.slots.taken != waiting {
+		w.t.Errorf("%d slots are taken, %d entries are staged", e.slots.taken, waiting)
+	}
+	for name, h := range e.hosts.known {
+		waiting -= h.coming
+		if h.coming < 0 || h.inFlight < 0 {
+			w.t.Errorf("host %s: %d in flight, %d coming", name, h.inFlight, h.coming)
+		}
+	}
+	if waiting < 0 {
+		w.t.Errorf("%d more are coming than are staged", -waiting)
+	}
 }
 
 // kill ends the engine as kill -9 does: nothing more of it reaches the store,
@@ -259,7 +285,10 @@ func (l logWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (s *sink) dial(context.Context, string, string) (net.Conn, error) {
+func (s *sink) dial(_ context.Context, _, address string) (net.Conn, error) {
+	if s.refuses(address) {
+		return nil, errRefused
+	}
 	client, server := net.Pipe()
 	s.mu.Lock()
 	s.open = append(s.open, server)
@@ -295,6 +324,8 @@ func (s *sink) serve(c net.Conn) {
 		s.got = append(s.got, d)
 		s.now[d.job]++
 		s.most[d.job] = max(s.most[d.job], s.now[d.job])
+		s.nowAt[req.Host]++
+		s.mostAt[req.Host] = max(s.mostAt[req.Host], s.nowAt[req.Host])
 		takes, status := s.takes, s.status
 		s.mu.Unlock()
 		if takes != nil {
@@ -305,6 +336,7 @@ func (s *sink) serve(c net.Conn) {
 		}
 		s.mu.Lock()
 		s.now[d.job]--
+		s.nowAt[req.Host]--
 		s.mu.Unlock()
 		code := 200
 		if status != nil {

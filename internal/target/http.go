@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -47,7 +48,19 @@ type Result struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	RetryAfter time.Duration
+	Reach      Reach
 }
+
+// Reach is what a call tells about the host of its target, whatever became of
+// the run.
+type Reach uint8
+
+// The kinds of reach.
+const (
+	Untold   Reach = iota // nothing: cancelled, refused, or the fault was here
+	Silent                // no answer came
+	Answered              // an answer began, whatever it said
+)
 
 // Cancelled is the cause (context.Cause) with which a call's context is
 // cancelled when its Result should name a reason. Any other cause counts as
@@ -82,9 +95,9 @@ const (
 // errTimeout is the cause of a context whose attempt took too long.
 var errTimeout = errors.New("attempt timed out")
 
-// HTTP calls HTTP targets. It follows no redirects (such an answer is the
-// answer), keeps no cookies, asks for no compression and takes no proxy from
-// the environment. Connections are kept and used again, apart for limited and
+// HTTP calls HTTP targets. It follows as many redirects as the target says,
+// keeps no cookies, asks for no compression and takes no proxy from the
+// environment. Connections are kept and used again, apart for limited and
 // unlimited calls, since an address is checked when it is dialled.
 //
 // A request on a kept connection that breaks at once, before a byte of the
@@ -199,15 +212,57 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 	if c.Limited {
 		transport = h.limited
 	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return failure(ctx, c, err)
+	for followed := 0; ; followed++ {
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			return after(followed, failure(ctx, c, err))
+		}
+		if followed < c.Job.Target.Redirects {
+			if next, ok := redirected(req, resp); ok {
+				_, err := read(resp, 0)
+				resp.Body.Close()
+				if err != nil {
+					r := failure(ctx, c, err)
+					r.StatusCode, r.Reach = resp.StatusCode, Answered
+					return after(followed, r)
+				}
+				req = next
+				s.header, s.began, s.tries = req.Header, time.Now(), 0
+				continue
+			}
+		}
+		defer resp.Body.Close()
+		r := answer(ctx, c, resp)
+		r.Reach = Answered
+		return after(followed, r)
 	}
-	defer resp.Body.Close()
+}
 
-	succeeded := resp.StatusCode >= 200 && resp.StatusCode <= 299
+// after is the Result of a call that followed so many redirects before. The
+// target's own host has answered then.
+func after(followed int, r Result) Result {
+	if followed == 0 {
+		return r
+	}
+	r.Reach = Answered
+	if r.State == jadwal.RunFailed {
+		r.Message += ", after " + strconv.Itoa(followed) + " redirects"
+		if followed == 1 {
+			r.Message = strings.TrimSuffix(r.Message, "s")
+		}
+	}
+	return r
+}
+
+// answer judges a last answer by what is expected.
+func answer(ctx context.Context, c Call, resp *http.Response) Result {
+	expect := c.Job.Target.Expect
+	expected := expect.HasStatus(resp.StatusCode)
 	keep := jadwal.OutputOfFailure
-	if succeeded {
+	switch {
+	case expected && expect.Body != "":
+		keep = jadwal.MaxExpectSearch
+	case expected:
 		keep = jadwal.OutputOfSuccess
 	}
 	output, err := read(resp, keep)
@@ -216,17 +271,18 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 		r.StatusCode, r.Output = resp.StatusCode, output
 		return r
 	}
-	if succeeded {
-		return Result{State: jadwal.RunSucceeded, StatusCode: resp.StatusCode, Output: output}
+	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonHTTPStatus, StatusCode: resp.StatusCode, Output: output}
+	switch {
+	case !expected:
+		r.Message = "The target answered " + statusText(resp.StatusCode)
+		r.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	case expect.Body != "" && !expect.HasBody(output):
+		r.Message = "The target answered " + statusText(resp.StatusCode) + ", but not with the body that is expected"
+	default:
+		r.State, r.Reason = jadwal.RunSucceeded, ""
+		r.Output = output[:min(len(output), jadwal.OutputOfSuccess)]
 	}
-	return Result{
-		State:      jadwal.RunFailed,
-		Reason:     jadwal.ReasonHTTPStatus,
-		StatusCode: resp.StatusCode,
-		Message:    "The target answered " + statusText(resp.StatusCode),
-		Output:     output,
-		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
-	}
+	return r
 }
 
 // read returns up to keep bytes of an answer, and reads on for a while so that

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -209,7 +210,24 @@ func TestResult(t *testing.T) {
 				r.Output = r.Output[:min(len(r.Output), 50)]
 				t.Errorf("got %+v", r)
 			}
+			reach := Answered
+			if tt.want.Reason == jadwal.ReasonTargetRefused {
+				reach = Untold
+			} else if tt.want.StatusCode == 0 {
+				reach = Silent
+			}
+			if r.Reach != reach {
+				t.Errorf("reach is %d, want %d", r.Reach, reach)
+			}
 		})
+	}
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL} {
+		h := newHTTP(t, Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: errno}
+		}})
+		if r := h.Do(t.Context(), callTo("http://target/")); r.Reach != Untold || r.Message != "The server had no connection left to make the call with" {
+			t.Errorf("%v is held against the target: %+v", errno, r)
+		}
 	}
 	if followed.Load() {
 		t.Error("a redirect was followed")
@@ -278,10 +296,10 @@ func TestTime(t *testing.T) {
 		cancel     error
 		want       Result
 	}{
-		{"no answer in time", "/", nil, Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTimeout, Message: "No complete answer within 1m30s"}},
-		{"an answer that does not end in time", "/body", nil, Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTimeout, Message: "No complete answer within 1m30s", StatusCode: 200, Output: []byte("begun")}},
+		{"no answer in time", "/", nil, Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTimeout, Message: "No complete answer within 1m30s", Reach: Silent}},
+		{"an answer that does not end in time", "/body", nil, Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTimeout, Message: "No complete answer within 1m30s", StatusCode: 200, Output: []byte("begun"), Reach: Answered}},
 		{"cancelled without a cause", "/", context.Canceled, Result{State: jadwal.RunCancelled, Reason: jadwal.ReasonRequested, Message: "Cancelled while it ran"}},
-		{"cancelled because the job was deleted", "/body", Cancelled{jadwal.ReasonJobDeleted}, Result{State: jadwal.RunCancelled, Reason: jadwal.ReasonJobDeleted, Message: "Cancelled while it ran", StatusCode: 200, Output: []byte("begun")}},
+		{"cancelled because the job was deleted", "/body", Cancelled{jadwal.ReasonJobDeleted}, Result{State: jadwal.RunCancelled, Reason: jadwal.ReasonJobDeleted, Message: "Cancelled while it ran", StatusCode: 200, Output: []byte("begun"), Reach: Answered}},
 		{"cancelled for another cause", "/", errors.New("x"), Result{State: jadwal.RunCancelled, Reason: jadwal.ReasonRequested, Message: "Cancelled while it ran"}},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {

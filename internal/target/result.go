@@ -26,6 +26,7 @@ func failure(ctx context.Context, c Call, err error) Result {
 			return Result{
 				State: jadwal.RunFailed, Reason: jadwal.ReasonTimeout,
 				Message: "No complete answer within " + jadwal.Duration(c.Timeout).String(),
+				Reach:   Silent,
 			}
 		}
 		reason := jadwal.ReasonRequested
@@ -37,7 +38,16 @@ func failure(ctx context.Context, c Call, err error) Result {
 	if refused, ok := errors.AsType[*Refused](err); ok {
 		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: refusal(refused)}
 	}
-	return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: trouble(err)}
+	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: trouble(err), Reach: Silent}
+	if ourShortage(err) {
+		r.Reach = Untold
+	}
+	return r
+}
+
+// ourShortage tells whether a call failed for want of something on this side.
+func ourShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
 const brokeOff = "The connection broke before the answer was complete"
@@ -78,7 +88,7 @@ func trouble(err error) string {
 		return "The target refused the connection"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return "The target's network cannot be reached"
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL):
+	case ourShortage(err):
 		return "The server had no connection left to make the call with"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return brokeOff
