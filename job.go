@@ -67,6 +67,15 @@ type LastRun struct {
 	FinishedAt time.Time
 }
 
+// JobVersion is a definition and state that a job has, or had. Its instants are
+// those after EffectiveAt, up to the next version's.
+type JobVersion struct {
+	Version     int64
+	State       JobState
+	Definition  Definition
+	EffectiveAt time.Time // until the engine has applied it: when it was asked for
+}
+
 // MaxLateAt is how late an `at` may be when its job is created: it then runs
 // at once. An older one is refused.
 const MaxLateAt = time.Hour

@@ -15,27 +15,33 @@ var roles = []string{"nobody", "deleted", "other", "owner", "superuser"}
 // rights says with what each role comes through each route: 0 is the route's
 // own success, anything else is the refusal.
 var rights = map[string][5]int{ // nobody, deleted, other, owner, superuser
-	"GET /":                  {0, 0, 0, 0, 0},
-	"GET /openapi.json":      {0, 0, 0, 0, 0},
-	"GET /docs":              {0, 0, 0, 0, 0},
-	"POST /login":            {0, 0, 0, 0, 0},
-	"POST /refresh/token":    {0, 0, 0, 0, 0},
-	"POST /logout":           {401, 401, 0, 0, 0},
-	"GET /user/me":           {401, 401, 0, 0, 0},
-	"PATCH /user/me":         {401, 401, 0, 0, 0},
-	"GET /user":              {401, 401, 403, 403, 0},
-	"POST /user":             {401, 401, 403, 403, 0},
-	"DELETE /user/{id}":      {401, 401, 403, 403, 0},
-	"GET /job":               {401, 401, 0, 0, 0},
-	"POST /job":              {401, 401, 0, 0, 0},
-	"GET /job/{job}":         {401, 401, 404, 0, 0},
-	"PATCH /job/{job}":       {401, 401, 404, 0, 0},
-	"DELETE /job/{job}":      {401, 401, 404, 0, 0},
-	"POST /job/{job}/pause":  {401, 401, 404, 0, 0},
-	"POST /job/{job}/resume": {401, 401, 404, 0, 0},
-	"GET /job/{job}/run":     {401, 401, 404, 0, 0},
-	"GET /run/{id}":          {401, 401, 404, 0, 0},
-	"POST /schedule/preview": {401, 401, 0, 0, 0},
+	"GET /":                               {0, 0, 0, 0, 0},
+	"GET /openapi.json":                   {0, 0, 0, 0, 0},
+	"GET /docs":                           {0, 0, 0, 0, 0},
+	"POST /login":                         {0, 0, 0, 0, 0},
+	"POST /refresh/token":                 {0, 0, 0, 0, 0},
+	"POST /logout":                        {401, 401, 0, 0, 0},
+	"GET /user/me":                        {401, 401, 0, 0, 0},
+	"PATCH /user/me":                      {401, 401, 0, 0, 0},
+	"GET /user":                           {401, 401, 403, 403, 0},
+	"POST /user":                          {401, 401, 403, 403, 0},
+	"DELETE /user/{id}":                   {401, 401, 403, 403, 0},
+	"GET /job":                            {401, 401, 0, 0, 0},
+	"POST /job":                           {401, 401, 0, 0, 0},
+	"GET /job/{job}":                      {401, 401, 404, 0, 0},
+	"PATCH /job/{job}":                    {401, 401, 404, 0, 0},
+	"PUT /job/{job}":                      {401, 401, 404, 0, 0},
+	"DELETE /job/{job}":                   {401, 401, 404, 0, 0},
+	"POST /job/{job}/clone":               {401, 401, 404, 0, 0},
+	"GET /job/{job}/next":                 {401, 401, 404, 0, 0},
+	"GET /job/{job}/version":              {401, 401, 404, 0, 0},
+	"GET /job/{job}/version/{n}":          {401, 401, 404, 0, 0},
+	"POST /job/{job}/version/{n}/restore": {401, 401, 404, 0, 0},
+	"POST /job/{job}/pause":               {401, 401, 404, 0, 0},
+	"POST /job/{job}/resume":              {401, 401, 404, 0, 0},
+	"GET /job/{job}/run":                  {401, 401, 404, 0, 0},
+	"GET /run/{id}":                       {401, 401, 404, 0, 0},
+	"POST /schedule/preview":              {401, 401, 0, 0, 0},
 }
 
 func TestRoleByRoute(t *testing.T) {
@@ -65,7 +71,7 @@ func TestRoleByRoute(t *testing.T) {
 					who = s.asUser(unique+"-gone", false)
 					(&session{s, admin.access, ""}).do("DELETE", "/user/"+who.do("GET", "/user/me", "").text("id"), "")
 				}
-				target := r.pattern
+				target := strings.Replace(r.pattern, "{n}", "1", 1)
 				if strings.Contains(target, "{job}") {
 					target = strings.Replace(target, "{job}", owner.createJob("mine"), 1)
 				}
@@ -79,7 +85,7 @@ func TestRoleByRoute(t *testing.T) {
 					"login": `{"identifier":"admin","password":"admin123"}`, "refreshToken": `{"refresh_token":"` + admin.refresh + `"}`,
 					"logout": `{"refresh_token":"` + who.refresh + `"}`, "patchMe": `{"is_superuser":false}`,
 					"createUser": `{"username":"` + unique + `-new","password":"new-password","email":"` + unique + `@new"}`,
-					"createJob":  `{"name":"new",` + hook + `}`, "patchJob": `{"description":"x"}`, "previewSchedule": `{"schedules":[{"every":"1h"}]}`,
+					"createJob":  `{"name":"new",` + hook + `}`, "putJob": `{` + hook + `}`, "cloneJob": `{"name":"copy"}`, "patchJob": `{"description":"x"}`, "previewSchedule": `{"schedules":[{"every":"1h"}]}`,
 				}[r.doc.id]
 				got := s.status(r.method, target, body, who.access)
 				expected := want[i]

@@ -50,7 +50,7 @@ func badPaths() (all []bad) {
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
 		{"GET", "/user/1"}, {"PATCH", "/user/1"}, {"POST", "/user/x"}, {"GET", "/user/me%2F"}, {"GET", "/user/me%00"}, {"GET", "/user/me%20"}, {"GET", "/user/m\xc3"}, {"GET", "/user/me%3Fx"},
-		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job/a"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/job/a/run"}, {"DELETE", "/run/x"},
+		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/job/a/run"}, {"DELETE", "/run/x"},
 		{"GET", "/schedule/preview"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
 		all = append(all, bad{rule: clip(m.method) + " " + m.target + " is no method of it", method: m.method, target: m.target, status: 405, code: "method_not_allowed"})
@@ -64,7 +64,7 @@ func badTokens() (all []bad) {
 		if r.action == "public" {
 			continue
 		}
-		target := strings.NewReplacer("{id}", "1", "{job}", "mine").Replace(r.pattern)
+		target := strings.NewReplacer("{id}", "1", "{job}", "mine", "{n}", "1").Replace(r.pattern)
 		all = append(all,
 			bad{rule: "no token for " + r.method + " " + r.pattern, method: r.method, target: target, status: 401, code: "unauthenticated"},
 			bad{rule: "nonsense for " + r.method + " " + r.pattern, method: r.method, target: target, body: "nonsense", header: []string{"Authorization", "Bearer x", "Content-Type", "text/plain"}, status: 401, code: "invalid_token"},
@@ -84,6 +84,8 @@ func badBodies() (all []bad) {
 		{"admin", "POST", "/user", newUserBody},
 		{"user", "POST", "/job", newJobBody},
 		{"user", "PATCH", "/job/mine", `{"description":"x"}`},
+		{"user", "PUT", "/job/mine", `{"description":"x","target":{"url":"https://example.com/"}}`},
+		{"user", "POST", "/job/mine/clone", `{"name":"x"}`},
 		{"user", "POST", "/job/mine/pause", `{"reason":"x"}`},
 		{"user", "POST", "/schedule/preview", `{"schedules":[{"every":"1h"}]}`},
 	} {
@@ -212,6 +214,24 @@ func badOthers() (all []bad) {
 	} {
 		add("user", "GET", "/job?"+query.text, 400, "validation_failed", query.field)
 	}
+	for _, query := range []string{"count=0", "count=1001", "count=x", "count=", "from=now", "from=2026-11-23", "from=2026-11-23T00:00:00+07:00", "from=", "form=x"} {
+		field, _, _ := strings.Cut(query, "=")
+		add("user", "GET", "/job/mine/next?"+query, 400, "validation_failed", field)
+	}
+	for _, n := range []string{"0", "01", "-1", "x", "1.0", "%31"} {
+		add("user", "GET", "/job/mine/version/"+n, 400, "validation_failed", "n")
+		add("user", "POST", "/job/mine/version/"+n+"/restore", 400, "validation_failed", "n")
+	}
+	add("user", "GET", "/job/mine/version?cursor=x", 400, "validation_failed", "cursor")
+	add("user", "GET", "/job/mine/version?limit=0", 400, "validation_failed", "limit")
+	add("user", "GET", "/job/mine/version/1?x=1", 400, "validation_failed", "x")
+	add("user", "GET", "/job/mine/version/2", 404, "not_found", "")
+	add("user", "GET", "/job/mine/version/99999999999999999999", 404, "not_found", "")
+	add("user", "GET", "/job/none/version/1", 404, "not_found", "")
+	add("user", "GET", "/job/none/version", 404, "not_found", "")
+	add("user", "GET", "/job/none/next", 404, "not_found", "")
+	add("user", "POST", "/job/mine/version/2/restore", 404, "not_found", "")
+	add("user", "POST", "/job/none/version/1/restore", 404, "not_found", "")
 	add("user", "GET", "/job?limit=%zz", 400, "malformed", "")
 	add("user", "GET", "/job?a;b", 400, "malformed", "")
 	add("user", "GET", "/job/mine?x=1", 400, "validation_failed", "x")
@@ -242,6 +262,21 @@ func badOthers() (all []bad) {
 		bad{"no refresh token of ours to sign out with", "user", "POST", "/logout", `{"refresh_token":"a.b.c"}`, nil, 401, "invalid_token", ""},
 		bad{"a job's name that is taken", "user", "POST", "/job", `{"name":"mine","target":{"url":"https://example.com/"}}`, nil, 409, "name_taken", "name"},
 		bad{"an old version", "user", "PATCH", "/job/mine", `{"description":"x"}`, []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
+		bad{"a whole job with another name", "user", "PUT", "/job/mine", newJobBody, nil, 400, "validation_failed", "name"},
+		bad{"a whole job without a target", "user", "PUT", "/job/mine", `{}`, nil, 400, "validation_failed", "target.url"},
+		bad{"a whole job that cannot be, at a name that is free", "user", "PUT", "/job/free", `{"timeout":"0s",` + hook + `}`, nil, 400, "validation_failed", "timeout"},
+		bad{"a whole job for an id that is none", "user", "PUT", "/job/999", newJobBody, nil, 404, "not_found", ""},
+		bad{"a whole job with a null", "user", "PUT", "/job/mine", `{"timeout":null,` + hook + `}`, nil, 400, "validation_failed", "timeout"},
+		bad{"a whole job at an old version", "user", "PUT", "/job/mine", `{` + hook + `}`, []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
+		bad{"a whole job that must be there", "user", "PUT", "/job/free", `{` + hook + `}`, []string{"If-Match", `*`}, 412, "version_mismatch", ""},
+		bad{"a whole job that must not be there", "user", "PUT", "/job/mine", `{` + hook + `}`, []string{"If-None-Match", `*`}, 412, "version_mismatch", ""},
+		bad{"a whole job that must not be there by id", "user", "PUT", "/job/1", `{` + hook + `}`, []string{"If-None-Match", `*`}, 412, "version_mismatch", ""},
+		bad{"a version that must not be there", "user", "PUT", "/job/mine", `{` + hook + `}`, []string{"If-None-Match", `"1"`}, 400, "validation_failed", "If-None-Match"},
+		bad{"an old version to restore at", "user", "POST", "/job/mine/version/1/restore", "", []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
+		bad{"a clone with a name that is taken", "user", "POST", "/job/mine/clone", `{"name":"mine"}`, nil, 409, "name_taken", "name"},
+		bad{"a clone without a name", "user", "POST", "/job/mine/clone", `{}`, nil, 400, "validation_failed", "name"},
+		bad{"a clone of nothing", "user", "POST", "/job/none/clone", `{"name":"x"}`, nil, 404, "not_found", ""},
+		bad{"a clone with a name that cannot be, of nothing", "user", "POST", "/job/none/clone", `{"name":"X"}`, nil, 400, "validation_failed", "name"},
 		bad{"an old version to delete", "user", "DELETE", "/job/mine", "", []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
 		bad{"a version that is none", "user", "PATCH", "/job/mine", `{"description":"x"}`, []string{"If-Match", `9`}, 400, "validation_failed", "If-Match"},
 		bad{"a long unknown name, cut", "user", "PATCH", "/user/me", `{"` + strings.Repeat("h", 1000) + `":1}`, nil, 400, "validation_failed", strings.Repeat("h", 64)},

@@ -185,6 +185,8 @@ func describe(t *testing.T) *huma.OpenAPI {
 			item.Get = op
 		case "POST":
 			item.Post = op
+		case "PUT":
+			item.Put = op
 		case "PATCH":
 			item.Patch = op
 		case "DELETE":
@@ -267,8 +269,14 @@ func (g *generator) body(t reflect.Type) *huma.Schema {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t == reflect.TypeFor[jobPatch]() {
+	switch t {
+	case reflect.TypeFor[jobPatch]():
 		return g.patchOf("JobPatch", reflect.TypeFor[jobBody]())
+	case reflect.TypeFor[jobPut]():
+		s := g.schema(t)
+		full := g.registry.SchemaFromRef(s.Ref)
+		full.Required = slices.DeleteFunc(slices.Clone(full.Required), func(name string) bool { return name == "name" })
+		return s
 	}
 	return g.schema(t)
 }
@@ -386,6 +394,11 @@ func (g *generator) success(r *route, op *huma.Operation) {
 		response.Headers[name] = &huma.Param{Description: headerText[name], Schema: &huma.Schema{Type: "string"}}
 	}
 	op.Responses[strconv.Itoa(status)] = response
+	if r.doc.also != 0 {
+		other := *r
+		other.doc.status, other.doc.also = r.doc.also, 0
+		g.success(&other, op)
+	}
 }
 
 func envelopeSchema(success bool, status int) *huma.Schema {
@@ -484,6 +497,10 @@ var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[limit]():        "How many there are on a page.",
 	reflect.TypeFor[after]():        "Where the page begins: as the Link header of the page before says.",
 	reflect.TypeFor[before]():       "Where the page begins: as the Link header of the page before says.",
+	reflect.TypeFor[onlyNew]():      "*: only if there is no such job yet.",
+	reflect.TypeFor[versionRef]():   "The number of a version.",
+	reflect.TypeFor[occurrence]():   "How many occurrences.",
+	reflect.TypeFor[queryTime]():    "An instant in RFC 3339.",
 	reflect.TypeFor[boolean]():      "Whether to tell in X-Total-Count how many there are in all.",
 	reflect.TypeFor[precondition](): "The ETag of the version that is meant.",
 }
@@ -495,6 +512,14 @@ func parameterSchema(t reflect.Type) *huma.Schema {
 		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
 	case reflect.TypeFor[limit]():
 		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPage), Default: jadwal.DefaultPage}
+	case reflect.TypeFor[versionRef]():
+		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
+	case reflect.TypeFor[occurrence]():
+		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPreview), Default: defaultOccurrences}
+	case reflect.TypeFor[queryTime]():
+		return &huma.Schema{Type: "string", Format: "date-time"}
+	case reflect.TypeFor[onlyNew]():
+		return &huma.Schema{Type: "string", Enum: []any{"*"}}
 	case reflect.TypeFor[boolean]():
 		return &huma.Schema{Type: "boolean", Default: false}
 	case reflect.TypeFor[runRef](), reflect.TypeFor[before]():

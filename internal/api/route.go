@@ -31,6 +31,7 @@ type doc struct {
 	detail  string
 	tag     string
 	status  int           // of success; 0: 200
+	also    int           // another status of success; 0: none
 	headers []string      // of success
 	fails   []jadwal.Code // besides those that follow from the route's form
 	fixed   bool          // an endpoint of the fixed contract: the query is ignored
@@ -77,7 +78,7 @@ func (r *reply[T]) with(name, value string) *reply[T] {
 // `header:"If-Match"`; a field named Body is read from the body, and a body
 // that may be left out is a pointer.
 func endpoint[In, Out any](method, pattern string, action jadwal.Action, handler func(*Server, context.Context, *In) (*reply[Out], error), d doc) *route {
-	r := &route{method: method, pattern: pattern, action: action, input: newInput(reflect.TypeFor[In](), d.fixed), doc: d}
+	r := &route{method: method, pattern: pattern, action: action, input: newInput(reflect.TypeFor[In](), pattern, d.fixed), doc: d}
 	hasData := reflect.TypeFor[Out]() != reflect.TypeFor[none]()
 	if hasData {
 		r.output = reflect.TypeFor[Out]()
@@ -103,8 +104,8 @@ func endpoint[In, Out any](method, pattern string, action jadwal.Action, handler
 // input is how the input of a handler is read from a request.
 type input struct {
 	typ                  reflect.Type
-	path, query, headers []param
-	body                 int // index of the field; -1: none
+	path, query, headers []param // path in the order of the pattern
+	body                 int     // index of the field; -1: none
 	bodyOptional         bool
 	mergePatch           bool
 	fixed                bool
@@ -124,7 +125,7 @@ type value interface {
 // patcher is a body that is a merge patch.
 type patcher interface{ readPatch(body []byte) error }
 
-func newInput(t reflect.Type, fixed bool) *input {
+func newInput(t reflect.Type, pattern string, fixed bool) *input {
 	in := &input{typ: t, body: -1, fixed: fixed}
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -143,6 +144,9 @@ func newInput(t reflect.Type, fixed bool) *input {
 			in.mergePatch = reflect.PointerTo(f.Type).Implements(reflect.TypeFor[patcher]())
 		}
 	}
+	slices.SortFunc(in.path, func(a, b param) int {
+		return strings.Index(pattern, "{"+a.name+"}") - strings.Index(pattern, "{"+b.name+"}")
+	})
 	return in
 }
 
@@ -158,8 +162,8 @@ func (in *input) read(c *call, body []byte, into any) error {
 		return nil
 	}
 	v := reflect.ValueOf(into).Elem()
-	for _, p := range in.path {
-		if err := fieldValue(v, p).read(p.name, c.param); err != nil {
+	for i, p := range in.path {
+		if err := fieldValue(v, p).read(p.name, c.params[i]); err != nil {
 			return err
 		}
 	}

@@ -92,6 +92,14 @@ func routes() []*route {
 			id: "getJob", tag: tagJob, headers: []string{"ETag"},
 			summary: "One job",
 		}),
+		endpoint("PUT", "/job/{job}", jadwal.ActionEditJob, (*Server).putJob, doc{
+			id: "putJob", tag: tagJob, headers: []string{"ETag", "Location"}, also: 201,
+			summary: "Create or replace a job",
+			detail: "A name that the caller has no job of creates one. Otherwise the body takes the place of the whole definition: what it leaves out has its default, " +
+				"and secret headers that it leaves out are gone. The state stays; the definition that the job has already changes nothing. " +
+				"After the answer no run starts from the old definition. A name in the body is that of the path; where the path has an id, it renames.",
+			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+		}),
 		endpoint("PATCH", "/job/{job}", jadwal.ActionEditJob, (*Server).patchJob, doc{
 			id: "patchJob", tag: tagJob, headers: []string{"ETag"},
 			summary: "Change a job",
@@ -116,6 +124,33 @@ func routes() []*route {
 			summary: "Resume a paused job",
 			detail:  "What was due meanwhile is recorded as skipped.",
 			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+		}),
+
+		endpoint("POST", "/job/{job}/clone", jadwal.ActionEditJob, (*Server).cloneJob, doc{
+			id: "cloneJob", tag: tagJob, status: 201, headers: []string{"ETag", "Location"},
+			summary: "Make a new job with the same definition",
+			detail:  "Secret headers included. The new job is the caller's, has no history, and is enabled unless paused is true.",
+			fails:   []jadwal.Code{jadwal.CodeNameTaken},
+		}),
+		endpoint("GET", "/job/{job}/next", jadwal.ActionReadJob, (*Server).nextOfJob, doc{
+			id: "nextOfJob", tag: tagJob,
+			summary: "What a job's schedules mean, and when they fire next",
+			detail:  "Of a job that is paused or completed: when they would.",
+		}),
+		endpoint("GET", "/job/{job}/version", jadwal.ActionReadJob, (*Server).listVersions, doc{
+			id: "listVersions", tag: tagJob, headers: []string{"Link"},
+			summary: "The versions of a job, newest first, and what changed",
+			detail:  "A page is shorter than asked for when the definitions on it are large.",
+		}),
+		endpoint("GET", "/job/{job}/version/{n}", jadwal.ActionReadJob, (*Server).getVersion, doc{
+			id: "getVersion", tag: tagJob,
+			summary: "A job as it was",
+		}),
+		endpoint("POST", "/job/{job}/version/{n}/restore", jadwal.ActionEditJob, (*Server).restoreVersion, doc{
+			id: "restoreVersion", tag: tagJob, headers: []string{"ETag"},
+			summary: "Put the definition of a version into force again",
+			detail:  "As a new version, with its name and its secret headers. The state stays.",
+			fails:   []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 
 		endpoint("GET", "/job/{job}/run", jadwal.ActionReadJob, (*Server).listRuns, doc{

@@ -68,7 +68,7 @@ type call struct {
 	request   *http.Request
 	requestID string
 	path      string // as it came
-	param     string // the value of the path's parameter, as it came
+	params    params // of the path
 	now       time.Time
 	user      jadwal.User // who asks; zero on public routes
 	session   jadwal.Session
@@ -144,11 +144,11 @@ func (s *Server) handle(c *call) (*answer, error) {
 	if len(r.RequestURI) > jadwal.MaxURI {
 		return nil, jadwal.Errorf(jadwal.CodeURITooLong, "The request's target is longer than %d bytes", jadwal.MaxURI)
 	}
-	res, param := s.router.find(c.path)
+	res, values := s.router.find(c.path)
 	if res == nil {
 		return nil, jadwal.Errorf(jadwal.CodeNotFound, "There is no such path")
 	}
-	c.param = param
+	c.params = values
 	route := res.route(r.Method)
 	if route == nil {
 		a, _ := refuse(jadwal.Errorf(jadwal.CodeMethodNotAllowed, "This path answers only %s", res.allow))
