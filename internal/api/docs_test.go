@@ -3,10 +3,15 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
 	stdjson "encoding/json"
 	"fmt"
 	"html/template"
+	"io"
 	"maps"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +30,63 @@ func renderDocs(t *testing.T, document []byte) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+func TestDocsNeedNothingFromElsewhere(t *testing.T) {
+	s := newServer(t)
+	get := func(path string) (http.Header, string) {
+		resp, err := s.http.Client().Get(s.http.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%s: %d, %v", path, resp.StatusCode, err)
+		}
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
+			if resp.Header.Get(name) != want {
+				t.Errorf("%s: %s is %q", path, name, resp.Header[name])
+			}
+		}
+		if !requestID.MatchString(resp.Header.Get("X-Request-Id")) {
+			t.Errorf("%s: X-Request-Id is %q", path, resp.Header["X-Request-Id"])
+		}
+		return resp.Header, string(body)
+	}
+	h, document := get("/openapi.json")
+	if h.Get("Content-Type") != "application/json" || document != string(openAPI) {
+		t.Errorf("openapi.json is %s", h.Get("Content-Type"))
+	}
+	h, page := get("/docs")
+	if h.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("docs is %s", h.Get("Content-Type"))
+	}
+	style := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindStringSubmatch(page)
+	sum := sha256.Sum256([]byte(style[1]))
+	if policy := h.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'") {
+		t.Errorf("the policy is %s", policy)
+	}
+	if found := regexp.MustCompile(`(?i)<script|\sstyle=|\son\w+=|<link|<img|@import|url\(|\ssrc=|href="(?:https?:)?//`).FindString(page); found != "" {
+		t.Errorf("the page has %q", found)
+	}
+	for _, r := range routes() {
+		if !strings.Contains(page, `id="`+r.doc.id+`"`) {
+			t.Errorf("the page lacks %s", r.doc.id)
+		}
+	}
+	anchors := map[string]bool{}
+	for _, m := range regexp.MustCompile(`id="([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		if anchors[m[1]] {
+			t.Errorf("the id %s is there twice", m[1])
+		}
+		anchors[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`href="#([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		if !anchors[m[1]] {
+			t.Errorf("#%s leads nowhere", m[1])
+		}
+	}
 }
 
 // openAPIDocument is as much of an OpenAPI document as the page shows.

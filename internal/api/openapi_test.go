@@ -294,6 +294,10 @@ func (g *generator) patchOf(name string, t reflect.Type) *huma.Schema {
 		if strings.HasSuffix(s.Ref, "TargetBody") {
 			s = *g.patchOf("TargetPatch", reflect.TypeFor[targetBody]())
 		}
+		if values, ok := s.AdditionalProperties.(*huma.Schema); ok {
+			nullable := *values
+			s.AdditionalProperties = orNull(&nullable)
+		}
 		full.Properties[member] = orNull(&s)
 	}
 	g.registry.Map()[name] = &full
@@ -430,8 +434,8 @@ func (g *generator) failures(r *route) map[int][]jadwal.Code {
 	if in.path != nil {
 		codes = append(codes, jadwal.CodeValidation, jadwal.CodeNotFound)
 	}
-	if in.query != nil {
-		codes = append(codes, jadwal.CodeValidation)
+	if !in.fixed {
+		codes = append(codes, jadwal.CodeMalformed, jadwal.CodeValidation) // of the query
 	}
 	if in.headers != nil {
 		codes = append(codes, jadwal.CodeValidation, jadwal.CodeVersionMismatch)

@@ -214,7 +214,7 @@ func readBody(r *http.Request, mergePatch bool) ([]byte, error) {
 	if r.ContentLength > jadwal.MaxBody {
 		return nil, tooLarge
 	}
-	body := make([]byte, 0, max(r.ContentLength+1, 512))
+	body := make([]byte, 0, min(max(r.ContentLength+1, 512), 16<<10)) // a length is only a promise
 	for {
 		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

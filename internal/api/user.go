@@ -128,7 +128,7 @@ type createUserInput struct {
 
 type newUser struct {
 	Username    string `json:"username" example:"arbath" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"`
-	Password    string `json:"password" doc:"8 to 1024 bytes; never comes back." example:"arbath123" minLength:"8"`
+	Password    string `json:"password" doc:"8 to 1024 bytes; never comes back." example:"arbath123"`
 	Email       string `json:"email" example:"arbath@teknohole.com" maxLength:"254"`
 	IsSuperuser bool   `json:"is_superuser,omitempty" doc:"Left out: false."`
 }

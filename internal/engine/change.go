@@ -86,7 +86,7 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 	j.version, j.owner = p.New.Version, p.New.OwnerID
 	o.Next, j.tail = j.next, j.next
 	o.Applied = &jadwal.Applied{ChangeID: p.ID, Version: j.version, OwnerID: j.owner, EffectiveAt: end.From}
-	o.Complete = j.def != nil && j.over(j.def)
+	o.Complete = j.over()
 	e.reads.applying++
 	j.waiting, j.kicked, j.parkedTo = false, false, 0
 	e.schedule(j)

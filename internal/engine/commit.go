@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
-	"github.com/teknohole/jadwal/internal/target"
 )
 
 // commits are the outcomes on their way to the store, first in, first out, one
@@ -195,14 +194,9 @@ func passes(err error) bool {
 }
 
 // distrust forgets what the engine thought of a job whose cursor is not where
-// it should be, and asks the store, not before at. What is in flight of it is
-// abandoned: if it is an open run, it is made again.
+// it should be, and asks the store, not before at. What is in flight of it goes
+// on meanwhile, since the store may agree with it: see trust.
 func (e *Engine) distrust(j *job, at time.Time) {
-	if j.flight != nil {
-		j.flight.ended = true
-		j.flight.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
-		j.flight = nil
-	}
 	if j.out != nil {
 		j.out.dead = true
 		e.settled(j.out)

@@ -200,7 +200,7 @@ func (e *Engine) plan(j *job, now time.Time) {
 			trigger: jadwal.TriggerSchedule,
 			attempt: 1,
 		}, now)
-	} else if j.over(j.def) {
+	} else if j.over() {
 		e.outcome(j, now).Complete = true
 	}
 	e.schedule(j)
@@ -282,7 +282,7 @@ func (e *Engine) close(j *job, run jadwal.OpenRun, end jadwal.Run, now time.Time
 		o.Closes = append(o.Closes, jadwal.Close{Key: run.Key, Attempt: run.Attempt})
 	}
 	e.append(o, end)
-	o.Complete = j.def != nil && j.def.job.Version == j.version && j.over(j.def)
+	o.Complete = j.over()
 	e.kick(j)
 }
 

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -282,5 +281,3 @@ func TestCompletion(t *testing.T) {
 		}
 	})
 }
-
-var background = context.Background()

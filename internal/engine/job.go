@@ -44,8 +44,10 @@ func (j *job) atRest() bool {
 }
 
 // over tells whether the job will never do anything again by itself.
-func (j *job) over(d *definition) bool {
-	return j.next == 0 && !j.busy() && d.job.State == jadwal.JobEnabled && len(d.job.Definition.Schedules) > 0
+func (j *job) over() bool {
+	d := j.def
+	return j.next == 0 && !j.busy() && d != nil && d.job.Version == j.version &&
+		d.job.State == jadwal.JobEnabled && len(d.job.Definition.Schedules) > 0
 }
 
 // A flight is one attempt in progress.
@@ -61,6 +63,7 @@ type flight struct {
 	stored     bool // it is an open run, with the attempt row as the latest that was written
 	row        int
 	ended      bool
+	result     *result // it came while the job was reloading
 	cancel     context.CancelCauseFunc
 }
 

@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/target"
 )
 
 // reads are what the engine asks of the store, and what it knows from it. At
@@ -213,24 +215,65 @@ func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
 				return
 			}
 			for _, c := range found {
-				e.trust(asked[c.JobID], c)
+				e.trust(asked[c.JobID], c, now)
 				delete(asked, c.JobID)
 			}
 			for id, j := range asked {
-				e.trust(j, jadwal.Cursor{JobID: id})
+				e.trust(j, jadwal.Cursor{JobID: id}, now)
 			}
 		}
 	})
 	return true
 }
 
-// trust sets j to where the store says that it stands.
-func (e *Engine) trust(j *job, c jadwal.Cursor) {
+// trust sets j to where the store says that it stands. A run in flight goes on
+// if the store expects it: as an open run in that attempt, or as the instant
+// at the cursor. Otherwise somebody else has ended it.
+func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
-	j.def, j.waiting, j.kicked, j.parkedTo, j.reloading = nil, false, false, 0, false
+	j.waiting, j.kicked, j.parkedTo, j.reloading = false, false, 0, false
 	j.pinned = e.reads.loadedTo
-	e.cached.drop(j.id)
+	if j.def != nil && j.def.job.Version != j.version {
+		j.def = nil
+	}
+	f := j.flight
+	if f != nil && !e.expected(f, j) {
+		f.ended = true
+		f.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
+		j.flight = nil
+	}
 	e.schedule(j)
 	e.kick(j)
-	e.rest(j)
+	if j.flight == nil {
+		e.rest(j)
+		return
+	}
+	e.flights.push(f) // to be stored in its turn
+	if f.result != nil {
+		e.finish(*f.result, now)
+	}
+}
+
+// expected tells whether the store has no end of f's run, and sets f and j to
+// what it has.
+func (e *Engine) expected(f *flight, j *job) bool {
+	for i, run := range j.open {
+		if run.Key != f.key {
+			continue
+		}
+		begun := run.State == jadwal.RunRunning && run.Attempt == f.attempt
+		if !begun && (run.State != jadwal.RunQueued || run.Attempt != f.attempt-1) {
+			return false
+		}
+		j.open = slices.Delete(j.open, i, i+1)
+		f.stored, f.row = true, run.Attempt
+		return true
+	}
+	if j.next != f.key.DueAt || f.key.N != 0 || f.def.job.Version != j.version {
+		return false
+	}
+	next, _ := f.def.plan.Next(instant(j.next))
+	f.stored, f.row = false, 0
+	j.def, j.next = f.def, micro(next)
+	return true
 }

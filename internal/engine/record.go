@@ -47,10 +47,10 @@ func (e *Engine) record(j *job, stretches []jadwal.Stretch, to int64, now time.T
 // spill stores a run in flight as an open run. If it was only in memory, this
 // frees the cursor to move on.
 func (e *Engine) spill(f *flight, now time.Time) {
-	if f.stored && f.row == f.attempt {
+	j := f.job
+	if f.stored && f.row == f.attempt || j.reloading {
 		return
 	}
-	j := f.job
 	o := e.outcome(j, now)
 	if f.stored {
 		o.Begins = append(o.Begins, jadwal.Begin{Attempt: f.row, Run: f.running()})
@@ -89,15 +89,24 @@ func (e *Engine) ended(r result, now time.Time) {
 	f, j := r.flight, r.flight.job
 	e.inFlight--
 	f.cancel(nil)
-	if f.ended {
-		return // its record was made without it
+	switch {
+	case f.ended: // its record was made without it
+	case j.reloading:
+		f.result = &r
+	default:
+		e.finish(r, now)
 	}
+}
+
+// finish records a result, and goes on with what waited for it.
+func (e *Engine) finish(r result, now time.Time) {
+	f, j := r.flight, r.flight.job
 	e.end(f, jadwal.Run{
 		State: r.State, Reason: r.Reason, StatusCode: r.StatusCode, Message: r.Message, Output: r.Output,
 		StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
 	}, now)
 	e.unpark(j, r.FinishedAt, now)
-	e.outcome(j, now).Complete = j.def.job.Version == j.version && j.over(j.def)
+	e.outcome(j, now).Complete = j.over()
 	e.kick(j)
 }
 

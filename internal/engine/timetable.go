@@ -102,15 +102,6 @@ func (t *timetable) popHeap() jadwal.Due {
 	return top
 }
 
-// len returns how many entries there are.
-func (t *timetable) len() int {
-	n := len(t.heap)
-	for _, r := range t.runs {
-		n += len(r)
-	}
-	return n
-}
-
 // A queue is first in, first out, in a ring that grows and shrinks.
 type queue[T any] struct {
 	ring        []T

@@ -177,10 +177,20 @@ func (w *world) open() {
 	w.st = st
 }
 
+// dial connects to a sink, for as long as the process lives.
+func (f *faults) dial(s *sink) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if err := f.gone(); err != nil {
+			return nil, err
+		}
+		return s.dial(ctx, network, address)
+	}
+}
+
 // run starts an engine.
 func (w *world) run() {
 	w.fault = &faults{Store: w.st}
-	http := target.New(target.Options{Version: "test", DialContext: w.sink.dial})
+	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
 	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)
@@ -207,6 +217,7 @@ func (w *world) kill() {
 	w.fault.on(func(f *faults) { f.dead = true })
 	w.sink.hangUp()
 	w.stop()
+	synctest.Wait()
 	ended := w.ended
 	w.bury = append(w.bury, func() { <-ended })
 	w.eng = nil
@@ -222,11 +233,14 @@ func (w *world) restart() {
 	w.run()
 }
 
-// logWriter passes the engine's warnings on to the test.
+// logWriter passes the engine's warnings on to the test, but for the last words
+// of the dead.
 type logWriter struct{ t *testing.T }
 
 func (l logWriter) Write(b []byte) (int, error) {
-	l.t.Log(strings.TrimSpace(string(b)))
+	if text := strings.TrimSpace(string(b)); !strings.Contains(text, errDead.Error()) {
+		l.t.Log(text)
+	}
 	return len(b), nil
 }
 

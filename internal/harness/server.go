@@ -64,11 +64,12 @@ func FreeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// Server is a jadwal serve of its own process, on a data directory of its own,
-// whose log goes to the file server.log beside that directory.
+// Server is a jadwal serve in a process of its own. It works in the directory
+// Dir, where its data directory has the default name and the file server.log
+// gets what it prints.
 type Server struct {
 	Binary  string
-	Data    string   // directory
+	Dir     string
 	Address string   // host:port to listen on
 	Env     []string // besides the environment
 
@@ -80,6 +81,9 @@ type Server struct {
 // URL is where the server answers, without a slash at its end.
 func (s *Server) URL() string { return "http://" + s.Address }
 
+// Data is the data directory.
+func (s *Server) Data() string { return filepath.Join(s.Dir, "jadwal-data") }
+
 // Start starts the server. It does not wait until it answers.
 func (s *Server) Start() error {
 	log, err := os.OpenFile(s.logName(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -87,7 +91,8 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.log = log
-	s.cmd = exec.Command(s.Binary, "serve", "--listen", s.Address, "--data", s.Data)
+	s.cmd = exec.Command(s.Binary, "serve", "--listen", s.Address)
+	s.cmd.Dir = s.Dir
 	s.cmd.Env = append(os.Environ(), s.Env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
@@ -164,7 +169,7 @@ func (s *Server) LogTail(n int64) string {
 	return string(b)
 }
 
-func (s *Server) logName() string { return filepath.Join(filepath.Dir(s.Data), "server.log") }
+func (s *Server) logName() string { return filepath.Join(s.Dir, "server.log") }
 
 // ticks is how many clock ticks a second /proc counts in: USER_HZ, 100 on
 // every Linux there is (time(7)).

@@ -31,6 +31,19 @@ type Delivery struct {
 	Redelivery bool
 }
 
+// String tells of a delivery in a line: when it came, what it was, how late it is.
+func (d Delivery) String() string {
+	text := fmt.Sprintf("%s %s %s", d.At.UTC().Format("15:04:05.000"), d.Method, d.Path)
+	if d.RunID == "" {
+		return text
+	}
+	text += fmt.Sprintf(" job %s run %s attempt %d, %v after it was due", d.Job, d.RunID, d.Attempt, d.At.Sub(d.DueAt).Round(100*time.Microsecond))
+	if d.Redelivery {
+		text += ", maybe delivered before"
+	}
+	return text
+}
+
 // Sink is a fast HTTP/1.1 target. It answers 200 with a short body, unless the
 // path's query says otherwise: delay=50ms waits before the answer, status=503
 // answers that. It understands what net/http's client sends and no more:

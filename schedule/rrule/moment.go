@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/teknohole/jadwal/schedule"
 )
 
 // The years that DTSTART and the other dates may lie in: those of the
@@ -218,16 +220,12 @@ func (s *spec) readZoned(l line, value string) (moment, *time.Location, error) {
 	return m, zone, nil
 }
 
-// findZone looks up a TZID among the names of the zone database. "Local" is
-// none: it would mean something else on every machine.
+// findZone looks up a TZID among the names of the embedded zone database.
 func (s *spec) findZone(name string) (*time.Location, error) {
 	if name == s.zone.String() {
 		return s.zone, nil
 	}
-	if name == "Local" {
-		return nil, refuse("TZID", codeUnknown, "Local is not a zone")
-	}
-	return time.LoadLocation(name)
+	return schedule.LoadZone(name)
 }
 
 func sortMoments(list []moment) []moment {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // so that a TZID means the same on every machine
 )
 
 const (

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/teknohole/jadwal/schedule"
 )
 
 // example is one of the RFC's, for one zone.
@@ -94,7 +96,7 @@ func dates(t *testing.T, text string, zone *time.Location) []time.Time {
 
 func mustZone(t testing.TB, name string) *time.Location {
 	t.Helper()
-	zone, err := time.LoadLocation(name)
+	zone, err := schedule.LoadZone(name)
 	if err != nil {
 		t.Fatal(err)
 	}

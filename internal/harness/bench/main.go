@@ -83,7 +83,7 @@ func withServer(binary, dir string, do func(*harness.Server) error) error {
 		return err
 	}
 	s := &harness.Server{
-		Binary: binary, Data: filepath.Join(dir, "data"), Address: address,
+		Binary: binary, Dir: dir, Address: address,
 		Env: []string{harness.AdminEnv, "JADWAL_SECRET=" + secret, "JADWAL_LOG_LEVEL=warn"},
 	}
 	if err := s.Start(); err != nil {

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -58,7 +57,7 @@ func run(dir string, rounds int, seed uint64) error {
 		return err
 	}
 	server := &harness.Server{
-		Binary: binary, Data: filepath.Join(dir, "data"), Address: address,
+		Binary: binary, Dir: dir, Address: address,
 		Env: []string{harness.AdminEnv, "JADWAL_ACCESS_LIFETIME=24h", "JADWAL_LOG_LEVEL=warn"},
 	}
 	if err := server.Start(); err != nil {
@@ -92,7 +91,7 @@ func run(dir string, rounds int, seed uint64) error {
 	if err := server.Stop(30 * time.Second); err != nil {
 		return err
 	}
-	deleted, broken, err := inspect(server.Data, p.deletedJobs())
+	deleted, broken, err := inspect(server.Data(), p.deletedJobs())
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"time"
 
 	"github.com/teknohole/jadwal/internal/harness"
 )
@@ -17,7 +16,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:9000", "address to listen on")
 	flag.Parse()
 	s, err := harness.ListenSink(*listen, func(d harness.Delivery) {
-		fmt.Println(line(d))
+		fmt.Println(d)
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sink:", err)
@@ -28,17 +27,4 @@ func main() {
 	signal.Notify(stop, os.Interrupt)
 	<-stop
 	s.Close()
-}
-
-// line tells of a delivery: when it came, what it was, how late it is.
-func line(d harness.Delivery) string {
-	text := fmt.Sprintf("%s %s %s", d.At.UTC().Format("15:04:05.000"), d.Method, d.Path)
-	if d.RunID == "" {
-		return text
-	}
-	text += fmt.Sprintf(" job %s run %s attempt %d, %v after it was due", d.Job, d.RunID, d.Attempt, d.At.Sub(d.DueAt).Round(100*time.Microsecond))
-	if d.Redelivery {
-		text += ", maybe delivered before"
-	}
-	return text
 }

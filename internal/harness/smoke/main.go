@@ -62,7 +62,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	server := &harness.Server{Binary: binary, Data: filepath.Join(dir, "data"), Address: address}
+	server := &harness.Server{Binary: binary, Dir: dir, Address: address}
 	begun := time.Now()
 	if err := server.Start(); err != nil {
 		return err
@@ -88,10 +88,23 @@ func run(dir string) error {
 		}
 		fmt.Printf("  ok: %s\n", s.title())
 	}
-	if n := len(sink.Deliveries()); n == 0 {
-		return errors.New("nothing reached the target")
+	printed := map[string]bool{}
+	for line := range strings.Lines(server.LogTail(64 << 10)) {
+		printed[formOf(strings.TrimSuffix(line, "\n"))] = true
 	}
-	return server.Stop(30 * time.Second)
+	for _, d := range sink.Deliveries() {
+		printed[formOf(d.String())] = true
+	}
+	lines := linesOf(text)
+	for _, line := range lines {
+		if !printed[formOf(line)] {
+			err = errors.Join(err, fmt.Errorf("README.md shows this line, which nobody printed:\n%s", line))
+		}
+	}
+	if err == nil {
+		fmt.Printf("  ok: %d lines of the server and the target\n", len(lines))
+	}
+	return errors.Join(err, server.Stop(30*time.Second))
 }
 
 // shell is one running shell, as in a terminal: what a command assigns, the

@@ -30,6 +30,33 @@ func stepsOf(readme string) []step {
 	return steps
 }
 
+// linesOf returns the lines of the blocks of plain text: what README.md says
+// that the server and the target print.
+func linesOf(readme string) []string {
+	var lines []string
+	for _, block := range fence.FindAllStringSubmatch(readme, -1) {
+		if block[1] == "text" {
+			lines = append(lines, strings.Split(strings.TrimSuffix(block[2], "\n"), "\n")...)
+		}
+	}
+	return lines
+}
+
+var (
+	runID  = regexp.MustCompile(`\b[0-9a-v]{29}\b`)
+	number = regexp.MustCompile(`[0-9][0-9.:]*((µ|m)?s\b|[a-z]\b)?`)
+	zone   = regexp.MustCompile(`zone [A-Z]\S*`)
+	data   = regexp.MustCompile(`data \S+`)
+)
+
+// formOf is a line without what differs from one time and machine to another.
+func formOf(line string) string {
+	line = runID.ReplaceAllString(line, "ID")
+	line = data.ReplaceAllString(line, "data DIR")
+	line = zone.ReplaceAllString(line, "zone Z")
+	return number.ReplaceAllString(line, "0")
+}
+
 // reads tells whether the command changes nothing: no other method, no body.
 func (s step) reads() bool {
 	return !strings.Contains(s.command, " -X") && !strings.Contains(s.command, " -d")

@@ -21,6 +21,30 @@ func TestStepsOf(t *testing.T) {
 	}
 }
 
+func TestFormOf(t *testing.T) {
+	for _, tt := range []struct {
+		rule, a, b string
+		same       bool
+	}{
+		{"an id is of its own alphabet", "06:44:55.457 POST /hello job hello run 00361qvegeug00000000000004000 attempt 1, 1.7ms after it was due",
+			"16:00:00.001 POST /hello job hello run 00361qzzz0ug00000000000004000 attempt 1, 600µs after it was due", false},
+		{"times, ids and durations may differ", "06:44:55.457 POST /hello job hello run 00361qvegeug00000000000004000 attempt 1, 1.7ms after it was due",
+			"16:00:00.001 POST /hello job hello run 00361quuu0ug00000000000004000 attempt 1, 600µs after it was due", true},
+		{"versions, directories and zones may differ", "Jadwal 0.1.0 · data ./x (new, SQLite) · zone Asia/Jakarta · zone database 2025c",
+			"Jadwal 0.2.0 · data /tmp/y (new, SQLite) · zone UTC · zone database 2026a", true},
+		{"words may not differ", "First start: sign in as admin", "First start: log in as admin", false},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			if (formOf(tt.a) == formOf(tt.b)) != tt.same {
+				t.Errorf("%q and %q", formOf(tt.a), formOf(tt.b))
+			}
+		})
+	}
+	if got := linesOf("```text\na\n  b\n```\n```sh\nc\n```\n"); !slices.Equal(got, []string{"a", "  b"}) {
+		t.Errorf("lines %q", got)
+	}
+}
+
 func TestSameShape(t *testing.T) {
 	for _, tt := range []struct {
 		rule, shown, got, want string
