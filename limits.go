@@ -20,6 +20,7 @@ const (
 	MaxPage         = 500
 	DefaultPage     = 50
 	MaxPreview      = 1000 // instants of one preview
+	MaxMergedJobs   = 1000 // whose runs are listed together
 	OutputOfSuccess = 1 << 10
 	OutputOfFailure = 64 << 10
 	Shards          = 1024

@@ -40,6 +40,7 @@ var rights = map[string][5]int{ // nobody, deleted, other, owner, superuser
 	"POST /job/{job}/pause":               {401, 401, 404, 0, 0},
 	"POST /job/{job}/resume":              {401, 401, 404, 0, 0},
 	"GET /job/{job}/run":                  {401, 401, 404, 0, 0},
+	"GET /run":                            {401, 401, 0, 0, 0},
 	"GET /run/{id}":                       {401, 401, 404, 0, 0},
 	"POST /schedule/preview":              {401, 401, 0, 0, 0},
 }

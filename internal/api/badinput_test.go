@@ -50,7 +50,7 @@ func badPaths() (all []bad) {
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
 		{"GET", "/user/1"}, {"PATCH", "/user/1"}, {"POST", "/user/x"}, {"GET", "/user/me%2F"}, {"GET", "/user/me%00"}, {"GET", "/user/me%20"}, {"GET", "/user/m\xc3"}, {"GET", "/user/me%3Fx"},
-		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/job/a/run"}, {"DELETE", "/run/x"},
+		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/job/a/run"}, {"POST", "/run"}, {"DELETE", "/run/x"},
 		{"GET", "/schedule/preview"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
 		all = append(all, bad{rule: clip(m.method) + " " + m.target + " is no method of it", method: m.method, target: m.target, status: 405, code: "method_not_allowed"})
@@ -218,6 +218,18 @@ func badOthers() (all []bad) {
 		field, _, _ := strings.Cut(query, "=")
 		add("user", "GET", "/job/mine/next?"+query, 400, "validation_failed", field)
 	}
+	for _, query := range []string{
+		"state=done", "state=", "state=failed,", "state=failed,failed", "state=Failed", "reason=because", "reason=", "trigger=cron", "trigger=manual,,retry",
+		"from=x", "to=x", "to=2026-11-23T00:00:00Z&from=2026-11-23T00:00:00Z", "to=2026-11-22T00:00:00Z&from=2026-11-23T00:00:00Z", "limit=501", "cursor=1", "states=failed", "state=failed&state=skipped",
+	} {
+		field, _, _ := strings.Cut(query, "=")
+		add("user", "GET", "/job/mine/run?"+query, 400, "validation_failed", field)
+		add("user", "GET", "/run?"+query, 400, "validation_failed", field)
+	}
+	add("user", "GET", "/job/mine/run?job=mine", 400, "validation_failed", "job")
+	add("user", "GET", "/run?job=Mine", 400, "validation_failed", "job")
+	add("user", "GET", "/run?job=none", 404, "not_found", "")
+	add("user", "GET", "/run?job=999", 404, "not_found", "")
 	for _, n := range []string{"0", "01", "-1", "x", "1.0", "%31"} {
 		add("user", "GET", "/job/mine/version/"+n, 400, "validation_failed", "n")
 		add("user", "POST", "/job/mine/version/"+n+"/restore", 400, "validation_failed", "n")

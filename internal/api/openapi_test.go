@@ -238,10 +238,15 @@ func (g *generator) operation(r *route) *huma.Operation {
 func (g *generator) parameters(r *route, op *huma.Operation) {
 	in := r.input
 	add := func(where string, p param, required bool) {
-		op.Parameters = append(op.Parameters, &huma.Param{
+		param := &huma.Param{
 			Name: p.name, In: where, Required: required,
 			Schema: parameterSchema(in.typ.Field(p.index).Type), Description: parameterText[in.typ.Field(p.index).Type],
-		})
+		}
+		if param.Schema.Type == "array" {
+			joined := false
+			param.Style, param.Explode = "form", &joined // separated by commas
+		}
+		op.Parameters = append(op.Parameters, param)
 	}
 	for _, p := range in.path {
 		add("path", p, true)
@@ -501,6 +506,9 @@ var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[limit]():        "How many there are on a page.",
 	reflect.TypeFor[after]():        "Where the page begins: as the Link header of the page before says.",
 	reflect.TypeFor[before]():       "Where the page begins: as the Link header of the page before says.",
+	reflect.TypeFor[runStates]():    "In one of these states.",
+	reflect.TypeFor[runReasons]():   "For one of these reasons.",
+	reflect.TypeFor[runTriggers]():  "Made by one of these.",
 	reflect.TypeFor[onlyNew]():      "*: only if there is no such job yet.",
 	reflect.TypeFor[versionRef]():   "The number of a version.",
 	reflect.TypeFor[occurrence]():   "How many occurrences.",
@@ -522,6 +530,12 @@ func parameterSchema(t reflect.Type) *huma.Schema {
 		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPreview), Default: defaultOccurrences}
 	case reflect.TypeFor[queryTime]():
 		return &huma.Schema{Type: "string", Format: "date-time"}
+	case reflect.TypeFor[runStates]():
+		return wordsSchema(jadwal.RunStates)
+	case reflect.TypeFor[runReasons]():
+		return wordsSchema(jadwal.Reasons)
+	case reflect.TypeFor[runTriggers]():
+		return wordsSchema(jadwal.Triggers)
 	case reflect.TypeFor[onlyNew]():
 		return &huma.Schema{Type: "string", Enum: []any{"*"}}
 	case reflect.TypeFor[boolean]():
@@ -530,4 +544,13 @@ func parameterSchema(t reflect.Type) *huma.Schema {
 		return &huma.Schema{Type: "string", Pattern: "^[0-9a-v]{29}$"}
 	}
 	return &huma.Schema{Type: "string"}
+}
+
+// wordsSchema is a list of words, separated by commas.
+func wordsSchema[T ~string](known []T) *huma.Schema {
+	s := &huma.Schema{Type: "array", Items: &huma.Schema{Type: "string"}}
+	for _, word := range known {
+		s.Items.Enum = append(s.Items.Enum, string(word))
+	}
+	return s
 }

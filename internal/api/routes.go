@@ -16,6 +16,10 @@ const (
 	tagSchedule = "Schedules"
 )
 
+// shortPages is what the lists of runs tell about filters.
+const shortPages = "Runs are told by when they were due: from is included, to is not. A page looks at 20,000 runs at most: " +
+	"where few of them are asked for it is shorter, even empty, and the Link header leads on."
+
 // routes is everything that the API does.
 func routes() []*route {
 	return []*route{
@@ -156,6 +160,14 @@ func routes() []*route {
 		endpoint("GET", "/job/{job}/run", jadwal.ActionReadJob, (*Server).listRuns, doc{
 			id: "listRuns", tag: tagRun, headers: []string{"Link"},
 			summary: "The runs of a job, newest first",
+			detail:  shortPages,
+		}),
+		endpoint("GET", "/run", jadwal.ActionReadJob, (*Server).listAllRuns, doc{
+			id: "listAllRuns", tag: tagRun, headers: []string{"Link"},
+			summary: "The runs of all of the caller's jobs, newest first",
+			detail: "Of up to 1,000 jobs; whoever has more names one with job. A superuser gets the runs of all jobs, deleted ones included; " +
+				"job by its id may be a deleted one for its owner, too. " + shortPages,
+			fails: []jadwal.Code{jadwal.CodeNotFound},
 		}),
 		endpoint("GET", "/run/{id}", jadwal.ActionReadJob, (*Server).getRun, doc{
 			id: "getRun", tag: tagRun,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store"
 )
 
 // runView is a run in an answer.
@@ -44,34 +45,112 @@ func viewRun(run jadwal.Run) runView {
 }
 
 type listRunsInput struct {
-	Job    jobRef `path:"job"`
-	Limit  limit  `query:"limit"`
-	Cursor before `query:"cursor"`
+	Job     jobRef      `path:"job"`
+	State   runStates   `query:"state"`
+	Reason  runReasons  `query:"reason"`
+	Trigger runTriggers `query:"trigger"`
+	From    queryTime   `query:"from"`
+	To      queryTime   `query:"to"`
+	Limit   limit       `query:"limit"`
+	Cursor  before      `query:"cursor"`
+}
+
+// query is what in asks the store for.
+func (in *listRunsInput) query() (store.RunQuery, error) {
+	q := store.RunQuery{
+		Before: jadwal.RunKey(in.Cursor), From: time.Time(in.From), To: time.Time(in.To),
+		States: in.State, Reasons: in.Reason, Triggers: in.Trigger, Limit: in.Limit.size(),
+	}
+	if !q.To.IsZero() && !q.From.Before(q.To) {
+		return q, jadwal.Invalid("to", "out_of_range", "to must be later than from")
+	}
+	return q, nil
 }
 
 // listRuns answers GET /job/{job}/run with a page of the job's runs, newest
 // first.
 func (s *Server) listRuns(ctx context.Context, in *listRunsInput) (*reply[[]runView], error) {
+	q, err := in.query()
+	if err != nil {
+		return nil, err
+	}
 	c := callOf(ctx)
 	job, err := s.findJob(c, in.Job, jadwal.ActionReadJob)
 	if err != nil {
 		return nil, err
 	}
-	runs, err := s.store.Runs(ctx, job.ID, jadwal.RunKey(in.Cursor), in.Limit.size()+1)
+	q.JobIDs = []int64{job.ID}
+	return s.pageOfRuns(c, q, "List of runs of job "+job.Definition.Name)
+}
+
+type listAllRunsInput struct {
+	Job     jobRef      `query:"job"`
+	State   runStates   `query:"state"`
+	Reason  runReasons  `query:"reason"`
+	Trigger runTriggers `query:"trigger"`
+	From    queryTime   `query:"from"`
+	To      queryTime   `query:"to"`
+	Limit   limit       `query:"limit"`
+	Cursor  before      `query:"cursor"`
+}
+
+// listAllRuns answers GET /run with a page of the runs of the caller's jobs,
+// of all jobs for a superuser, newest first. A job named by its id may be a
+// deleted one.
+func (s *Server) listAllRuns(ctx context.Context, in *listAllRunsInput) (*reply[[]runView], error) {
+	q, err := (*listRunsInput)(in).query()
 	if err != nil {
 		return nil, err
 	}
-	next := ""
-	if len(runs) > in.Limit.size() {
-		runs = runs[:in.Limit.size()]
-		next = runs[len(runs)-1].Key.ID()
+	c := callOf(ctx)
+	switch {
+	case in.Job != jobRef{}:
+		job, err := s.findJob(c, in.Job, jadwal.ActionReadJob)
+		if jadwal.CodeOf(err) == jadwal.CodeNotFound && in.Job.name == "" {
+			job, err = s.findDeleted(c, in.Job.id)
+		}
+		if err != nil {
+			return nil, err
+		}
+		q.JobIDs = []int64{job.ID}
+	case c.user.IsSuperuser:
+		q.All = true
+	default:
+		if q.JobIDs, err = s.store.JobIDs(ctx, c.user.ID, jadwal.MaxMergedJobs+1); err != nil {
+			return nil, err
+		}
+		if len(q.JobIDs) > jadwal.MaxMergedJobs {
+			return nil, jadwal.Invalid("job", "required", "job is required, since you have more than %d jobs", jadwal.MaxMergedJobs)
+		}
+	}
+	return s.pageOfRuns(c, q, "List of runs")
+}
+
+// findDeleted returns a job that may be deleted, if the caller may know of it.
+func (s *Server) findDeleted(c *call, id int64) (jadwal.Job, error) {
+	job, err := s.store.AnyJob(c, id)
+	if err == nil {
+		err = jadwal.Allow(c.user, jadwal.ActionReadJob, jadwal.Object{OwnerID: job.OwnerID})
+	}
+	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+		err = errNoJob
+	}
+	return job, err
+}
+
+func (s *Server) pageOfRuns(c *call, q store.RunQuery, message string) (*reply[[]runView], error) {
+	runs, next, err := s.store.ListRuns(c, q)
+	if err != nil {
+		return nil, err
 	}
 	views := make([]runView, len(runs))
 	for i, run := range runs {
 		views[i] = viewRun(run)
 	}
-	r := ok(views, "List of runs of job %s", job.Definition.Name)
-	linkNext(r, c, next)
+	r := ok(views, "%s", message)
+	if next != (jadwal.RunKey{}) {
+		linkNext(r, c, next.ID())
+	}
 	return r, nil
 }
 

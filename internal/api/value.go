@@ -2,6 +2,7 @@ package api
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -195,6 +196,53 @@ func (v *before) read(name, text string) error {
 	}
 	*v = before(key)
 	return nil
+}
+
+// The lists of words that runs are filtered by, separated by commas.
+type (
+	runStates   []jadwal.RunState
+	runReasons  []jadwal.Reason
+	runTriggers []jadwal.Trigger
+)
+
+func (v *runStates) read(name, text string) (err error) {
+	*v, err = readWords(name, text, jadwal.RunStates)
+	return err
+}
+
+func (v *runReasons) read(name, text string) (err error) {
+	*v, err = readWords(name, text, jadwal.Reasons)
+	return err
+}
+
+func (v *runTriggers) read(name, text string) (err error) {
+	*v, err = readWords(name, text, jadwal.Triggers)
+	return err
+}
+
+// readWords reads words of a list that are known.
+func readWords[T ~string](name, text string, known []T) (all []T, err error) {
+	for word := range strings.SplitSeq(text, ",") {
+		switch {
+		case !slices.Contains(known, T(word)):
+			return nil, jadwal.Invalid(name, "invalid", "%s must be of %s, separated by commas", name, join(known))
+		case slices.Contains(all, T(word)):
+			return nil, jadwal.Invalid(name, "duplicate", "%s has %s twice", name, word)
+		}
+		all = append(all, T(word))
+	}
+	return all, nil
+}
+
+func join[T ~string](words []T) string {
+	var b strings.Builder
+	for i, word := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(word))
+	}
+	return b.String()
 }
 
 // precondition is an If-Match header (RFC 9110, section 13.1.1): the versions
