@@ -257,6 +257,14 @@ func (g *generator) parameters(r *route, op *huma.Operation) {
 	for _, p := range in.headers {
 		add("header", p, false)
 	}
+	if r.doc.once {
+		limit := jadwal.MaxOnceKey
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: "string", MaxLength: &limit},
+			Description: "A name for this request, such as a random UUID. For 24 hours after it had its effect, the same request with the same key " +
+				"does nothing and gets the same answer.",
+		})
+	}
 	if in.body < 0 {
 		return
 	}
@@ -399,7 +407,11 @@ func (g *generator) success(r *route, op *huma.Operation) {
 		media["application/json"] = &huma.MediaType{Schema: envelope}
 	}
 	response := &huma.Response{Description: http.StatusText(status), Content: media, Headers: map[string]*huma.Param{}}
-	for _, name := range r.doc.headers {
+	names := r.doc.headers
+	if r.doc.once {
+		names = append(slices.Clone(names), "Idempotent-Replayed")
+	}
+	for _, name := range names {
 		response.Headers[name] = &huma.Param{Description: headerText[name], Schema: &huma.Schema{Type: "string"}}
 	}
 	op.Responses[strconv.Itoa(status)] = response
@@ -441,6 +453,9 @@ func (g *generator) failures(r *route) map[int][]jadwal.Code {
 	}
 	if !in.fixed {
 		codes = append(codes, jadwal.CodeMalformed, jadwal.CodeValidation) // of the query
+	}
+	if r.doc.once {
+		codes = append(codes, jadwal.CodeValidation, jadwal.CodeKeyReused, jadwal.CodeKeyInProgress)
 	}
 	if in.headers != nil {
 		codes = append(codes, jadwal.CodeValidation, jadwal.CodeVersionMismatch)
@@ -491,6 +506,7 @@ func (g *generator) failure(status int, codes []jadwal.Code) *huma.Response {
 
 var headerText = map[string]string{
 	"ETag":                "The version, for If-Match.",
+	"Idempotent-Replayed": "true: nothing was done, this is the answer of the first time.",
 	"Link":                `The next page, rel="next"; none on the last.`,
 	"Location":            "The new resource.",
 	"Retry-After":         "Seconds to wait before the same call may succeed.",

@@ -81,13 +81,16 @@ func (s *Server) createFrom(c *call, job jadwal.Job) (*reply[jobView], error) {
 			return nil, err
 		}
 	}
-	job, err := s.store.CreateJob(c, c.actor(), job, c.now)
+	answer := func(job jadwal.Job) *reply[jobView] {
+		return created(viewJob(job), "Job %s has been created successfully!", job.Definition.Name).
+			with("Etag", etag(job.Version)).
+			with("Location", "/job/"+strconv.FormatInt(job.ID, 10))
+	}
+	job, err := s.store.CreateJob(c, once(c, answer), job, c.now)
 	if err != nil {
 		return nil, err
 	}
-	return created(viewJob(job), "Job %s has been created successfully!", job.Definition.Name).
-		with("Etag", etag(job.Version)).
-		with("Location", "/job/"+strconv.FormatInt(job.ID, 10)), nil
+	return answer(job), nil
 }
 
 // replaceJob puts body in the place of a job's definition.

@@ -34,6 +34,7 @@ type doc struct {
 	also    int           // another status of success; 0: none
 	headers []string      // of success
 	fails   []jadwal.Code // besides those that follow from the route's form
+	once    bool          // it takes an Idempotency-Key
 	fixed   bool          // an endpoint of the fixed contract: the query is ignored
 }
 
@@ -49,6 +50,15 @@ type reply[T any] struct {
 	data    T
 	header  http.Header
 	file    *file
+}
+
+// answer is what the client gets of r.
+func (r *reply[T]) answer() *answer {
+	a := &answer{status: r.status, message: r.message, header: r.header, file: r.file}
+	if _, nothing := any(&r.data).(*none); !nothing && r.file == nil {
+		a.data = &r.data
+	}
+	return a
 }
 
 // ok is a reply with status 200.
@@ -79,8 +89,7 @@ func (r *reply[T]) with(name, value string) *reply[T] {
 // that may be left out is a pointer.
 func endpoint[In, Out any](method, pattern string, action jadwal.Action, handler func(*Server, context.Context, *In) (*reply[Out], error), d doc) *route {
 	r := &route{method: method, pattern: pattern, action: action, input: newInput(reflect.TypeFor[In](), pattern, d.fixed), doc: d}
-	hasData := reflect.TypeFor[Out]() != reflect.TypeFor[none]()
-	if hasData {
+	if reflect.TypeFor[Out]() != reflect.TypeFor[none]() {
 		r.output = reflect.TypeFor[Out]()
 	}
 	r.serve = func(s *Server, c *call, body []byte) (*answer, error) {
@@ -92,11 +101,7 @@ func endpoint[In, Out any](method, pattern string, action jadwal.Action, handler
 		if err != nil {
 			return nil, err
 		}
-		a := &answer{status: out.status, message: out.message, header: out.header, file: out.file}
-		if hasData && out.file == nil {
-			a.data = &out.data
-		}
-		return a, nil
+		return out.answer(), nil
 	}
 	return r
 }

@@ -69,7 +69,7 @@ func routes() []*route {
 			summary: "All users, by id",
 		}),
 		endpoint("POST", "/user", jadwal.ActionCreateUser, (*Server).createUser, doc{
-			id: "createUser", tag: tagUser, fixed: true, status: 201,
+			id: "createUser", tag: tagUser, fixed: true, once: true, status: 201,
 			summary: "Create a user",
 			fails:   []jadwal.Code{jadwal.CodeBusy},
 		}),
@@ -87,7 +87,7 @@ func routes() []*route {
 			detail:  "A superuser gets the jobs of all users.",
 		}),
 		endpoint("POST", "/job", jadwal.ActionCreateJob, (*Server).createJob, doc{
-			id: "createJob", tag: tagJob, status: 201, headers: []string{"ETag", "Location"},
+			id: "createJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Create a job",
 			detail:  "An `at` that is at most an hour late runs at once; an older one is refused.",
 			fails:   []jadwal.Code{jadwal.CodeNameTaken},
@@ -131,7 +131,7 @@ func routes() []*route {
 		}),
 
 		endpoint("POST", "/job/{job}/clone", jadwal.ActionEditJob, (*Server).cloneJob, doc{
-			id: "cloneJob", tag: tagJob, status: 201, headers: []string{"ETag", "Location"},
+			id: "cloneJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Make a new job with the same definition",
 			detail:  "Secret headers included. The new job is the caller's, has no history, and is enabled unless paused is true.",
 			fails:   []jadwal.Code{jadwal.CodeNameTaken},

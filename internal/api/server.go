@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -22,6 +23,7 @@ import (
 type Options struct {
 	Store          *store.Store
 	Tokens         *auth.Tokens
+	Keys           auth.Keys
 	Hasher         *auth.Hasher
 	Limiter        *auth.Limiter
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
@@ -40,6 +42,9 @@ type Server struct {
 	now     func() time.Time
 	router  *router
 
+	requestKey, retiringRequestKey []byte   // that requests are hashed with
+	inProgress                     sync.Map // of onceKey: requests that are not answered yet
+
 	applyWait time.Duration // for the engine to apply a change
 }
 
@@ -47,7 +52,7 @@ type Server struct {
 // body that takes longer than the http.Server's ReadTimeout is answered with
 // 408.
 func New(o Options) *Server {
-	return &Server{
+	s := &Server{
 		store:   o.Store,
 		tokens:  o.Tokens,
 		hasher:  o.Hasher,
@@ -59,6 +64,8 @@ func New(o Options) *Server {
 
 		applyWait: 10 * time.Second,
 	}
+	s.requestKey, s.retiringRequestKey = o.Keys.Derive(auth.PurposeRequests)
+	return s
 }
 
 // call is one request on its way. It is the context of its handler.
@@ -72,6 +79,7 @@ type call struct {
 	now       time.Time
 	user      jadwal.User // who asks; zero on public routes
 	session   jadwal.Session
+	once      *jadwal.Once // of a write that happens once; nil: it need not
 }
 
 type callKey struct{}
@@ -169,6 +177,13 @@ func (s *Server) handle(c *call) (*answer, error) {
 		if body, err = readBody(r, route.input.mergePatch); err != nil {
 			return nil, err
 		}
+	}
+	if route.doc.once {
+		a, release, err := s.repeated(c, body)
+		if a != nil || err != nil {
+			return a, err
+		}
+		defer release()
 	}
 	return route.serve(s, c, body)
 }

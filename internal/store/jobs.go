@@ -84,6 +84,11 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 			job.ID, job.OwnerID, next); err != nil {
 			return err
 		}
+		made := job
+		made.NextAt = next
+		if err := saveAnswer(t, by, made, now); err != nil {
+			return err
+		}
 		if err := audited(t, by, now, "job.create", object("job", job.ID), detail{"name": job.Definition.Name}); err != nil {
 			return err
 		}
