@@ -34,6 +34,8 @@ var rights = map[string][5]int{ // nobody, deleted, other, owner, superuser
 	"DELETE /job/{job}":                   {401, 401, 404, 0, 0},
 	"POST /job/{job}/clone":               {401, 401, 404, 0, 0},
 	"GET /job/{job}/next":                 {401, 401, 404, 0, 0},
+	"GET /job/{job}/ledger":               {401, 401, 404, 0, 0},
+	"GET /job/{job}/why":                  {401, 401, 404, 0, 0},
 	"GET /job/{job}/version":              {401, 401, 404, 0, 0},
 	"GET /job/{job}/version/{n}":          {401, 401, 404, 0, 0},
 	"POST /job/{job}/version/{n}/restore": {401, 401, 404, 0, 0},
@@ -81,6 +83,9 @@ func TestRoleByRoute(t *testing.T) {
 				}
 				if r.pattern == "/run/{id}" {
 					target = "/run/" + aRun(t, owner)
+				}
+				if r.doc.id == "whyInstant" {
+					target += "?at=2026-11-23T00:00:00Z"
 				}
 				body := map[string]string{
 					"login": `{"identifier":"admin","password":"admin123"}`, "refreshToken": `{"refresh_token":"` + admin.refresh + `"}`,

@@ -226,6 +226,15 @@ func badOthers() (all []bad) {
 		add("user", "GET", "/job/mine/run?"+query, 400, "validation_failed", field)
 		add("user", "GET", "/run?"+query, 400, "validation_failed", field)
 	}
+	for _, query := range []string{"from=x", "to=", "to=2026-11-22T00:00:00Z&from=2026-11-23T00:00:00Z", "to=2020-01-01T00:00:00Z", "cursor=1", "limit=0", "state=missed"} {
+		field, _, _ := strings.Cut(query, "=")
+		add("user", "GET", "/job/mine/ledger?"+query, 400, "validation_failed", field)
+	}
+	for _, query := range []string{"", "at=", "at=now", "at=2026-11-23T00:00:00", "at=2026-11-23T00:00:00Z&at=2026-11-23T00:00:00Z"} {
+		add("user", "GET", "/job/mine/why?"+query, 400, "validation_failed", "at")
+	}
+	add("user", "GET", "/job/none/ledger", 404, "not_found", "")
+	add("user", "GET", "/job/none/why?at=2026-11-23T00:00:00Z", 404, "not_found", "")
 	add("user", "GET", "/job/mine/run?job=mine", 400, "validation_failed", "job")
 	add("user", "GET", "/run?job=Mine", 400, "validation_failed", "job")
 	add("user", "GET", "/run?job=none", 404, "not_found", "")

@@ -252,7 +252,7 @@ func (g *generator) parameters(r *route, op *huma.Operation) {
 		add("path", p, true)
 	}
 	for _, p := range in.query {
-		add("query", p, false)
+		add("query", p, in.typ.Field(p.index).Type == reflect.TypeFor[requiredTime]())
 	}
 	for _, p := range in.headers {
 		add("header", p, false)
@@ -525,6 +525,7 @@ var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[runStates]():    "In one of these states.",
 	reflect.TypeFor[runReasons]():   "For one of these reasons.",
 	reflect.TypeFor[runTriggers]():  "Made by one of these.",
+	reflect.TypeFor[requiredTime](): "The instant, in RFC 3339.",
 	reflect.TypeFor[onlyNew]():      "*: only if there is no such job yet.",
 	reflect.TypeFor[versionRef]():   "The number of a version.",
 	reflect.TypeFor[occurrence]():   "How many occurrences.",
@@ -544,7 +545,7 @@ func parameterSchema(t reflect.Type) *huma.Schema {
 		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
 	case reflect.TypeFor[occurrence]():
 		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPreview), Default: defaultOccurrences}
-	case reflect.TypeFor[queryTime]():
+	case reflect.TypeFor[queryTime](), reflect.TypeFor[requiredTime]():
 		return &huma.Schema{Type: "string", Format: "date-time"}
 	case reflect.TypeFor[runStates]():
 		return wordsSchema(jadwal.RunStates)

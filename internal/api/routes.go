@@ -141,6 +141,17 @@ func routes() []*route {
 			summary: "What a job's schedules mean, and when they fire next",
 			detail:  "Of a job that is paused or completed: when they would.",
 		}),
+		endpoint("GET", "/job/{job}/ledger", jadwal.ActionReadJob, (*Server).getLedger, doc{
+			id: "getLedger", tag: tagJob, headers: []string{"Link"},
+			summary: "Every planned instant of a job, past and coming, and what became of it",
+			detail: "In order, from the instant from (a day ago unless it is given) to the instant to, which is excluded (a day after now or from). " +
+				"Records that stand for many instants are expanded. An instant whose record is too old to be kept is unrecorded.",
+		}),
+		endpoint("GET", "/job/{job}/why", jadwal.ActionReadJob, (*Server).whyInstant, doc{
+			id: "whyInstant", tag: tagJob,
+			summary: "Why a job ran at an instant, or did not",
+			detail:  "The evidence, step by step, up to what decided.",
+		}),
 		endpoint("GET", "/job/{job}/version", jadwal.ActionReadJob, (*Server).listVersions, doc{
 			id: "listVersions", tag: tagJob, headers: []string{"Link"},
 			summary: "The versions of a job, newest first, and what changed",

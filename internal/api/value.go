@@ -147,6 +147,11 @@ func (v queryTime) or(other time.Time) time.Time {
 	return other
 }
 
+// requiredTime is a queryTime that must be there.
+type requiredTime time.Time
+
+func (v *requiredTime) read(name, text string) error { return (*queryTime)(v).read(name, text) }
+
 // versionRef is the number of a job's version.
 type versionRef int64
 
