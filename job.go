@@ -76,8 +76,9 @@ type JobVersion struct {
 	EffectiveAt time.Time // until the engine has applied it: when it was asked for
 }
 
-// MaxLateAt is how late an `at` may be when its job is created: it then runs
-// at once. An older one is refused.
+// MaxLateAt is how late an `at` may be when its job is created, if it is the
+// job's only schedule: it then runs at once. Any other is refused: beside it,
+// instants of before the job's creation would count.
 const MaxLateAt = time.Hour
 
 var (
@@ -210,8 +211,8 @@ func scheduleFields(err error) (fields []FieldError) {
 }
 
 // First returns the first instant of a job that is created at now: its cursor.
-// That is the next planned instant, or an `at` that is at most MaxLateAt old,
-// which runs at once; the zero time for a job without schedules. The error is
+// That is the next planned instant, or its only schedule's `at` that is at most
+// MaxLateAt old and runs at once; the zero time for a job without schedules. The error is
 // an *Error with CodeValidation: it names the `at` that is too old, or says
 // that nothing is planned any more.
 func (d *Definition) First(now time.Time, id int64) (time.Time, error) {
@@ -223,6 +224,9 @@ func (d *Definition) First(now time.Time, id int64) (time.Time, error) {
 		case now.Sub(last) > MaxLateAt:
 			wrong = append(wrong, *fieldError(indexed("schedules", i)+".at", "in_past",
 				"at lies more than an hour in the past; it would never run"))
+		case len(d.Schedules) > 1:
+			wrong = append(wrong, *fieldError(indexed("schedules", i)+".at", "in_past",
+				"at lies in the past; it runs at once only as the only schedule of its job"))
 		case first.IsZero() || at.Before(first):
 			first = at
 		}
@@ -294,12 +298,15 @@ func (d *Definition) eachAt(visit func(i int, first, last time.Time)) error {
 		if spec.At == "" {
 			continue
 		}
-		one := Definition{Timezone: d.Timezone, DST: d.DST, Schedules: []schedule.Spec{spec}}
+		one := Definition{Timezone: d.Timezone, DST: d.DST, StartAt: d.StartAt, EndAt: d.EndAt, Schedules: []schedule.Spec{spec}}
 		plan, err := one.Plan(time.Time{}, 0)
 		if err != nil {
 			return err
 		}
-		first, _ := plan.Next(time.Time{}.Add(-time.Hour))
+		first, ok := plan.Next(time.Time{}.Add(-time.Hour))
+		if !ok {
+			continue // outside of start_at and end_at
+		}
 		last, _ := plan.Prev(time.Date(10000, 1, 2, 0, 0, 0, 0, time.UTC))
 		visit(i, first, last)
 	}

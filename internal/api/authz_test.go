@@ -75,13 +75,12 @@ func TestRoleByRoute(t *testing.T) {
 					(&session{s, admin.access, ""}).do("DELETE", "/user/"+who.do("GET", "/user/me", "").text("id"), "")
 				}
 				target := strings.Replace(r.pattern, "{n}", "1", 1)
-				if before, after, found := strings.Cut(target, "{job}"); found {
-					target = before + owner.createJob("mine") + after
-				}
-				if r.pattern == "/user/{id}" {
+				switch {
+				case strings.Contains(target, "{job}"):
+					target = strings.Replace(target, "{job}", owner.createJob("mine"), 1)
+				case target == "/user/{id}":
 					target = "/user/" + s.asUser(unique+"-victim", false).do("GET", "/user/me", "").text("id")
-				}
-				if r.pattern == "/run/{id}" {
+				case target == "/run/{id}":
 					target = "/run/" + aRun(t, owner)
 				}
 				if r.doc.id == "whyInstant" {

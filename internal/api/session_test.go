@@ -3,8 +3,10 @@ package api
 import (
 	stdjson "encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -387,6 +389,15 @@ func TestLogout(t *testing.T) {
 		}
 		alive(t, c, false)
 	})
+	t.Run("an expired token is 401 and revokes nothing", func(t *testing.T) {
+		old := s.login("arbath", "arbath123")
+		s.pass(7*24*time.Hour + time.Second)
+		c := s.login("arbath", "arbath123")
+		if r := out(c, old.refresh); r.status != 401 || r.code != "invalid_token" {
+			t.Errorf("got %s", r.body)
+		}
+		alive(t, c, true)
+	})
 	t.Run("without an access token it is 401 and revokes nothing", func(t *testing.T) {
 		c := s.login("arbath", "arbath123")
 		if r := s.do("POST", "/logout", `{"refresh_token":"`+c.refresh+`"}`); r.status != 401 || r.code != "unauthenticated" {
@@ -410,5 +421,29 @@ func TestADisabledUserIsNobody(t *testing.T) {
 	})
 	if r := c.renew(); r.status != 401 {
 		t.Errorf("got %s", r.body)
+	}
+}
+
+// More sign-ins at once than the hasher queues are told to come back.
+func TestSignInsBeyondTheQueueAreToldToComeBack(t *testing.T) {
+	s := newServer(t, trusting("127.0.0.1/32"))
+	var wg sync.WaitGroup
+	var good, busy atomic.Int32
+	for i := range 40 * runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			r := s.do("POST", "/login", `{"identifier":"admin","password":"admin123"}`, "X-Forwarded-For", fmt.Sprintf("2001:db8:%x::1", i))
+			switch {
+			case r.status == 200:
+				good.Add(1)
+			case r.status == 503 && r.code == "busy" && r.header.Get("Retry-After") == "1":
+				busy.Add(1)
+			default:
+				t.Errorf("got %s", r.body)
+			}
+		})
+	}
+	wg.Wait()
+	if good.Load() == 0 || busy.Load() == 0 {
+		t.Errorf("%d signed in, %d were told to come back", good.Load(), busy.Load())
 	}
 }

@@ -17,9 +17,10 @@ type commits struct {
 	began   time.Time // when a batch was last sent
 	retryAt time.Time // when batch is sent again
 	backoff time.Duration
-	singly  int // so many of the next ones are sent one by one
-	records int // not committed yet, those of batch included
-	bytes   int // of their output
+	crowded bool // many more results are sure to come
+	singly  int  // so many of the next ones are sent one by one
+	records int  // not committed yet, those of batch included
+	bytes   int  // of their output
 }
 
 func (c *commits) push(s *step) { c.waiting.push(s) }
@@ -45,6 +46,9 @@ func (c *commits) wake() (time.Time, bool) {
 		return time.Time{}, false
 	case len(c.batch) > 0:
 		return c.retryAt, true
+	}
+	if c.crowded {
+		return c.began.Add(crowdLinger), true
 	}
 	return c.began.Add(linger), true
 }
@@ -85,6 +89,7 @@ func (c *commits) take() {
 
 func (e *Engine) commit(ctx context.Context, now time.Time) {
 	c := &e.commits
+	c.crowded = e.inFlight >= crowd
 	if !c.ripe(now) {
 		return
 	}

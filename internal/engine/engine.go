@@ -85,12 +85,14 @@ const (
 	batchRows        = 500
 	batchBytes       = 4 << 20
 	linger           = 5 * time.Millisecond // a batch waits at most so long for company
-	maxUnrecorded    = 10_000               // results not yet committed: more stop new starts
-	maxOutputBytes   = 64 << 20             // of results not yet committed
-	maxUnrecordedAge = time.Second          // of the oldest one
-	maxFold          = time.Minute          // skipped instants of one long run are recorded together
-	doubtFor         = time.Minute          // a job whose outcome the store refuses rests so long
-	lastBreath       = 5 * time.Second      // for the last commits, after the drain timeout
+	crowdLinger      = 4 * linger           // or so long, while a crowd of attempts is in flight
+	crowd            = 100
+	maxUnrecorded    = 10_000          // results not yet committed: more stop new starts
+	maxOutputBytes   = 64 << 20        // of results not yet committed
+	maxUnrecordedAge = time.Second     // of the oldest one
+	maxFold          = time.Minute     // skipped instants of one long run are recorded together
+	doubtFor         = time.Minute     // a job whose outcome the store refuses rests so long
+	lastBreath       = 5 * time.Second // for the last commits, after the drain timeout
 )
 
 // Counts tells what an engine did since it was made.

@@ -217,9 +217,7 @@ func anything(t *testing.T, w *world, seed uint64) {
 		time.Sleep(time.Duration(random.IntN(20000)) * time.Millisecond)
 		k := jobs[random.IntN(len(jobs))]
 		name := func() string { return fmt.Sprintf("j%d.v%d", k.id-jobs[0].id, k.version) }
-		op := random.IntN(20)
-		t.Logf("%s op %d job j%d.v%d", time.Now().UTC().Format("15:04:05.000"), op, k.id-jobs[0].id, k.version)
-		switch {
+		switch op := random.IntN(20); {
 		case op == 0 && len(jobs) < 12:
 			create()
 		case op == 1:
@@ -284,12 +282,6 @@ func anything(t *testing.T, w *world, seed uint64) {
 		for _, d := range w.sink.deliveries() {
 			if end, ok := k.ended[d.job]; ok && d.at.After(end) {
 				t.Errorf("%s was delivered %s after its end was answered", d.job, d.at.Sub(end))
-				for _, o := range w.sink.deliveries() {
-					if o.job == d.job {
-						t.Logf("  %s run %s redelivery %v epoch %d", o.at, o.run, o.redelivery, o.epoch)
-					}
-				}
-				t.Logf("%s", tell(w.runs(k.id)))
 			}
 		}
 	}

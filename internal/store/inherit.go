@@ -30,12 +30,13 @@ func (s *Store) inheritJobs(t *tx, from jadwal.User, heir int64, now time.Time) 
 		from.ID, now, string(jadwal.ChangePause)); err != nil {
 		return 0, err
 	}
-	return t.exec(`UPDATE job SET owner_id = $2, state = 'paused', pause_reason = $3, version = version + 1,
-		egress_limited = CASE WHEN $4 = 1 THEN 1 ELSE egress_limited END,
-		updated_at = CASE WHEN updated_at < $5 THEN $5 ELSE updated_at + 1 END
-		WHERE owner_id = $1 AND deleted_at IS NULL`,
-		from.ID, heir, ownerDeleted, !from.IsSuperuser, now)
+	return t.exec(inheritSQL, from.ID, heir, ownerDeleted, !from.IsSuperuser, now)
 }
+
+const inheritSQL = `UPDATE job SET owner_id = $2, state = 'paused', pause_reason = $3, version = version + 1,
+	egress_limited = CASE WHEN $4 = 1 THEN 1 ELSE egress_limited END,
+	updated_at = CASE WHEN updated_at < $5 THEN $5 ELSE updated_at + 1 END
+	WHERE owner_id = $1 AND deleted_at IS NULL`
 
 // yieldNames renames the jobs of from whose names heir has.
 func yieldNames(t *tx, from, heir int64) error {

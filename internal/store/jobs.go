@@ -24,6 +24,11 @@ const (
 		c.next_at, c.last_due_at, c.last_n, c.last_state, c.last_started_at, c.last_finished_at`
 	jobTables = `job j LEFT JOIN cursor c ON c.job_id = j.id`
 	jobByID   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id = $1 AND j.deleted_at IS NULL`
+	jobByName = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $1 AND j.name = $2 AND j.deleted_at IS NULL`
+	jobsSQL   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id > $1 AND j.deleted_at IS NULL
+		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
+	jobsOfOwnerSQL = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL
+		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
 )
 
 func scanJob(r row) (jadwal.Job, error) {
@@ -121,7 +126,7 @@ func (s *Store) Job(ctx context.Context, id int64) (jadwal.Job, error) {
 
 // JobByName returns the owner's job of that name. CodeNotFound: there is none.
 func (s *Store) JobByName(ctx context.Context, ownerID int64, name string) (jadwal.Job, error) {
-	return s.job(ctx, `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.owner_id = $1 AND j.name = $2 AND j.deleted_at IS NULL`, ownerID, name)
+	return s.job(ctx, jobByName, ownerID, name)
 }
 
 // AnyJob returns a job, deleted or not: history outlives its job.
@@ -153,10 +158,9 @@ func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
 
 // Jobs returns a page of jobs that are not deleted, by id.
 func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
-	text, args := `SELECT `+jobColumns+` FROM `+jobTables+` WHERE j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT CAST($2 AS BIGINT)`, []any{q.AfterID, q.Limit}
+	text, args := jobsSQL, []any{q.AfterID, q.Limit}
 	if q.OwnerID != 0 {
-		text = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
-		args = append(args, q.OwnerID)
+		text, args = jobsOfOwnerSQL, append(args, q.OwnerID)
 	}
 	jobs := []jadwal.Job{}
 	err := s.read(ctx, func(t *tx) error {

@@ -10,6 +10,10 @@ const (
 	runColumns = `r.due_at, r.job_id, r.n, r.through_at, r.version, r.state, r.reason, r.trigger_by, r.attempts,
 		r.started_at, r.finished_at, r.status_code, r.message`
 	openColumns = `due_at, job_id, n, version, state, trigger_by, attempt, started_at`
+
+	runByKeySQL = `SELECT ` + runColumns + `, o.output FROM run r
+		LEFT JOIN run_output o ON o.due_at = r.due_at AND o.job_id = r.job_id AND o.n = r.n
+		WHERE r.due_at = $1 AND r.job_id = $2 AND r.n = $3`
 )
 
 func scanRun(r row) jadwal.Run {
@@ -58,9 +62,7 @@ func compareKeys(a, b jadwal.RunKey) int {
 func (s *Store) Run(ctx context.Context, key jadwal.RunKey) (jadwal.Run, error) {
 	var run jadwal.Run
 	err := s.read(ctx, func(t *tx) error {
-		found, err := t.one(`SELECT `+runColumns+`, o.output FROM run r
-			LEFT JOIN run_output o ON o.due_at = r.due_at AND o.job_id = r.job_id AND o.n = r.n
-			WHERE r.due_at = $1 AND r.job_id = $2 AND r.n = $3`, func(r row) {
+		found, err := t.one(runByKeySQL, func(r row) {
 			run = scanRun(r)
 			if !r.null(13) {
 				run.Output = r.bytes(13)

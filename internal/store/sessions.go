@@ -18,6 +18,11 @@ func scanSession(r row) jadwal.Session {
 	}
 }
 
+const (
+	rotateSQL = "UPDATE session SET generation = $3, rotated_at = $4 WHERE id = $1 AND generation = $2"
+	sweepSQL  = "SELECT id FROM session WHERE expires_at <= $1 ORDER BY expires_at LIMIT CAST($2 AS BIGINT)"
+)
+
 // sweepOnStart bounds how many sessions past their end a new one takes out:
 // more than one, so that they never pile up.
 const sweepOnStart = 8
@@ -68,7 +73,7 @@ func newSessionID() int64 {
 // sweepSessions takes out a few sessions that are past their end.
 func (s *Store) sweepSessions(t *tx, now time.Time) error {
 	var gone []int64
-	if err := t.query("SELECT id FROM session WHERE expires_at <= $1 ORDER BY expires_at LIMIT CAST($2 AS BIGINT)", func(r row) error {
+	if err := t.query(sweepSQL, func(r row) error {
 		gone = append(gone, r.int(0))
 		return nil
 	}, now, sweepOnStart); err != nil {
@@ -123,7 +128,7 @@ func (s *Store) RotateSession(ctx context.Context, id, generation int64, now tim
 // rotate moves a session on by one generation, in n too, provided that the
 // stored one is still n's.
 func (s *Store) rotate(t *tx, n *jadwal.Session, now time.Time) (ok bool, err error) {
-	changed, err := t.exec("UPDATE session SET generation = $3, rotated_at = $4 WHERE id = $1 AND generation = $2",
+	changed, err := t.exec(rotateSQL,
 		n.ID, n.Generation, n.Generation+1, now)
 	if err != nil || changed == 0 {
 		return false, err

@@ -65,7 +65,7 @@ var pragmas = [...][]string{
 		"PRAGMA foreign_keys = 1",
 		"PRAGMA wal_autocheckpoint = " + strconv.Itoa(autoCheckpoint),
 		"PRAGMA temp_store = memory",
-		"PRAGMA cache_size = -65536", // KiB
+		"PRAGMA cache_size = -32768", // KiB; of 300,000 cursors a commit cost 55 µs a row with 2 MiB, 47 with 16, 46 with 64
 	},
 }
 

@@ -118,11 +118,6 @@ func (w *writer) run() {
 	}
 	api, batches := w.s.lanes[laneAPI], w.s.lanes[laneBatch]
 	for {
-		select { // even when there is always something to write
-		case <-tick:
-			w.idle()
-		default:
-		}
 		w.group = w.group[:0]
 		var batch *write
 		select {

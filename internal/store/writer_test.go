@@ -138,7 +138,12 @@ func TestAGroupOfWrites(t *testing.T) {
 		{"a write that panics while it reads rows leaves the statement usable", []func(*tx) error{put("a"), func(t *tx) error {
 			return t.query("SELECT key FROM meta", func(row) error { panic("half way") })
 		}, func(t *tx) error {
-			return t.query("SELECT key FROM meta", func(row) error { return nil })
+			rows := 0
+			err := t.query("SELECT key FROM meta", func(row) error { rows++; return nil })
+			if err == nil && rows != 2 { // schema and a
+				err = fmt.Errorf("%d rows", rows)
+			}
+			return err
 		}}, []string{"", "half way", ""}, []string{"a"}},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
@@ -392,13 +397,16 @@ func TestFaults(t *testing.T) {
 				}
 			}
 			begin()
+			released := make(chan struct{})
 			go func() {
+				defer close(released)
 				time.Sleep(busyTimeout / 2)
 				other.rollback()
 			}()
 			if err := s.write(t.Context(), laneAPI, put("a")); err != nil {
 				t.Errorf("a short lock: %v", err)
 			}
+			<-released
 			begin()
 			if err := s.write(t.Context(), laneAPI, put("b")); jadwal.CodeOf(err) != jadwal.CodeUnavailable {
 				t.Errorf("a long lock: %v", err)
@@ -450,6 +458,59 @@ func TestFaults(t *testing.T) {
 			t.Errorf("stored: %v", got)
 		}
 	})
+}
+
+func TestRefreshesInOneGroup(t *testing.T) {
+	ctx := context.Background()
+	s := openTest(t, t.TempDir(), nil)
+	now := time.Now()
+	u, err := s.CreateUser(ctx, jadwal.Actor{}, jadwal.NewUser{Username: "ani", Email: "ani@x", PasswordHash: "h"}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.StartSession(ctx, jadwal.Actor{User: u}, now, now.Add(time.Hour), "h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy, free := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = s.write(ctx, laneAPI, func(*tx) error {
+			close(busy)
+			<-free
+			return nil
+		})
+	}()
+	<-busy
+	const senders = 10
+	outcomes := make(chan jadwal.Rotation, senders)
+	for range senders {
+		go func() {
+			next, r, err := s.RotateSession(ctx, n.ID, 1, now.Add(time.Second))
+			if err != nil || next.Generation != 2 {
+				t.Errorf("%+v, %v", next, err)
+			}
+			outcomes <- r
+		}()
+	}
+	for len(s.lanes[laneAPI]) < senders {
+		time.Sleep(time.Millisecond)
+	}
+	close(free)
+	counts := map[jadwal.Rotation]int{}
+	for range senders {
+		counts[<-outcomes]++
+	}
+	// What is in memory is behind the group; the stored row decides.
+	if counts[jadwal.RotationNext] != 1 || counts[jadwal.RotationRepeat] != senders-1 {
+		t.Errorf("one token, used %d times: %v", senders, counts)
+	}
+
+	if err := s.SetPassword(ctx, jadwal.Actor{}, u.ID, "h2", false, now); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.live.sessions)+len(s.live.of) != 0 {
+		t.Errorf("ended sessions are kept in memory: %v, %v", s.live.sessions, s.live.of)
+	}
 }
 
 func TestArguments(t *testing.T) {

@@ -87,9 +87,9 @@ var errTimeout = errors.New("attempt timed out")
 // the environment. Connections are kept and used again, apart for limited and
 // unlimited calls, since an address is checked when it is dialled.
 //
-// A kept connection that turns out to be closed before a byte of the answer
-// came is replaced and the request sent again within the same attempt, as
-// net/http does for requests with an Idempotency-Key.
+// A request on a kept connection that breaks at once, before a byte of the
+// answer came, is sent again within the same attempt, once, and then marked as
+// a redelivery.
 type HTTP struct {
 	userAgent []string
 	limited   *http.Transport
@@ -178,19 +178,23 @@ func dialer(o Options, limited bool, r *net.Resolver) *net.Dialer {
 // are read. One that breaks off is a failure (network), one that does not end
 // in time too (timeout), whatever its status says.
 func (h *HTTP) Do(ctx context.Context, c Call) Result {
-	started := time.Now().UTC()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
-	defer cancel()
-	r := h.do(ctx, c)
-	r.StartedAt, r.FinishedAt = started, time.Now().UTC()
+	began := time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timeout := time.AfterFunc(c.Timeout, func() { cancel(errTimeout) })
+	defer timeout.Stop()
+	r := h.do(ctx, c, &sending{cancel: cancel, began: began})
+	r.StartedAt = began.UTC()
+	r.FinishedAt = r.StartedAt.Add(time.Since(began)) // though the wall clock may have been set meanwhile
 	return r
 }
 
-func (h *HTTP) do(ctx context.Context, c Call) Result {
-	req, ok := h.request(ctx, c)
+func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
+	req, ok := h.request(s.trace(ctx), c)
 	if !ok {
 		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's URL is not one that can be called"}
 	}
+	s.header = req.Header
 	transport := h.unlimited
 	if c.Limited {
 		transport = h.limited
@@ -271,7 +275,7 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	}
 	id := c.Key.ID()
 	header := make(http.Header, len(t.Headers)+10)
-	values := make([]string, 0, len(t.Headers)+9)
+	values := make([]string, 0, len(t.Headers)+8)
 	set := func(canonical, value string) {
 		values = append(values, value)
 		header[canonical] = values[len(values)-1 : len(values) : len(values)]
@@ -288,7 +292,7 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	set("Jadwal-Due-At", c.DueAt.UTC().Format("2006-01-02T15:04:05.000Z"))
 	set("Jadwal-Epoch", strconv.FormatInt(c.Epoch, 10))
 	if c.Redelivery {
-		set("Jadwal-Redelivery", "possible")
+		header["Jadwal-Redelivery"] = redelivery
 	}
 	req := new(http.Request).WithContext(ctx)
 	req.Method, req.URL, req.Host, req.Header = t.Method, u, u.Host, header

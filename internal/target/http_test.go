@@ -3,6 +3,7 @@ package target
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -420,13 +422,100 @@ func TestConnections(t *testing.T) {
 			srv.CloseClientConnections()
 		}
 	})
-	t.Run("a target that always hangs up is a failure, not a loop", func(t *testing.T) {
+	t.Run("a new target that always hangs up is a failure, not a loop", func(t *testing.T) {
 		h := newHTTP(t, Options{})
 		r := h.Do(t.Context(), callTo(srv.URL+"/close"))
 		if r.Reason != jadwal.ReasonNetwork || r.Message != "The connection broke before the answer was complete" {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+func TestHTTP2(t *testing.T) {
+	var made atomic.Int32
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+	srv.EnableHTTP2 = true
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			made.Add(1)
+		}
+	}
+	srv.StartTLS()
+	defer srv.Close()
+	h := newHTTP(t, Options{})
+	h.unlimited.TLSClientConfig.RootCAs = x509.NewCertPool()
+	h.unlimited.TLSClientConfig.RootCAs.AddCert(srv.Certificate())
+	for range 3 {
+		if r := h.Do(t.Context(), callTo(srv.URL)); r.State != jadwal.RunSucceeded || string(r.Output) != "HTTP/2.0" {
+			t.Errorf("%+v, %s", r, r.Output)
+		}
+	}
+	if made.Load() != 1 {
+		t.Errorf("%d connections", made.Load())
+	}
+}
+
+// What net/http sends again by itself when a kept connection breaks is bounded,
+// and says what it is.
+func TestResend(t *testing.T) {
+	for _, tt := range []struct {
+		rule       string
+		wait       time.Duration // before the target hangs up
+		hangUps    int           // how many times it does
+		sent       int           // how many requests it got
+		redelivery string        // what the last of them said
+		state      jadwal.RunState
+	}{
+		{"a connection that breaks at once: sent again, and marked", 0, 1, 2, "possible", jadwal.RunSucceeded},
+		{"so does the next one: enough", 0, 9, 2, "possible", jadwal.RunFailed},
+		{"a connection that breaks after a while: the request was at work", 5 * time.Second, 1, 1, "", jadwal.RunFailed},
+	} {
+		for _, method := range []string{"POST", "GET"} {
+			t.Run(tt.rule+", "+method, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					var marks []string
+					h := New(Options{DialContext: pipes(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.URL.Path == "/warm" {
+							time.Sleep(time.Second)
+							return
+						}
+						mu.Lock()
+						marks = append(marks, r.Header.Get("Jadwal-Redelivery"))
+						last := len(marks) > tt.hangUps
+						mu.Unlock()
+						if last {
+							return
+						}
+						time.Sleep(tt.wait)
+						c, _, _ := w.(http.Hijacker).Hijack()
+						c.Close()
+					}))})
+					defer h.Close()
+					var warm sync.WaitGroup
+					for range 5 { // connections to use again
+						warm.Go(func() { h.Do(t.Context(), callTo("http://target/warm")) })
+					}
+					warm.Wait()
+					c := callTo("http://target/x")
+					c.Job.Target.Method = method
+					if method == "POST" {
+						c.Job.Target.Body = jadwal.RawJSON(`{"n": 1}`)
+					}
+					r := h.Do(t.Context(), c)
+					if len(marks) != tt.sent || marks[0] != "" || marks[len(marks)-1] != tt.redelivery || r.State != tt.state {
+						t.Errorf("sent as %q: %+v", marks, r)
+					}
+					if r.State == jadwal.RunFailed && (r.Reason != jadwal.ReasonNetwork || r.Message != "The connection broke before the answer was complete") {
+						t.Errorf("%+v", r)
+					}
+					if r := h.Do(t.Context(), callTo("http://target/warm")); r.State != jadwal.RunSucceeded {
+						t.Errorf("the next call: %+v", r)
+					}
+				})
+			})
+		}
+	}
 }
 
 // A name that is public when it is looked up first and private the next time

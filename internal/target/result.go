@@ -19,7 +19,9 @@ import (
 // failure is the Result of a call that got no complete answer. The context
 // decides first: a call that was cancelled or timed out breaks in many ways.
 func failure(ctx context.Context, c Call, err error) Result {
-	if cause := context.Cause(ctx); cause != nil {
+	if cause := context.Cause(ctx); cause == errHungUp {
+		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: brokeOff}
+	} else if cause != nil {
 		if cause == errTimeout || errors.Is(cause, context.DeadlineExceeded) {
 			return Result{
 				State: jadwal.RunFailed, Reason: jadwal.ReasonTimeout,
@@ -37,6 +39,8 @@ func failure(ctx context.Context, c Call, err error) Result {
 	}
 	return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: trouble(err)}
 }
+
+const brokeOff = "The connection broke before the answer was complete"
 
 func refusal(r *Refused) string {
 	if r.All {
@@ -77,7 +81,7 @@ func trouble(err error) string {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL):
 		return "The server had no connection left to make the call with"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "The connection broke before the answer was complete"
+		return brokeOff
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return "No connection within " + jadwal.Duration(dialTimeout).String()

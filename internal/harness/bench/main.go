@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,11 +25,15 @@ func main() {
 	turn := flag.Duration("turn", time.Second, "length of a turn")
 	only := flag.String("only", "", "measure only what has this in its name: me, refresh, login, create, burst")
 	floor := flag.String("floor", "", "be the floor of GET /user/me at this address (used by bench itself)")
+	heap := flag.String("heap", "", "be the floor of the burst, calling this URL (used by bench itself)")
 	flag.Parse()
 	var err error
-	if *floor != "" {
+	switch {
+	case *floor != "":
 		err = serveFloor(*floor)
-	} else {
+	case *heap != "":
+		err = callHeap(*heap)
+	default:
 		err = run(*only, *turns, *turn)
 	}
 	if err != nil {
@@ -58,7 +61,7 @@ func run(only string, turns int, turn time.Duration) error {
 		name    string
 		measure func(*harness.Server, int, time.Duration) error
 	}{
-		{"me", benchMe}, {"refresh", benchRefresh}, {"login", benchLogin}, {"create", benchCreate},
+		{"me", benchMe}, {"refresh", benchRefresh}, {"login", benchLogin}, {"create", benchCreate}, {"burst", benchBurst},
 	} {
 		if !strings.Contains(m.name, only) {
 			continue
@@ -66,9 +69,6 @@ func run(only string, turns int, turn time.Duration) error {
 		if err := withServer(binary, filepath.Join(dir, m.name), func(s *harness.Server) error { return m.measure(s, turns, turn) }); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
-	}
-	if strings.Contains("burst", only) {
-		return benchBurst()
 	}
 	return nil
 }
@@ -97,17 +97,4 @@ func withServer(binary, dir string, do func(*harness.Server) error) error {
 		err = stopped
 	}
 	return err
-}
-
-// benchBurst runs the engine's own benchmark: a burst of due jobs, really
-// delivered and recorded, beside a heap and net/http in memory.
-func benchBurst() error {
-	root, err := harness.Root()
-	if err != nil {
-		return err
-	}
-	fmt.Println("burst of fires (go test ./internal/engine -bench Burst):")
-	cmd := exec.Command("go", "test", "./internal/engine", "-run", "^$", "-bench", "Burst", "-benchtime", "3x")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = root, os.Stdout, os.Stderr
-	return cmd.Run()
 }
