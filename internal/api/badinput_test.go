@@ -34,7 +34,7 @@ func badPaths() (all []bad) {
 		"a backslash": "/user\\me",
 		"a semicolon": "/user/me;v=1/x", "bytes that are not UTF-8": "/\xff\xfe", "characters that are not ASCII": "/ユーザー", "quotes": `/"user"`,
 		"a hash": "/user/me#x/y", "under the UI": "/ui/../user/me", "dots under the UI": "/ui/%2e%2e/user", "a dot file": "/.env", "another's admin page": "/wp-admin/",
-		"an absolute target of an unknown path": "http://localhost/nothing", "an absolute target with dots": "http://localhost/user/../user/me", "metrics, not built yet": "/metrics", "a longer root": "/.",
+		"an absolute target of an unknown path": "http://localhost/nothing", "an absolute target with dots": "http://localhost/user/../user/me", "health alone": "/health", "a longer root": "/.",
 	} {
 		all = append(all, bad{rule: rule, as: "admin", method: "GET", target: target, status: 404, code: "not_found"})
 	}
@@ -51,7 +51,7 @@ func badPaths() (all []bad) {
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
 		{"GET", "/user/1"}, {"PATCH", "/user/1"}, {"POST", "/user/x"}, {"GET", "/user/me%2F"}, {"GET", "/user/me%00"}, {"GET", "/user/me%20"}, {"GET", "/user/m\xc3"}, {"GET", "/user/me%3Fx"},
 		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/job/a/run"}, {"POST", "/run"}, {"DELETE", "/run/x"},
-		{"GET", "/schedule/preview"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
+		{"GET", "/schedule/preview"}, {"POST", "/health/live"}, {"POST", "/health/ready"}, {"POST", "/metrics"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
 		all = append(all, bad{rule: clip(m.method) + " " + m.target + " is no method of it", method: m.method, target: m.target, status: 405, code: "method_not_allowed"})
 	}
@@ -267,6 +267,11 @@ func badOthers() (all []bad) {
 	add("admin", "DELETE", "/user/999", 404, "not_found", "")
 	add("admin", "DELETE", "/user/99999999999999999999", 404, "not_found", "")
 	add("user", "GET", "/user", 403, "forbidden", "")
+	add("user", "GET", "/metrics", 403, "forbidden", "")
+	add("user", "GET", "/metrics?x=1", 403, "forbidden", "")
+	add("admin", "GET", "/metrics?x=1", 400, "validation_failed", "x")
+	add("", "GET", "/health/live?x=1", 400, "validation_failed", "x")
+	add("", "GET", "/health/ready?x=1", 400, "validation_failed", "x")
 	add("user", "GET", "/job/none", 404, "not_found", "")
 	add("user", "GET", "/job/999", 404, "not_found", "")
 	add("user", "DELETE", "/job/none", 404, "not_found", "")

@@ -396,6 +396,8 @@ func (g *generator) success(r *route, op *huma.Operation) {
 	switch r.pattern {
 	case "/openapi.json":
 		media["application/json"] = &huma.MediaType{Schema: &huma.Schema{Type: "object"}}
+	case "/metrics":
+		media["text/plain"] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
 	case "/docs":
 		media["text/html"] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
 	default:

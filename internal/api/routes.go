@@ -36,6 +36,21 @@ func routes() []*route {
 			summary: "This description of the API as a page",
 		}),
 
+		endpoint("GET", "/health/live", jadwal.ActionPublic, (*Server).getLive, doc{
+			id: "getLive", tag: tagServer,
+			summary: "Tell that the process answers",
+		}),
+		endpoint("GET", "/health/ready", jadwal.ActionPublic, (*Server).getReady, doc{
+			id: "getReady", tag: tagServer,
+			summary: "Tell whether the store and the engine are well",
+			detail:  "Looked at once a second at most.",
+			fails:   []jadwal.Code{jadwal.CodeUnavailable},
+		}),
+		endpoint("GET", "/metrics", jadwal.ActionReadMetrics, (*Server).getMetrics, doc{
+			id: "getMetrics", tag: tagServer,
+			summary: "What the server measures, in the Prometheus text format",
+		}),
+
 		endpoint("POST", "/login", jadwal.ActionPublic, (*Server).login, doc{
 			id: "login", tag: tagSession, fixed: true,
 			summary: "Sign in",

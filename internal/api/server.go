@@ -26,7 +26,9 @@ type Options struct {
 	Keys           auth.Keys
 	Hasher         *auth.Hasher
 	Limiter        *auth.Limiter
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
+	TrustedProxies []netip.Prefix            // whose X-Forwarded-For is believed; none: nobody's
+	EngineHealth   func(now time.Time) error // why the engine is not well; nil: it is
+	Metrics        func(io.Writer) error     // in the Prometheus text format
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -41,6 +43,10 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	router  *router
+
+	engineHealth func(time.Time) error
+	metrics      func(io.Writer) error
+	ready        readiness
 
 	requestKey, retiringRequestKey []byte   // that requests are hashed with
 	inProgress                     sync.Map // of onceKey: requests that are not answered yet
@@ -61,6 +67,9 @@ func New(o Options) *Server {
 		log:     o.Log,
 		now:     o.Now,
 		router:  newRouter(routes()),
+
+		engineHealth: o.EngineHealth,
+		metrics:      o.Metrics,
 
 		applyWait: 10 * time.Second,
 	}

@@ -134,6 +134,7 @@ type Engine struct {
 
 	reads    reads
 	commits  commits
+	metrics  metrics
 	counters struct{ started, redelivered, recorded, rejected, failed atomic.Int64 }
 }
 
@@ -159,6 +160,7 @@ func New(o Options) *Engine {
 		results: make(chan result, o.InFlight),
 		answers: make(chan func(time.Time), 8),
 		jobs:    map[int64]*job{},
+		metrics: newMetrics(),
 		cached:  newCache(o.CacheBytes),
 	}
 }
@@ -260,6 +262,7 @@ func (e *Engine) turn(ctx context.Context, now time.Time) {
 	e.dispatch(now)
 	e.commit(ctx, now)
 	e.forget()
+	e.metrics.turned(e, now)
 }
 
 // sleep returns how long nothing will be to do unless an event comes in. It is
