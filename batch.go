@@ -21,6 +21,8 @@ const (
 	ChangePause  ChangeKind = "pause"
 	ChangeResume ChangeKind = "resume"
 	ChangeDelete ChangeKind = "delete"
+	ChangeRun    ChangeKind = "run"    // an open run was added
+	ChangeCancel ChangeKind = "cancel" // a run is to end
 )
 
 // Change is a request to the owner of a job's shard, stored in the transaction
@@ -29,8 +31,11 @@ type Change struct {
 	ID      int64
 	JobID   int64
 	Kind    ChangeKind
-	Version int64 // of the job, after the change
-	At      int64 // when it was asked for, Unix microseconds
+	Version int64     // of the job, after the change
+	At      int64     // when it was asked for, Unix microseconds
+	Run     RunKey    // of ChangeRun and ChangeCancel
+	Catchup Catchup   // of ChangeResume; "": none
+	Until   time.Time // of ChangeResume: when the pause ended by itself
 }
 
 // Hint tells the engine where to look. It is for speed only: the tables are
@@ -50,6 +55,17 @@ type OpenRun struct {
 	Attempt   int       // the running one, or the last one that ended; 0: none yet
 	ReadyAt   time.Time // a queued run starts no earlier
 	StartedAt time.Time // of the first attempt; zero: not yet
+	RetryOf   RunKey    // the finished run that it repeats; zero: none
+}
+
+// Begun tells whether r has had an attempt, so that it counts as running.
+func (r OpenRun) Begun() bool { return r.Attempt > 0 }
+
+// HeldBy tells whether a job of that state and version holds r: a pause holds
+// whatever starts by itself, and what somebody asked for before it began.
+func (r OpenRun) HeldBy(state JobState, version int64) bool {
+	asked := r.Trigger == TriggerManual || r.Trigger == TriggerRetry
+	return state == JobPaused && (!asked || r.Version < version)
 }
 
 // Cursor is where a job stands in the store: its next planned instant without
@@ -60,6 +76,7 @@ type Cursor struct {
 	OwnerID int64
 	Version int64
 	NextAt  int64
+	Started int       // planned instants that started or were queued
 	Open    []OpenRun // oldest first
 }
 
@@ -89,21 +106,29 @@ type Outcome struct {
 	Version int64
 	At      int64
 	Next    int64
-	Started int       // planned instants that started for the first time
+	Started int       // planned instants that started, or were queued, for the first time
 	Records []Run     // appended to history
 	Opens   []OpenRun // inserted
-	Begins  []Begin   // open runs whose next attempt has begun
+	Begins  []Begin   // open runs that moved on: an attempt has begun, or they wait for the next
 	Closes  []Close   // open runs that end; their records are among Records
+	Tried   []Attempt // attempts that another one follows
 	Applied *Applied  // the change that this outcome applies
+
+	// PauseAfter pauses the job when so many of its runs have failed in a row;
+	// 0: never.
+	PauseAfter int
 
 	// Complete asks for the job's end: no instant is left and nothing is open.
 	// It makes a new version in state completed, unless a change is waiting,
 	// which then decides.
 	Complete bool
+
+	// Remove deletes the job when it is completed.
+	Remove bool
 }
 
-// Begin turns an open run into Run, provided that its stored attempt is still
-// Attempt.
+// Begin turns an open run into Run, of the same key, provided that its stored
+// attempt is still Attempt.
 type Begin struct {
 	Attempt int
 	Run     OpenRun
@@ -116,7 +141,8 @@ type Close struct {
 }
 
 // Applied marks a change as applied: the cursor takes on Version and OwnerID,
-// and the version's own instants count strictly after EffectiveAt.
+// and the version's own instants count strictly after EffectiveAt. Version 0:
+// the change makes no version.
 type Applied struct {
 	ChangeID    int64
 	Version     int64

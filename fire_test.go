@@ -1,7 +1,7 @@
 package jadwal
 
 import (
-	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,58 +42,214 @@ func onceAt(t *testing.T, at string) *schedule.Plan {
 	return plan(t, schedule.Spec{At: clock(t, at).Format(time.RFC3339)})
 }
 
-// stretches reads "12:00-12:04 missed server_down, 12:05 skipped overlap".
-func stretches(t *testing.T, s string) []Stretch {
+// rules reads "skip latest", "allow3 all window=5m jitter=30s max=2": an overlap
+// policy (skip when there is none), a catch-up rule (latest when there is
+// none), and so on.
+func rules(t *testing.T, plan *schedule.Plan, policy string) Rules {
 	t.Helper()
-	var all []Stretch
-	for part := range strings.SplitSeq(s, ", ") {
-		f := strings.Fields(part)
-		if len(f) == 0 {
-			continue
+	d := Definition{Overlap: OverlapSkip, Catchup: CatchupLatest, MaxConcurrent: 1}
+	for word := range strings.FieldsSeq(policy) {
+		name, value, _ := strings.Cut(word, "=")
+		var err error
+		switch name {
+		case "skip", "queue_one", "queue_all", "cancel_running":
+			d.Overlap = Overlap(name)
+		case "allow3":
+			d.Overlap, d.MaxConcurrent = OverlapAllow, 3
+		case "none", "latest", "all":
+			d.Catchup = Catchup(name)
+		case "window":
+			d.CatchupWindow = new(Duration)
+			err = d.CatchupWindow.UnmarshalText([]byte(value))
+		case "jitter":
+			err = d.Jitter.UnmarshalText([]byte(value))
+		case "max":
+			d.MaxRuns, err = strconv.Atoi(value)
+		default:
+			t.Fatalf("%q is no policy", word)
 		}
-		from, through, ok := strings.Cut(f[0], "-")
-		if !ok {
-			through = from
+		if err != nil {
+			t.Fatal(err)
 		}
-		all = append(all, Stretch{clock(t, from), clock(t, through), RunState(f[1]), Reason(f[2])})
 	}
-	return all
+	return d.Rules(plan, 7)
+}
+
+// standing reads "running queued=2 started=3 barred since=12:02 jump=12:00-12:03".
+func standing(t *testing.T, cursor, s string) Standing {
+	t.Helper()
+	st := Standing{Cursor: clock(t, cursor), Since: clock(t, "10:00")}
+	for word := range strings.FieldsSeq(s) {
+		name, value, _ := strings.Cut(word, "=")
+		n, _ := strconv.Atoi(value)
+		switch name {
+		case "running":
+			st.Running = max(n, 1)
+		case "queued":
+			st.Queued = max(n, 1)
+		case "started":
+			st.Started = n
+		case "barred":
+			st.Barred = true
+		case "since":
+			st.Since = clock(t, value)
+		case "jump":
+			from, to, _ := strings.Cut(value, "-")
+			st.Jump = Jump{clock(t, from), clock(t, to)}
+		default:
+			t.Fatalf("%q is no standing", word)
+		}
+	}
+	return st
+}
+
+func short(at time.Time) string {
+	if at.Nanosecond() != 0 {
+		return at.Format("15:04:05.999999")
+	}
+	return strings.TrimSuffix(at.Format("15:04:05"), ":00")
+}
+
+// tell writes a decision down: "12:00-12:02 missed overload, start 12:03, next 12:04".
+func tell(stretches []Stretch, queue []time.Time, start time.Time, replace bool) string {
+	var all []string
+	if replace {
+		all = append(all, "replace")
+	}
+	for _, s := range stretches {
+		at := short(s.From)
+		if !s.Through.Equal(s.From) {
+			at += "-" + short(s.Through)
+		}
+		all = append(all, at+" "+string(s.State)+" "+string(s.Reason))
+	}
+	switch n := len(queue); {
+	case n > 3:
+		all = append(all, "queue "+strconv.Itoa(n)+": "+short(queue[0])+" to "+short(queue[n-1]))
+	case n > 0:
+		names := "queue"
+		for _, at := range queue {
+			names += " " + short(at)
+		}
+		all = append(all, names)
+	}
+	if !start.IsZero() {
+		all = append(all, "start "+short(start))
+	}
+	return strings.Join(all, ", ")
 }
 
 func TestFire(t *testing.T) {
 	every := minutely(t)
 	once := onceAt(t, "12:00")
 	for _, c := range []struct {
-		rule         string
-		plan         *schedule.Plan
-		cursor, now  string
-		since        string
-		busy, barred bool
-		records      string
-		start, next  string
+		rule        string
+		plan        *schedule.Plan
+		policy      string
+		cursor, now string
+		standing    string
+		want, next  string
 	}{
-		{"an instant starts exactly when it is reached", every, "12:00", "12:00", "11:00", false, false, "", "12:00", "12:01"},
-		{"a microsecond before its instant nothing starts", every, "12:00", "11:59:59.999999", "11:00", false, false, "", "", "12:00"},
-		{"without a cursor nothing starts", every, "", "12:00", "11:00", false, false, "", "", ""},
-		{"a late instant starts, however late, when no later one is due", once, "12:00", "23:59", "23:58", false, false, "", "12:00", ""},
-		{"the last instant leaves no cursor", once, "12:00", "12:00", "11:00", false, false, "", "12:00", ""},
-		{"of several that are due the newest starts and the others are missed", every, "12:00", "12:03:30", "11:00", false, false, "12:00-12:02 missed overload", "12:03", "12:04"},
-		{"one missed instant is no range", every, "12:00", "12:01", "11:00", false, false, "12:00 missed overload", "12:01", "12:02"},
-		{"missed while nobody was there: the server was down", every, "12:00", "12:05:30", "12:05:10", false, false, "12:00-12:04 missed server_down", "12:05", "12:06"},
-		{"missed before and after somebody came: two reasons", every, "12:00", "12:05:30", "12:02:30", false, false, "12:00-12:02 missed server_down, 12:03-12:04 missed overload", "12:05", "12:06"},
-		{"who came at an instant was there for it", every, "12:00", "12:05:30", "12:03", false, false, "12:00-12:02 missed server_down, 12:03-12:04 missed overload", "12:05", "12:06"},
-		{"an unfinished run skips what falls due", every, "12:00", "12:00", "11:00", true, false, "12:00 skipped overlap", "", "12:01"},
-		{"an unfinished run skips all that is due, as one range", every, "12:00", "12:04:59", "11:00", true, false, "12:00-12:04 skipped overlap", "", "12:05"},
-		{"without rights everything is skipped", every, "12:00", "12:01", "11:00", false, true, "12:00-12:01 skipped owner_disabled", "", "12:02"},
-		{"without rights comes before overlap", every, "12:00", "12:00", "11:00", true, true, "12:00 skipped owner_disabled", "", "12:01"},
-		{"a cursor that the plan does not know starts, and the plan goes on from there", once, "13:00", "13:00:01", "11:00", false, false, "", "13:00", ""},
-		{"a cursor that the plan does not know is missed when the plan is further", every, "12:00:30", "12:02", "11:00", false, false, "12:00:30-12:01 missed overload", "12:02", "12:03"},
+		{"an instant starts exactly when it is reached", every, "", "12:00", "12:00", "", "start 12:00", "12:01"},
+		{"a microsecond before its instant nothing starts", every, "", "12:00", "11:59:59.999999", "", "", "12:00"},
+		{"without a cursor nothing starts", every, "", "", "12:00", "", "", ""},
+		{"a late instant starts, however late, when no later one is due", once, "", "12:00", "23:59", "since=23:58", "start 12:00", ""},
+		{"the last instant leaves no cursor", once, "", "12:00", "12:00", "", "start 12:00", ""},
+		{"a cursor that the plan does not know starts, and the plan goes on from there", once, "", "13:00", "13:00:01", "", "start 13:00", ""},
+		{"a cursor that the plan does not know is missed when the plan is further", every, "", "12:00:30", "12:02", "", "12:00:30-12:01 missed overload, start 12:02", "12:03"},
+
+		{"latest: of several that are due the newest starts and the others are missed", every, "latest", "12:00", "12:03:30", "", "12:00-12:02 missed overload, start 12:03", "12:04"},
+		{"latest: one missed instant is no range", every, "latest", "12:00", "12:01", "", "12:00 missed overload, start 12:01", "12:02"},
+		{"latest without a window: a day late is not too late", every, "latest", "00:00", "23:58:30", "", "00:00-09:59 missed server_down, 10:00-23:57 missed overload, start 23:58", "23:59"},
+		{"latest with a window: the newest inside it starts", every, "latest window=30s", "12:00", "12:03:30", "", "12:00-12:02 missed overload, start 12:03", "12:04"},
+		{"latest with a window: outside it even the newest is missed, for its age", every, "latest window=20s", "12:00", "12:03:30", "", "12:00-12:02 missed overload, 12:03 missed catchup_expired", "12:04"},
+		{"latest with a window: exactly as old as it is still inside", once, "latest window=20s", "12:00", "12:00:20", "", "start 12:00", ""},
+		{"latest with a window: a millisecond older is outside", once, "latest window=20s", "12:00", "12:00:20.001", "", "12:00 missed catchup_expired", ""},
+		{"none: on time it starts", every, "none", "12:00", "12:00", "", "start 12:00", "12:01"},
+		{"none: it may be a minute late", once, "none", "12:00", "12:01", "", "start 12:00", ""},
+		{"none: more than a minute late is too late", once, "none", "12:00", "12:01:00.001", "", "12:00 missed catchup_expired", ""},
+		{"none with a window: as late as that", once, "none window=10m", "12:00", "12:10", "", "start 12:00", ""},
+		{"none: of several only the newest starts, when it is hardly late", every, "none", "12:00", "12:05:10", "since=12:05:05", "12:00-12:04 missed server_down, start 12:05", "12:06"},
+		{"none: of several nothing starts when even the newest is too late", every, "none window=5s", "12:00", "12:05:10", "since=12:05:05", "12:00-12:04 missed server_down, 12:05 missed catchup_expired", "12:06"},
+		{"all: a single due instant starts", every, "all", "12:00", "12:00:30", "", "start 12:00", "12:01"},
+		{"all: several run one after the other, the oldest first", every, "all", "12:00", "12:02:30", "", "queue 12:00 12:01 12:02", "12:03"},
+		{"all: those outside the window are missed, for their age", every, "all window=90s", "12:00", "12:04:10", "", "12:00-12:02 missed catchup_expired, queue 12:03 12:04", "12:05"},
+		{"all: none of them inside the window", once, "all window=90s", "12:00", "12:04", "", "12:00 missed catchup_expired", ""},
+		{"all: several, none of them inside the window", every, "all window=5s", "12:00", "12:04:10", "", "12:00-12:04 missed catchup_expired", "12:05"},
+		{"all: at most a hundred, the newest ones", every, "all", "10:00", "12:00", "since=12:00", "10:00-10:20 missed server_down, queue 100: 10:21 to 12:00", "12:01"},
+		{"all: exactly a hundred leave nothing out", every, "all", "10:21", "12:00", "since=12:00", "queue 100: 10:21 to 12:00", "12:01"},
+		{"all: with a run unfinished, skip skips them", every, "all", "12:00", "12:02:30", "running", "12:00-12:02 skipped overlap", "12:03"},
+
+		{"missed while nobody was there: the server was down", every, "", "12:00", "12:05:30", "since=12:05:10", "12:00-12:04 missed server_down, start 12:05", "12:06"},
+		{"missed before and after somebody came: two reasons", every, "", "12:00", "12:05:30", "since=12:02:30", "12:00-12:02 missed server_down, 12:03-12:04 missed overload, start 12:05", "12:06"},
+		{"who came at an instant was there for it", every, "", "12:00", "12:05:30", "since=12:03", "12:00-12:02 missed server_down, 12:03-12:04 missed overload, start 12:05", "12:06"},
+		{"missed while the wall clock jumped: the clock did it", every, "", "12:00", "12:05:30", "jump=11:59:30-12:05:29", "12:00-12:04 missed clock_jump, start 12:05", "12:06"},
+		{"where a jump began is before it, where it led to is in it", every, "", "12:00", "12:05:30", "jump=12:01-12:03", "12:00-12:01 missed overload, 12:02-12:03 missed clock_jump, 12:04 missed overload, start 12:05", "12:06"},
+		{"down, there, and jumped over: three reasons", every, "", "12:00", "12:07:30", "since=12:01:30 jump=12:03:10-12:05:10", "12:00-12:01 missed server_down, 12:02-12:03 missed overload, 12:04-12:05 missed clock_jump, 12:06 missed overload, start 12:07", "12:08"},
+		{"an instant that a jump only made late starts", every, "", "12:00", "12:00:40", "jump=11:59:30-12:00:39", "start 12:00", "12:01"},
+		{"a jump before a restart does not matter", every, "", "12:00", "12:02:30", "since=12:02:10 jump=11:00-11:30", "12:00-12:01 missed server_down, start 12:02", "12:03"},
+		{"none: a jump makes what is too old expire", every, "none", "12:00", "12:05", "jump=11:59:30-12:05", "12:00-12:04 missed clock_jump, start 12:05", "12:06"},
+
+		{"skip: an unfinished run skips what falls due", every, "skip", "12:00", "12:00", "running", "12:00 skipped overlap", "12:01"},
+		{"skip: an unfinished run skips all that is due, as one range", every, "skip", "12:00", "12:04:59", "running", "12:00-12:04 skipped overlap", "12:05"},
+		{"skip: so does one that has not begun", every, "skip", "12:00", "12:00", "queued", "12:00 skipped overlap", "12:01"},
+		{"skip: the last instant is skipped too", once, "skip", "12:00", "12:00", "running", "12:00 skipped overlap", ""},
+		{"queue_one: with nothing unfinished it starts", every, "queue_one", "12:00", "12:00", "", "start 12:00", "12:01"},
+		{"queue_one: it waits behind the running one", every, "queue_one", "12:00", "12:00", "running", "queue 12:00", "12:01"},
+		{"queue_one: when one waits, the next is skipped", every, "queue_one", "12:00", "12:00", "running queued", "12:00 skipped queue_full", "12:01"},
+		{"queue_one: behind one that has not begun one more may wait", every, "queue_one", "12:00", "12:00", "queued", "queue 12:00", "12:01"},
+		{"queue_one: two that have not begun are enough", every, "queue_one", "12:00", "12:00", "queued=2", "12:00 skipped queue_full", "12:01"},
+		{"queue_one: when it is full, all that is due is skipped as one range", every, "queue_one", "12:00", "12:03:30", "running queued", "12:00-12:03 skipped queue_full", "12:04"},
+		{"queue_one latest: of several the newest waits", every, "queue_one latest", "12:00", "12:02:30", "running", "12:00-12:01 missed overload, queue 12:02", "12:03"},
+		{"queue_one none: what is too late does not wait", every, "queue_one none window=5s", "12:00", "12:00:30", "running", "12:00 missed catchup_expired", "12:01"},
+		{"queue_one all: the oldest waits, the others find the queue full", every, "queue_one all", "12:00", "12:03:30", "running", "12:01-12:03 skipped queue_full, queue 12:00", "12:04"},
+		{"queue_one all: after an outage all of them are caught up", every, "queue_one all", "12:00", "12:02:30", "since=12:02:10", "queue 12:00 12:01 12:02", "12:03"},
+		{"queue_all: it waits behind others", every, "queue_all", "12:00", "12:00", "running queued=5", "queue 12:00", "12:01"},
+		{"queue_all: a hundred wait, no more", every, "queue_all", "12:00", "12:00", "running queued=100", "12:00 skipped queue_full", "12:01"},
+		{"queue_all: the hundredth may wait", every, "queue_all", "12:00", "12:00", "running queued=99", "queue 12:00", "12:01"},
+		{"queue_all all: as many as there is room for, the oldest first", every, "queue_all all", "12:00", "12:03:30", "running queued=98", "12:02-12:03 skipped queue_full, queue 12:00 12:01", "12:04"},
+		{"queue_all: with nothing unfinished it starts", every, "queue_all", "12:00", "12:00", "", "start 12:00", "12:01"},
+		{"cancel_running: it takes the place of the running one", every, "cancel_running", "12:00", "12:00", "running", "replace, start 12:00", "12:01"},
+		{"cancel_running: and of one that waits", every, "cancel_running", "12:00", "12:00", "queued", "replace, start 12:00", "12:01"},
+		{"cancel_running: with nothing unfinished nothing is cancelled", every, "cancel_running", "12:00", "12:00", "", "start 12:00", "12:01"},
+		{"cancel_running latest: of several the newest takes its place", every, "cancel_running latest", "12:00", "12:02:30", "running", "replace, 12:00-12:01 missed overload, start 12:02", "12:03"},
+		{"cancel_running none: what is too late cancels nothing", once, "cancel_running none", "12:00", "12:02", "running", "12:00 missed catchup_expired", ""},
+		{"cancel_running all: after an outage they run one after the other", every, "cancel_running all", "12:00", "12:02:30", "since=12:02:10", "queue 12:00 12:01 12:02", "12:03"},
+		{"cancel_running without rights: nothing is cancelled", every, "cancel_running", "12:00", "12:00", "running barred", "12:00 skipped owner_disabled", "12:01"},
+		{"allow: it starts beside others", every, "allow3", "12:00", "12:00", "running=2", "start 12:00", "12:01"},
+		{"allow: beyond max_concurrent it is skipped", every, "allow3", "12:00", "12:00", "running=3", "12:00 skipped overlap", "12:01"},
+		{"allow: what waits counts too", every, "allow3", "12:00", "12:00", "running=2 queued", "12:00 skipped overlap", "12:01"},
+		{"allow: it does not overtake one that waits", every, "allow3", "12:00", "12:00", "running queued", "queue 12:00", "12:01"},
+		{"allow all: several are queued, and start as there is room", every, "allow3 all", "12:00", "12:02:30", "", "queue 12:00 12:01 12:02", "12:03"},
+		{"allow: more than may be at once can be unfinished after an edit", every, "allow3", "12:00", "12:00", "running=7", "12:00 skipped overlap", "12:01"},
+
+		{"without rights everything is skipped", every, "", "12:00", "12:01", "barred", "12:00-12:01 skipped owner_disabled", "12:02"},
+		{"without rights comes before overlap", every, "", "12:00", "12:00", "running barred", "12:00 skipped owner_disabled", "12:01"},
+		{"without rights nothing is caught up", every, "all", "12:00", "12:03", "barred", "12:00-12:03 skipped owner_disabled", "12:04"},
+		{"without rights nothing is queued", every, "queue_all", "12:00", "12:00", "running barred", "12:00 skipped owner_disabled", "12:01"},
+
+		{"max_runs: below it the plan goes on", every, "max=3", "12:00", "12:00", "started=1", "start 12:00", "12:01"},
+		{"max_runs: the instant that reaches it is the last", every, "max=3", "12:00", "12:00", "started=2", "start 12:00", ""},
+		{"max_runs: when it is reached nothing is planned any more", every, "max=3", "12:00", "12:05", "started=3", "", ""},
+		{"max_runs: when it was lowered nothing is planned any more", every, "max=3", "12:00", "12:05", "started=9", "", ""},
+		{"max_runs: what is skipped does not count", every, "max=3", "12:00", "12:04", "started=2 running", "12:00-12:04 skipped overlap", "12:05"},
+		{"max_runs: what is missed does not count", every, "max=3", "12:00", "12:04", "started=1", "12:00-12:03 missed overload, start 12:04", "12:05"},
+		{"max_runs: what is queued counts", every, "max=3 queue_one", "12:00", "12:00", "started=2 running", "queue 12:00", ""},
+		{"max_runs all: as many as are left, the oldest first, and the others are not planned", every, "max=3 all", "12:00", "12:05", "started=1", "queue 12:00 12:01", ""},
+		{"max_runs all: the last one starts at once", every, "max=3 all", "12:00", "12:05", "started=2", "start 12:00", ""},
+		{"max_runs queue_one all: the limit comes before the full queue", every, "max=3 queue_one all", "12:00", "12:05", "started=2 running", "queue 12:00", ""},
+		{"max_runs queue_one all: the full queue comes before the limit", every, "max=9 queue_one all", "12:00", "12:05", "started=2 running", "12:01-12:05 skipped queue_full, queue 12:00", "12:06"},
+		{"max_runs latest: the newest reaches it, and what was missed before stays recorded", every, "max=2", "12:00", "12:02:30", "started=1", "12:00-12:01 missed overload, start 12:02", ""},
+		{"max_runs without rights: skipping does not count", every, "max=2", "12:00", "12:00", "started=1 barred", "12:00 skipped owner_disabled", "12:01"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
-			got := Fire(c.plan, Standing{clock(t, c.cursor), c.busy, c.barred, clock(t, c.since)}, clock(t, c.now))
-			want := Decision{stretches(t, c.records), clock(t, c.start), clock(t, c.next)}
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("got  %+v\nwant %+v", got, want)
+			d := rules(t, c.plan, c.policy).Fire(standing(t, c.cursor, c.standing), clock(t, c.now))
+			got, next := tell(d.Stretches, d.Queue, d.Start, d.Replace), ""
+			if !d.Next.IsZero() {
+				next = short(d.Next)
+			}
+			if got != c.want || next != c.next {
+				t.Errorf("\n got  %s, next %s\n want %s, next %s", got, next, c.want, c.next)
 			}
 		})
 	}
@@ -103,72 +259,178 @@ func TestSettle(t *testing.T) {
 	every := minutely(t)
 	once := onceAt(t, "12:00")
 	for _, c := range []struct {
-		rule          string
-		plan          *schedule.Plan
-		state         JobState
-		cursor        string
-		effective     string
-		now           string
-		busy, deleted bool
-		records       string
-		held, from    string
+		rule      string
+		plan      *schedule.Plan
+		policy    string
+		state     JobState
+		cursor    string
+		effective string
+		now       string
+		how       string // of the standing; and "deleted", "until=12:00", "catchup=all"
+		want      string
+		from      string
 	}{
-		{"nothing is due: the next version begins now", every, JobEnabled, "12:01", "11:00", "12:00:30", false, false, "", "", "12:00:30"},
-		{"what is due and has not started is held", every, JobEnabled, "12:00", "11:00", "12:00:30", false, false, "", "12:00", "12:00:30"},
-		{"of several that are due the newest is held", every, JobEnabled, "12:00", "11:00", "12:02:30", false, false, "12:00-12:01 missed overload", "12:02", "12:02:30"},
-		{"what is due while a run is unfinished is skipped", every, JobEnabled, "12:00", "11:00", "12:02:30", true, false, "12:00-12:02 skipped overlap", "", "12:02:30"},
-		{"what is due when the job is deleted is cancelled", every, JobEnabled, "12:00", "11:00", "12:01:30", false, true, "12:00 missed overload, 12:01 cancelled job_deleted", "", "12:01:30"},
-		{"nothing is left of a deleted job that is not due", every, JobEnabled, "12:01", "11:00", "12:00:30", false, true, "", "", "12:00:30"},
-		{"a pause skips all that it lasted through", every, JobPaused, "", "11:00:30", "12:00:30", false, false, "11:01-12:00 skipped paused", "", "12:00:30"},
-		{"a pause between two instants skips nothing", every, JobPaused, "", "11:00:30", "11:00:40", false, false, "", "", "11:00:40"},
-		{"a pause that begins at an instant does not skip that one", every, JobPaused, "", "11:00", "11:01", false, false, "11:01 skipped paused", "", "11:01"},
-		{"a deleted pause is recorded like any other", every, JobPaused, "", "11:00:30", "12:00:30", false, true, "11:01-12:00 skipped paused", "", "12:00:30"},
-		{"a completed version has nothing to settle", once, JobCompleted, "", "12:00:01", "13:00", false, false, "", "", "13:00"},
-		{"after a step back of the clock the next version begins after what is decided", every, JobEnabled, "12:10", "11:00", "12:00:30", false, false, "", "", "12:09"},
-		{"after a step back of the clock the last instant is not planned again", once, JobEnabled, "", "11:00", "11:30", false, false, "", "", "12:00"},
-		{"after a step back of the clock a version begins where the one before ended", every, JobPaused, "", "12:10", "12:00:30", false, false, "", "", "12:10"},
+		{"nothing is due: the next version begins now", every, "", JobEnabled, "12:01", "11:00", "12:00:30", "", "", "12:00:30"},
+		{"what is due and has not started is held", every, "", JobEnabled, "12:00", "11:00", "12:00:30", "", "queue 12:00", "12:00:30"},
+		{"of several that are due the newest is held", every, "", JobEnabled, "12:00", "11:00", "12:02:30", "", "12:00-12:01 missed overload, queue 12:02", "12:02:30"},
+		{"all: all that are due are held", every, "all", JobEnabled, "12:00", "11:00", "12:02:30", "", "queue 12:00 12:01 12:02", "12:02:30"},
+		{"none: what is too late is not held", every, "none window=5s", JobEnabled, "12:00", "11:00", "12:00:30", "", "12:00 missed catchup_expired", "12:00:30"},
+		{"what is due while a run is unfinished is skipped", every, "", JobEnabled, "12:00", "11:00", "12:02:30", "running", "12:00-12:02 skipped overlap", "12:02:30"},
+		{"what is due while a queue has room is held", every, "queue_all", JobEnabled, "12:00", "11:00", "12:00:30", "running queued=3", "queue 12:00", "12:00:30"},
+		{"what is due under cancel_running is held and takes the place of the running one", every, "cancel_running", JobEnabled, "12:00", "11:00", "12:00:30", "running", "replace, queue 12:00", "12:00:30"},
+		{"an instant whose jitter is not over is held: it is due, only its start is late", every, "jitter=59s", JobEnabled, "12:00", "11:00", "12:00:00.001", "", "queue 12:00", "12:00:00.001"},
+		{"what is due when the job is deleted is cancelled", every, "", JobEnabled, "12:00", "11:00", "12:01:30", "deleted", "12:00 missed overload, 12:01 cancelled job_deleted", "12:01:30"},
+		{"all that would be caught up when the job is deleted is cancelled", every, "all", JobEnabled, "12:00", "11:00", "12:01:30", "deleted", "12:00 cancelled job_deleted, 12:01 cancelled job_deleted", "12:01:30"},
+		{"nothing is left of a deleted job that is not due", every, "", JobEnabled, "12:01", "11:00", "12:00:30", "deleted", "", "12:00:30"},
+		{"the instant that reaches max_runs is held, and the next version begins now", every, "max=2", JobEnabled, "12:00", "11:00", "12:03:30", "started=1", "12:00-12:02 missed overload, queue 12:03", "12:03:30"},
+		{"when max_runs is reached the next version begins now", every, "max=2", JobEnabled, "", "11:00", "12:03:30", "started=2 running", "", "12:03:30"},
+		{"a pause skips all that it lasted through", every, "", JobPaused, "", "11:00:30", "12:00:30", "", "11:01-12:00 skipped paused", "12:00:30"},
+		{"a pause between two instants skips nothing", every, "", JobPaused, "", "11:00:30", "11:00:40", "", "", "11:00:40"},
+		{"a pause that begins at an instant does not skip that one", every, "", JobPaused, "", "11:00", "11:01", "", "11:01 skipped paused", "11:01"},
+		{"a deleted pause is recorded like any other", every, "", JobPaused, "", "11:00:30", "12:00:30", "deleted", "11:01-12:00 skipped paused", "12:00:30"},
+		{"a pause that is resumed with latest lets its newest instant run", every, "", JobPaused, "", "11:00:30", "12:00:30", "catchup=latest", "11:01-11:59 skipped paused, queue 12:00", "12:00:30"},
+		{"a pause of one instant that is resumed with latest skips nothing", every, "", JobPaused, "", "11:00:30", "11:01:30", "catchup=latest", "queue 11:01", "11:01:30"},
+		{"a pause that is resumed with all lets all of them run", every, "", JobPaused, "", "11:00:30", "11:03:30", "catchup=all", "queue 11:01 11:02 11:03", "11:03:30"},
+		{"a pause that is resumed with all lets a hundred run at most", every, "", JobPaused, "", "10:00:30", "12:00:30", "catchup=all", "10:01-10:20 skipped paused, queue 100: 10:21 to 12:00", "12:00:30"},
+		{"a pause that is resumed with none skips all", every, "", JobPaused, "", "11:00:30", "11:03:30", "catchup=none", "11:01-11:03 skipped paused", "11:03:30"},
+		{"a pause that is resumed with all lets no more run than max_runs leaves", every, "max=5", JobPaused, "", "11:00:30", "11:03:30", "catchup=all started=3", "11:01 skipped paused, queue 11:02 11:03", "11:03:30"},
+		{"a pause that is resumed when max_runs is reached lets nothing run", every, "max=5", JobPaused, "", "11:00:30", "11:03:30", "catchup=all started=5", "11:01-11:03 skipped paused", "11:03:30"},
+		{"a pause that is resumed in the empty gap between two instants holds nothing", every, "", JobPaused, "", "11:00:30", "11:00:40", "catchup=all", "", "11:00:40"},
+		{"a pause until an instant does not skip that one", every, "", JobPaused, "", "11:00:30", "11:05:00.7", "until=11:05", "11:01-11:04 skipped paused", "11:04:59.999999"},
+		{"a pause until an instant does not skip that one when it is ended right then", every, "", JobPaused, "", "11:00:30", "11:05", "until=11:05", "11:01-11:04 skipped paused", "11:04:59.999999"},
+		{"a pause until a while ago ended then, whenever that is noticed", every, "", JobPaused, "", "11:00:30", "12:00", "until=11:05:30", "11:01-11:05 skipped paused", "11:05:29.999999"},
+		{"a pause that is ended before its end lasted until now", every, "", JobPaused, "", "11:00:30", "11:02:30", "until=11:05", "11:01-11:02 skipped paused", "11:02:30"},
+		{"a pause until before it began ends where it began", every, "", JobPaused, "", "11:00:30", "11:02:30", "until=10:00", "", "11:00:30"},
+		{"jitter does not move what a pause skips", every, "jitter=59s", JobPaused, "", "11:00:30", "11:02:00.001", "", "11:01-11:02 skipped paused", "11:02:00.001"},
+		{"a completed version has nothing to settle", once, "", JobCompleted, "", "12:00:01", "13:00", "", "", "13:00"},
+		{"after a step back of the clock the next version begins after what is decided", every, "", JobEnabled, "12:10", "11:00", "12:00:30", "", "", "12:09"},
+		{"after a step back of the clock the last instant is not planned again", once, "", JobEnabled, "", "11:00", "11:30", "", "", "12:00"},
+		{"after a step back of the clock a version begins where the one before ended", every, "", JobPaused, "", "12:10", "12:00:30", "", "", "12:10"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
-			s := Standing{Cursor: clock(t, c.cursor), Busy: c.busy, Since: clock(t, "10:00")}
-			got := Settle(c.plan, c.state, s, clock(t, c.effective), clock(t, c.now), c.deleted)
-			want := Settlement{stretches(t, c.records), clock(t, c.held), clock(t, c.from)}
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("got  %+v\nwant %+v", got, want)
+			e := Ending{State: c.state, EffectiveAt: clock(t, c.effective), Now: clock(t, c.now)}
+			how := ""
+			for word := range strings.FieldsSeq(c.how) {
+				switch name, value, _ := strings.Cut(word, "="); name {
+				case "deleted":
+					e.Deleted = true
+				case "until":
+					e.Until = clock(t, value)
+				case "catchup":
+					e.Catchup = Catchup(value)
+				default:
+					how += " " + word
+				}
+			}
+			end := rules(t, c.plan, c.policy).Settle(standing(t, c.cursor, how), e)
+			if got := tell(end.Stretches, end.Held, time.Time{}, end.Replace); got != c.want || short(end.From) != c.from {
+				t.Errorf("\n got  %s, from %s\n want %s, from %s", got, short(end.From), c.want, c.from)
 			}
 		})
 	}
 }
 
 // Every instant up to the decision has exactly one outcome, and none after it,
-// whatever the standing.
+// whatever the policy and the standing.
 func TestFireLeavesNoInstantOut(t *testing.T) {
 	every := minutely(t)
 	first := clock(t, "12:00")
-	for k := range 5 {
-		for now := range 10 {
-			for since := range 10 {
-				for _, busy := range []bool{false, true} {
-					s := Standing{Cursor: first.Add(time.Duration(k) * time.Minute), Busy: busy, Since: first.Add(time.Duration(since)*time.Minute - 30*time.Second)}
-					d := Fire(every, s, first.Add(time.Duration(now)*time.Minute+time.Second))
-					at := s.Cursor
-					for _, r := range d.Stretches {
-						if !r.From.Equal(at) {
-							t.Fatalf("%+v at minute %d: stretch begins at %s, want %s", s, now, r.From, at)
+	decisions := 0
+	for _, overlap := range []string{"skip", "queue_one", "queue_all", "cancel_running", "allow3"} {
+		for _, catchup := range []string{"none", "latest", "all", "latest window=90s", "all window=150s", "none window=5m"} {
+			for _, extra := range []string{"", "max=4", "jitter=40s"} {
+				r := rules(t, every, overlap+" "+catchup+" "+extra)
+				for step := range 5 * 10 * 3 * 3 * 3 {
+					s := Standing{
+						Cursor: first, Since: first.Add(time.Duration(step%5)*time.Minute - 30*time.Second),
+						Running: step / 50 % 3, Queued: step / 150 % 3, Started: step / 450 % 3,
+						Jump: Jump{first.Add(90 * time.Second), first.Add(200 * time.Second)},
+					}
+					now := first.Add(time.Duration(step/5%10)*time.Minute + time.Second)
+					d := r.Fire(s, now)
+					decisions++
+					if d.Through.IsZero() {
+						continue
+					}
+					of := map[time.Time]int{}
+					for _, st := range d.Stretches {
+						for at := st.From; !at.After(st.Through); at = at.Add(time.Minute) {
+							of[at]++
 						}
-						at = r.Through.Add(time.Minute)
+					}
+					for _, at := range d.Queue {
+						of[at]++
 					}
 					if !d.Start.IsZero() {
-						if !d.Start.Equal(at) {
-							t.Fatalf("%+v at minute %d: starts %s, want %s", s, now, d.Start, at)
+						of[d.Start]++
+						if !d.Start.Equal(d.Through) {
+							t.Fatalf("%+v %+v at %s: starts %s in spite of more behind it", r, s, now, d.Start)
 						}
-						at = at.Add(time.Minute)
 					}
-					if !d.Next.Equal(at) {
-						t.Fatalf("%+v at minute %d: next is %s, want %s", s, now, d.Next, at)
+					n := 0
+					for at := s.Cursor; !at.After(d.Through); at = at.Add(time.Minute) {
+						n++
+						if of[at] != 1 {
+							t.Fatalf("%+v %+v at %s: %s has %d outcomes in %+v", r, s, now, at, of[at], d)
+						}
+					}
+					if n != len(of) || d.Through.After(now) {
+						t.Fatalf("%+v %+v at %s: decided about what is not due: %+v", r, s, now, d)
+					}
+					runs := len(d.Queue)
+					if !d.Start.IsZero() {
+						runs++
+					}
+					if r.MaxRuns > 0 && s.Started+runs > r.MaxRuns || r.MaxRuns > 0 && (s.Started+runs == r.MaxRuns) != d.Next.IsZero() {
+						t.Fatalf("%+v %+v at %s: the limit does not hold: %+v", r, s, now, d)
+					}
+					if !d.Next.IsZero() && !d.Next.Equal(d.Through.Add(time.Minute)) {
+						t.Fatalf("%+v %+v at %s: next is %s", r, s, now, d.Next)
 					}
 				}
 			}
 		}
+	}
+	if decisions < 100_000 {
+		t.Errorf("only %d decisions were looked at", decisions)
+	}
+}
+
+func TestJitterRules(t *testing.T) {
+	every := minutely(t)
+	r := rules(t, every, "jitter=50s")
+	moved := 0
+	for i := range 60 {
+		at := clock(t, "12:00").Add(time.Duration(i) * time.Minute)
+		due := r.DueAt(at)
+		if due.Before(at) || due.Sub(at) > 50*time.Second || !due.Equal(r.DueAt(at)) {
+			t.Fatalf("the instant %s is due %s", at, due)
+		}
+		if due.After(at) {
+			moved++
+			if d := r.Fire(Standing{Cursor: at}, due.Add(-time.Millisecond)); !d.Start.IsZero() || !d.Next.Equal(at) {
+				t.Errorf("a millisecond before its jitter is over: %+v", d)
+			}
+		}
+		if d := r.Fire(Standing{Cursor: at}, due); !d.Start.Equal(at) {
+			t.Errorf("when its jitter is over: %+v", d)
+		}
+		// The instant before the one whose jitter is not over is the newest.
+		if got := r.Newest(at.Add(-time.Minute), due.Add(-time.Millisecond)); due.After(at) && !got.Equal(at.Add(-time.Minute)) {
+			t.Errorf("the newest before %s is %s", due, got)
+		}
+	}
+	if moved < 50 {
+		t.Errorf("only %d of 60 instants are spread", moved)
+	}
+	// Lateness, and with it the window, counts from the jittered instant.
+	late := rules(t, every, "jitter=50s none window=1s")
+	at := clock(t, "12:00")
+	if d := late.Fire(Standing{Cursor: at}, late.DueAt(at).Add(time.Second)); !d.Start.Equal(at) {
+		t.Errorf("a second after its jitter: %+v", d)
+	}
+	if run := (Run{Key: RunKey{DueAt: at.UnixMicro()}, ReadyAt: at.Add(40 * time.Second), StartedAt: at.Add(41 * time.Second)}); run.Lateness() != time.Second {
+		t.Errorf("lateness is %s", run.Lateness())
 	}
 }
 

@@ -35,13 +35,16 @@ type Definition struct {
 	Target      Target          `json:"target"`
 	Timeout     Duration        `json:"timeout"`
 	Overlap     Overlap         `json:"overlap"`
+
+	MaxRuns            int             `json:"max_runs"` // planned instants that start before the job is completed; 0: no limit
+	Jitter             Duration        `json:"jitter"`   // how much later than its instant a run starts at most
+	Retry              Retry           `json:"retry"`
+	MaxConcurrent      int             `json:"max_concurrent"` // runs at once
+	Catchup            Catchup         `json:"catchup"`
+	CatchupWindow      *Duration       `json:"catchup_window"` // how late an instant may start; nil: as Rules says
+	AfterCompletion    AfterCompletion `json:"after_completion"`
+	PauseAfterFailures int             `json:"pause_after_failures"` // failed runs in a row that pause the job; 0: never
 }
-
-// Overlap says what happens to an instant while an earlier run is unfinished.
-type Overlap string
-
-// The overlap policies.
-const OverlapSkip Overlap = "skip"
 
 // Job is a definition with its state. Answers and decisions are made from it.
 type Job struct {
@@ -50,10 +53,13 @@ type Job struct {
 	Definition    Definition
 	State         JobState
 	PauseReason   string
+	PausedBy      int64     // the user who paused it; 0: the server
+	PauseUntil    time.Time // when it is resumed by itself; zero: never
 	Version       int64     // raised by every change of definition or state; the ETag
 	EgressLimited bool      // inherited from a deleted user who was no superuser: that user's egress rules until the next edit
 	NextAt        time.Time // the cursor: the next planned instant without a durable record; zero: none
 	LastRun       *LastRun
+	Started       int // planned instants that started or were queued, of all versions
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
@@ -63,6 +69,7 @@ type Job struct {
 type LastRun struct {
 	Key        RunKey
 	State      RunState
+	ReadyAt    time.Time // see Run
 	StartedAt  time.Time
 	FinishedAt time.Time
 }
@@ -75,6 +82,12 @@ type JobVersion struct {
 	Definition  Definition
 	EffectiveAt time.Time // until the engine has applied it: when it was asked for
 }
+
+// Why the server pauses a job by itself.
+const (
+	PauseFailures     = "failures"      // as many runs failed in a row as pause_after_failures says
+	PauseOwnerDeleted = "owner_deleted" // its owner was deleted, and whoever did that owns it now
+)
 
 // MaxLateAt is how late an `at` may be when its job is created, if it is the
 // job's only schedule: it then runs at once. Any other is refused: beside it,
@@ -99,6 +112,11 @@ func DefaultDefinition() Definition {
 		Timeout:   Duration(DefaultTimeout),
 		Overlap:   OverlapSkip,
 		DST:       schedule.DST{Gap: schedule.GapRunAfter, Overlap: schedule.OverlapAuto},
+
+		Retry:           DefaultRetry,
+		MaxConcurrent:   1,
+		Catchup:         CatchupLatest,
+		AfterCompletion: CompletionKeep,
 	}
 }
 
@@ -137,9 +155,7 @@ func (d *Definition) Validate() error {
 	if t := time.Duration(d.Timeout); t < MinTimeout || t > MaxTimeout {
 		add(fieldError("timeout", "out_of_range", "timeout must be from %s to %s, got %s", Duration(MinTimeout), Duration(MaxTimeout), d.Timeout))
 	}
-	if d.Overlap != OverlapSkip {
-		add(fieldError("overlap", "invalid", "overlap must be %q", OverlapSkip))
-	}
+	wrong = append(wrong, d.checkPolicies()...)
 	if len(wrong) == 0 {
 		return nil
 	}

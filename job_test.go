@@ -102,7 +102,26 @@ func TestDefinitionsThatAreRefused(t *testing.T) {
 		{"a timeout is at least a second", func(d *Definition) { d.Timeout = Duration(time.Second - 1) }, "timeout", "out_of_range"},
 		{"a timeout is at most a day", func(d *Definition) { d.Timeout = Duration(MaxTimeout + 1) }, "timeout", "out_of_range"},
 		{"a timeout is not negative", func(d *Definition) { d.Timeout = -1 }, "timeout", "out_of_range"},
-		{"an overlap policy is one that there is", func(d *Definition) { d.Overlap = "allow" }, "overlap", "invalid"},
+		{"an overlap policy is one that there is", func(d *Definition) { d.Overlap = "queue" }, "overlap", "invalid"},
+		{"allow needs room for two", func(d *Definition) { d.Overlap = OverlapAllow }, "max_concurrent", "out_of_range"},
+		{"allow is bounded", func(d *Definition) { d.Overlap, d.MaxConcurrent = OverlapAllow, MaxConcurrent+1 }, "max_concurrent", "out_of_range"},
+		{"without allow there is one run at once", func(d *Definition) { d.MaxConcurrent = 2 }, "max_concurrent", "out_of_range"},
+		{"max_runs is not negative", func(d *Definition) { d.MaxRuns = -1 }, "max_runs", "out_of_range"},
+		{"max_runs is bounded", func(d *Definition) { d.MaxRuns = MaxRuns + 1 }, "max_runs", "out_of_range"},
+		{"jitter is not negative", func(d *Definition) { d.Jitter = -1 }, "jitter", "out_of_range"},
+		{"jitter is at most a day", func(d *Definition) { d.Jitter = Duration(MaxJitter + 1) }, "jitter", "out_of_range"},
+		{"there is one attempt at least", func(d *Definition) { d.Retry.MaxAttempts = 0 }, "retry.max_attempts", "out_of_range"},
+		{"attempts are bounded", func(d *Definition) { d.Retry.MaxAttempts = MaxAttempts + 1 }, "retry.max_attempts", "out_of_range"},
+		{"a backoff is a second at least", func(d *Definition) { d.Retry.MinBackoff = 1 }, "retry.min_backoff", "out_of_range"},
+		{"a backoff is a day at most", func(d *Definition) { d.Retry.MaxBackoff = Duration(MaxBackoff + 1) }, "retry.max_backoff", "out_of_range"},
+		{"a backoff has room to grow", func(d *Definition) { d.Retry.MaxBackoff = d.Retry.MinBackoff - 1 }, "retry.max_backoff", "invalid"},
+		{"a backoff does not shrink", func(d *Definition) { d.Retry.Multiplier = 0.9 }, "retry.multiplier", "out_of_range"},
+		{"a backoff does not explode", func(d *Definition) { d.Retry.Multiplier = 11 }, "retry.multiplier", "out_of_range"},
+		{"retries end", func(d *Definition) { d.Retry.MaxDuration = Duration(MaxRetryDuration + 1) }, "retry.max_duration", "out_of_range"},
+		{"a catch-up rule is one that there is", func(d *Definition) { d.Catchup = "some" }, "catchup", "invalid"},
+		{"a catch-up window is a second at least", func(d *Definition) { d.CatchupWindow = new(Duration) }, "catchup_window", "out_of_range"},
+		{"a completed job is kept or deleted", func(d *Definition) { d.AfterCompletion = "archive" }, "after_completion", "invalid"},
+		{"failures that pause are counted from one", func(d *Definition) { d.PauseAfterFailures = -1 }, "pause_after_failures", "out_of_range"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			d := definition(c.change)
@@ -121,6 +140,10 @@ func TestDefinitionsThatAreRefused(t *testing.T) {
 func TestDefinitionsThatAreGood(t *testing.T) {
 	for rule, change := range map[string]func(*Definition){
 		"the defaults are good":                  func(d *Definition) {},
+		"two runs at once":                       func(d *Definition) { d.Overlap, d.MaxConcurrent = OverlapAllow, 2 },
+		"one attempt":                            func(d *Definition) { d.Retry.MaxAttempts = 1 },
+		"a constant backoff":                     func(d *Definition) { d.Retry.MaxBackoff, d.Retry.Multiplier = d.Retry.MinBackoff, 1 },
+		"a jitter longer than the gaps":          func(d *Definition) { d.Jitter = Duration(MaxJitter) },
 		"a job without schedules runs by hand":   func(d *Definition) { d.Schedules = nil },
 		"the longest name":                       func(d *Definition) { d.Name = strings.Repeat("a", 63) },
 		"a name of one letter":                   func(d *Definition) { d.Name = "a" },

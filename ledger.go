@@ -220,8 +220,11 @@ func (l *Ledger) Why(at, now time.Time, earlier []Run) (entry LedgerEntry, steps
 	entry = entries[0]
 	ask(AskPlanned, true, "Its schedules have this instant.")
 	switch {
-	case entry.State == LedgerPaused || entry.Reason == ReasonPaused:
-		ask(AskEnabled, false, "The job was paused, and a pause is not made up for.")
+	case entry.State == LedgerPaused:
+		ask(AskEnabled, false, "The job is paused.")
+		return entry, steps, nil
+	case entry.Reason == ReasonPaused:
+		ask(AskEnabled, false, "The job was paused, and nothing made up for it.")
 		return entry, steps, nil
 	case entry.State == LedgerPlanned:
 		ask(AskEnabled, true, "The job is enabled.")
@@ -238,12 +241,12 @@ func (l *Ledger) Why(at, now time.Time, earlier []Run) (entry LedgerEntry, steps
 		ask(AskKept, false, "There is no record of it any more: history is kept for a limited time.")
 		return entry, steps, nil
 	}
-	l.judge(ask, entry.Run, at, earlier)
+	judge(ask, &v.Definition, entry.Run, at, earlier)
 	return entry, steps, nil
 }
 
-// judge asks what the record of an instant tells.
-func (l *Ledger) judge(ask func(string, bool, string, ...any) bool, r *Run, at time.Time, earlier []Run) {
+// judge asks what the record of an instant that d planned tells.
+func judge(ask func(string, bool, string, ...any) bool, d *Definition, r *Run, at time.Time, earlier []Run) {
 	if r.ThroughAt.IsZero() {
 		ask(AskKept, true, "Its record is run %s.", r.Key.ID())
 	} else {
@@ -251,17 +254,22 @@ func (l *Ledger) judge(ask func(string, bool, string, ...any) bool, r *Run, at t
 	}
 	switch r.Reason {
 	case ReasonServerDown:
-		ask(AskServer, false, "Nobody was there to fire it. When the server came back, at %s, only the newest missed instant was run (catch-up).", moment(r.FinishedAt))
+		ask(AskServer, false, "Nobody was there to fire it. What to make up for was decided at %s, by the rule catchup: %s.", moment(r.FinishedAt), d.Catchup)
 		return
 	case ReasonClockJump:
 		ask(AskServer, false, "The machine's clock jumped over it.")
 		return
 	}
 	ask(AskServer, true, "The server was there.")
+	switch r.Reason {
+	case ReasonOverlap:
+		ask(AskClear, false, "An earlier run was unfinished, and the rule overlap: %s leaves the instant out.%s", d.Overlap, blocker(earlier, at))
+		return
+	case ReasonOverload:
+		ask(AskClear, false, "The server was behind, and when its turn came the rule catchup: %s left it out.", d.Catchup)
+		return
+	}
 	if text, ok := obstacles[r.Reason]; ok {
-		if r.Reason == ReasonOverlap {
-			text += blocker(earlier, at)
-		}
 		ask(AskClear, false, "%s", text)
 		return
 	}
@@ -286,12 +294,10 @@ func (l *Ledger) judge(ask func(string, bool, string, ...any) bool, r *Run, at t
 	}
 }
 
-// obstacles say what was in the way, by the reason of the record.
+// obstacles say what else was in the way, by the reason of the record.
 var obstacles = map[Reason]string{
-	ReasonOverlap:        "An earlier run was unfinished, and the policy overlap: skip leaves the instant out.",
 	ReasonOwnerDisabled:  "The job's owner had no rights any more.",
 	ReasonQueueFull:      "The job's queue of runs was full.",
-	ReasonOverload:       "The server was behind, and when its turn came a newer instant was due, of which only the newest runs (catch-up).",
 	ReasonCircuitOpen:    "The target's host was given a rest after many failures.",
 	ReasonCatchupExpired: "It was older than the catch-up window when its turn came.",
 }

@@ -38,8 +38,8 @@ func ledgerRun(at, through float64, state RunState, reason Reason) Run {
 	return r
 }
 
-// tell writes entries as "hour state reason".
-func tell(entries []LedgerEntry) string {
+// tellEntries writes entries as "hour state reason".
+func tellEntries(entries []LedgerEntry) string {
 	var all []string
 	for _, e := range entries {
 		all = append(all, strings.TrimSpace(fmt.Sprintf("%g %s %s", e.At.Sub(ledgerStart).Hours(), e.State, e.Reason)))
@@ -102,7 +102,7 @@ func TestLedgerEntries(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := tell(entries); got != c.want {
+			if got := tellEntries(entries); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 			if c.next == 0 && !next.IsZero() || c.next != 0 && next.Sub(hour(c.next)).Abs() > time.Nanosecond*500 {
@@ -115,7 +115,7 @@ func TestLedgerEntries(t *testing.T) {
 		v.Definition.Schedules = []schedule.Spec{{At: hour(-0.5).Format(time.RFC3339)}}
 		l := Ledger{JobID: 7, CreatedAt: ledgerStart, Versions: []JobVersion{v}, Version: 1, Records: []Run{ledgerRun(-0.5, -0.5, RunSucceeded, "")}}
 		entries, _, err := l.Entries(hour(-9), hour(2), hour(0.5), 9)
-		if got := tell(entries); err != nil || got != "-0.5 succeeded" {
+		if got := tellEntries(entries); err != nil || got != "-0.5 succeeded" {
 			t.Errorf("got %s, %v", got, err)
 		}
 	})
@@ -144,8 +144,8 @@ func TestLedgerEntries(t *testing.T) {
 				}
 				paged = append(paged, part...)
 			}
-			if tell(paged) != tell(whole) {
-				t.Fatalf("%d a page: got %s\nwant %s", size, tell(paged), tell(whole))
+			if tellEntries(paged) != tellEntries(whole) {
+				t.Fatalf("%d a page: got %s\nwant %s", size, tellEntries(paged), tellEntries(whole))
 			}
 		}
 	})
@@ -179,18 +179,18 @@ func TestWhy(t *testing.T) {
 			"job_existed+ planned+ enabled+ due+ recorded+ server_up+ in_time+ started+ succeeded- It is running."},
 		{"waits to start", with(ledgerRun(2, 2, RunQueued, "")), 2, 5, nil, "job_existed+ planned+ enabled+ due+ recorded+ server_up+ started- It waits to start."},
 		{"another run was in the way", with(ledgerRun(2, 4, RunSkipped, ReasonOverlap)), 3, 5, []Run{ledgerRun(2.5, 2.6, RunSucceeded, ""), long},
-			"job_existed+ planned+ enabled+ due+ recorded+ server_up+ in_time- An earlier run was unfinished, and the policy overlap: skip leaves the instant out. It was run " + long.Key.ID() + "."},
+			"job_existed+ planned+ enabled+ due+ recorded+ server_up+ in_time- An earlier run was unfinished, and the rule overlap: skip leaves the instant out. It was run " + long.Key.ID() + "."},
 		{"the run in the way is not kept any more", with(ledgerRun(2, 4, RunSkipped, ReasonOverlap)), 4, 5, []Run{long},
-			"job_existed+ planned+ enabled+ due+ recorded+ server_up+ in_time- An earlier run was unfinished, and the policy overlap: skip leaves the instant out."},
+			"job_existed+ planned+ enabled+ due+ recorded+ server_up+ in_time- An earlier run was unfinished, and the rule overlap: skip leaves the instant out."},
 		{"nobody was there", with(ledgerRun(2, 4, RunMissed, ReasonServerDown)), 3, 5, nil,
-			"job_existed+ planned+ enabled+ due+ recorded+ server_up- Nobody was there to fire it. When the server came back, at 2026-03-01T04:00:56.250Z, only the newest missed instant was run (catch-up)."},
+			"job_existed+ planned+ enabled+ due+ recorded+ server_up- Nobody was there to fire it. What to make up for was decided at 2026-03-01T04:00:56.250Z, by the rule catchup: latest."},
 		{"the server was behind", with(ledgerRun(2, 4, RunMissed, ReasonOverload)), 3, 5, nil,
-			"job_existed+ planned+ enabled+ due+ recorded+ server_up+ in_time- The server was behind, and when its turn came a newer instant was due, of which only the newest runs (catch-up)."},
+			"job_existed+ planned+ enabled+ due+ recorded+ server_up+ in_time- The server was behind, and when its turn came the rule catchup: latest left it out."},
 		{"cancelled before it started", with(ledgerRun(2, 2, RunCancelled, ReasonJobDeleted)), 2, 5, nil,
 			"job_existed+ planned+ enabled+ due+ recorded+ server_up+ started- It was cancelled before it started (job_deleted)."},
-		{"paused then", with(ledgerRun(2, 4, RunSkipped, ReasonPaused)), 3, 5, nil, "job_existed+ planned+ enabled- The job was paused, and a pause is not made up for."},
+		{"paused then", with(ledgerRun(2, 4, RunSkipped, ReasonPaused)), 3, 5, nil, "job_existed+ planned+ enabled- The job was paused, and nothing made up for it."},
 		{"paused now", Ledger{Versions: []JobVersion{one[0], ledgerVersion(2, JobPaused, "1h", 1.5)}, Version: 2}, 3, 5, nil,
-			"job_existed+ planned+ enabled- The job was paused, and a pause is not made up for."},
+			"job_existed+ planned+ enabled- The job is paused."},
 		{"completed then", Ledger{Versions: []JobVersion{one[0], ledgerVersion(2, JobCompleted, "1h", 1.5)}, Version: 2}, 3, 5, nil,
 			"job_existed+ planned+ enabled- The job was completed: nothing was left to come."},
 	} {

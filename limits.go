@@ -26,4 +26,17 @@ const (
 	OutputOfSuccess = 1 << 10
 	OutputOfFailure = 64 << 10
 	Shards          = 1024
+
+	MaxRuns               = 1_000_000_000 // max_runs
+	MaxJitter             = 24 * time.Hour
+	MaxAttempts           = 100 // of a run
+	MinBackoff            = time.Second
+	MaxBackoff            = 24 * time.Hour
+	MaxRetryDuration      = 30 * 24 * time.Hour
+	MaxConcurrent         = 100 // runs of a job at once, with overlap allow
+	MaxQueued             = 100 // planned runs of a job that wait for their turn
+	MaxAsked              = 100 // runs of a job that somebody asked for and that are not final
+	MaxCatchup            = 100 // missed instants of a job that are caught up at once
+	MaxCatchupWindow      = 365 * 24 * time.Hour
+	MaxPauseAfterFailures = 1000
 )

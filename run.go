@@ -39,7 +39,7 @@ type Reason string
 const (
 	ReasonOverlap       Reason = "overlap"        // skipped: an earlier run was unfinished
 	ReasonPaused        Reason = "paused"         // skipped: the job was paused
-	ReasonOwnerDisabled Reason = "owner_disabled" // skipped: the owner has no rights any more
+	ReasonOwnerDisabled Reason = "owner_disabled" // skipped: the owner has no rights any more; cancelled: it waited for another attempt then
 	ReasonQueueFull     Reason = "queue_full"     // skipped
 
 	ReasonServerDown     Reason = "server_down"     // missed: nobody was there to fire it
@@ -130,24 +130,44 @@ func ParseRunID(id string) (RunKey, bool) {
 // times are unknown or not yet. ThroughAt is set on a range: the record of all
 // the instants that Version plans from DueAt to ThroughAt, with one outcome.
 type Run struct {
-	Key        RunKey
-	ThroughAt  time.Time
-	Version    int64
-	State      RunState
-	Reason     Reason
-	Trigger    Trigger
-	Attempts   int
-	StartedAt  time.Time
-	FinishedAt time.Time
-	StatusCode int    // the target's HTTP status; 0: none
-	Message    string // what went wrong, for a person; "" for a success
-	Output     []byte // the beginning of what the target answered, as kept
+	Key           RunKey
+	ThroughAt     time.Time
+	Version       int64
+	State         RunState
+	Reason        Reason
+	Trigger       Trigger
+	Attempts      int
+	ReadyAt       time.Time // with jitter: when it was to start; zero: at its instant
+	StartedAt     time.Time // of the first attempt
+	FinishedAt    time.Time
+	NextAttemptAt time.Time // of a queued run that has failed: when it is attempted again, at the earliest
+	RetryOf       RunKey    // the finished run that this one repeats; zero: none
+	StatusCode    int       // the target's HTTP status; 0: none
+	Message       string    // what went wrong, for a person; "" for a success
+	Output        []byte    // the beginning of what the target answered, as kept
 }
 
-// Lateness is how long after its instant a run started; 0 when it did not.
+// Lateness is how long after it was to start a run started: after its instant
+// and jitter. It is 0 when the run did not start.
 func (r Run) Lateness() time.Duration {
-	if r.StartedAt.IsZero() {
+	switch {
+	case r.StartedAt.IsZero():
 		return 0
+	case r.ReadyAt.IsZero():
+		return r.StartedAt.Sub(time.UnixMicro(r.Key.DueAt))
 	}
-	return r.StartedAt.Sub(time.UnixMicro(r.Key.DueAt))
+	return r.StartedAt.Sub(r.ReadyAt)
+}
+
+// Attempt is an attempt of a run that another one follows; the last one is the
+// run's own record.
+type Attempt struct {
+	Key        RunKey
+	Attempt    int
+	Version    int64 // of the definition that it ran under
+	Reason     Reason
+	StatusCode int
+	Message    string
+	StartedAt  time.Time
+	FinishedAt time.Time
 }

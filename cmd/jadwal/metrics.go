@@ -44,7 +44,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descBuild       = describe("build_info", "1, with the version.", "version")
-	descLateness    = describe("lateness_seconds", "From the instant that a planned run was due to its first attempt.")
+	descLateness    = describe("lateness_seconds", "From when a planned run was to start to its first attempt.")
 	descCommitTime  = describe("commit_seconds", "From sending a batch of outcomes to the store's answer.")
 	descBatchSize   = describe("commit_outcomes", "Outcomes in a batch.")
 	descEndings     = describe("runs_total", "Records of runs that ended, by state and reason; a record of many instants counts once.", "state", "reason")

@@ -115,6 +115,13 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	defer stopEngine()
 	engineDone, serverDone := make(chan error, 1), make(chan error, 1)
 	go func() { engineDone <- eng.Run(engineCtx) }()
+	keeping, stopKeeping := context.WithCancel(ctx)
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		st.Keep(keeping, store.Retention{History: cfg.History, Failures: cfg.FailureHistory})
+	}()
+	defer func() { stopKeeping(); <-kept }()
 	go func() { serverDone <- server.Serve(listener) }()
 	banner(stdout, cfg, listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
@@ -141,6 +142,12 @@ var errNoChange = errors.New("no change")
 // engine has applied it. Without a precondition it begins again when somebody
 // else's change came in between.
 func (s *Server) changeJob(c *call, ref jobRef, action jadwal.Action, match precondition, edit func(*jadwal.Job) error) (jadwal.Job, error) {
+	return s.changeJobAndCatchUp(c, ref, action, match, jadwal.CatchupNone, edit)
+}
+
+// changeJobAndCatchUp is changeJob where catchup says what becomes of the
+// instants of a pause that the edit ends.
+func (s *Server) changeJobAndCatchUp(c *call, ref jobRef, action jadwal.Action, match precondition, catchup jadwal.Catchup, edit func(*jadwal.Job) error) (jadwal.Job, error) {
 	for try := 1; ; try++ {
 		job, err := s.findJob(c, ref, action)
 		if err != nil {
@@ -155,7 +162,7 @@ func (s *Server) changeJob(c *call, ref jobRef, action jadwal.Action, match prec
 		} else if err != nil {
 			return job, err
 		}
-		job, change, err := s.store.UpdateJob(c, c.actor(), job, from, c.now)
+		job, change, err := s.store.ResumeJob(c, c.actor(), job, from, catchup, c.now)
 		if jadwal.CodeOf(err) == jadwal.CodeVersionMismatch {
 			switch {
 			case match.given:
@@ -222,24 +229,33 @@ type pauseJobInput struct {
 }
 
 type pauseBody struct {
-	Reason string `json:"reason,omitempty" doc:"Why, for people." maxLength:"512"`
+	Reason string   `json:"reason,omitempty" doc:"Why, for people." maxLength:"512"`
+	Until  *instant `json:"until,omitempty" doc:"When the job is resumed by itself; instants from then on are planned again."`
 }
 
 // pauseJob answers POST /job/{job}/pause once nothing of the job starts any
-// more. A paused job may be paused again for another reason.
+// more. A paused job may be paused again for another reason or until another
+// time.
 func (s *Server) pauseJob(ctx context.Context, in *pauseJobInput) (*reply[jobView], error) {
-	reason := ""
+	c := callOf(ctx)
+	reason, until := "", time.Time{}
 	if in.Body != nil {
 		reason = in.Body.Reason
+		if in.Body.Until != nil {
+			until = time.Time(*in.Body.Until).UTC().Truncate(time.Microsecond)
+			if !until.After(c.now) {
+				return nil, jadwal.Invalid("until", "in_past", "until must lie in the future")
+			}
+		}
 	}
 	if len(reason) > jadwal.MaxPauseReason {
 		return nil, jadwal.Invalid("reason", "too_long", "reason must have at most %d bytes, got %d", jadwal.MaxPauseReason, len(reason))
 	}
-	job, err := s.changeJob(callOf(ctx), in.Job, jadwal.ActionOperateJob, precondition{}, func(job *jadwal.Job) error {
-		if job.State == jadwal.JobPaused && job.PauseReason == reason {
+	job, err := s.changeJob(c, in.Job, jadwal.ActionOperateJob, precondition{}, func(job *jadwal.Job) error {
+		if job.State == jadwal.JobPaused && job.PauseReason == reason && job.PauseUntil.Equal(until) {
 			return errNoChange
 		}
-		job.State, job.PauseReason = jadwal.JobPaused, reason
+		job.State, job.PauseReason, job.PausedBy, job.PauseUntil = jadwal.JobPaused, reason, c.user.ID, until
 		return nil
 	})
 	if err != nil {
@@ -248,15 +264,35 @@ func (s *Server) pauseJob(ctx context.Context, in *pauseJobInput) (*reply[jobVie
 	return ok(viewJob(job), "Job %s has been paused successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
 }
 
+type resumeJobInput struct {
+	Job  jobRef `path:"job"`
+	Body *resumeBody
+}
+
+type resumeBody struct {
+	Catchup jadwal.Catchup `json:"catchup,omitempty" doc:"Which of the instants of the pause run after all: none, the latest, or all, of which there are at most 100, one after the other." enum:"none,latest,all"`
+}
+
+func (b *resumeBody) preset() { b.Catchup = jadwal.CatchupNone }
+
 // resumeJob answers POST /job/{job}/resume once the job is planned again. What
-// was due during the pause is recorded as skipped, not made up for.
-func (s *Server) resumeJob(ctx context.Context, in *jobInput) (*reply[jobView], error) {
+// was due during the pause is recorded as skipped, unless it is to be made up
+// for.
+func (s *Server) resumeJob(ctx context.Context, in *resumeJobInput) (*reply[jobView], error) {
 	c := callOf(ctx)
-	job, err := s.changeJob(c, in.Job, jadwal.ActionOperateJob, precondition{}, func(job *jadwal.Job) (err error) {
+	catchup := jadwal.CatchupNone
+	if in.Body != nil {
+		catchup = in.Body.Catchup
+	}
+	switch catchup {
+	case jadwal.CatchupNone, jadwal.CatchupLatest, jadwal.CatchupAll:
+	default:
+		return nil, jadwal.Invalid("catchup", "invalid", "catchup must be one of none, latest, all")
+	}
+	job, err := s.changeJobAndCatchUp(c, in.Job, jadwal.ActionOperateJob, precondition{}, catchup, func(job *jadwal.Job) (err error) {
 		if job.State != jadwal.JobPaused {
 			return errNoChange
 		}
-		job.PauseReason = ""
 		job.State, err = job.Definition.StateAfterEdit(jadwal.JobEnabled, job.CreatedAt, c.now, job.ID)
 		return err
 	})

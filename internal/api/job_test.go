@@ -455,7 +455,16 @@ func TestPauseAndResume(t *testing.T) {
 	if r := c.do("POST", "/job/a/pause", `{"reason":"`+strings.Repeat("x", 513)+`"}`); r.status != 400 {
 		t.Errorf("got %s", r.body)
 	}
-	if r := c.do("POST", "/job/a/pause", `{"until":"2099-01-01T00:00:00Z"}`); r.status != 400 || r.text("errors.0.code") != "unknown" {
+	if r := c.do("POST", "/job/a/pause", `{"until":"2099-01-01T00:00:00Z"}`); r.status != 200 || r.text("pause.until") != "2099-01-01T00:00:00.000000Z" || r.text("pause.by") != "2" {
+		t.Errorf("got %s", r.body)
+	}
+	if r := c.do("POST", "/job/a/pause", `{"until":"2020-01-01T00:00:00Z"}`); r.status != 400 || r.text("errors.0.code") != "in_past" {
+		t.Errorf("got %s", r.body)
+	}
+	if r := c.do("POST", "/job/a/resume", `{"catchup":"some"}`); r.status != 400 || r.text("errors.0.field") != "catchup" {
+		t.Errorf("got %s", r.body)
+	}
+	if r := c.do("POST", "/job/a/resume", `{"catchup":"latest"}`); r.status != 200 || r.text("state") != "enabled" {
 		t.Errorf("got %s", r.body)
 	}
 	if r := c.do("POST", "/job/a/pause", `{}`, "Content-Type", "text/plain"); r.status != 415 {

@@ -23,8 +23,28 @@ type jobBody struct {
 	DST         dstBody         `json:"dst,omitempty" doc:"What becomes of local times that the clock skips or repeats."`
 	Target      targetBody      `json:"target"`
 	Timeout     jadwal.Duration `json:"timeout,omitempty" doc:"Of one attempt, from 1s to 24h." example:"30s"`
-	Overlap     jadwal.Overlap  `json:"overlap,omitempty" doc:"What happens to an instant while an earlier run is unfinished." enum:"skip"`
+	Overlap     jadwal.Overlap  `json:"overlap,omitempty" doc:"What happens to an instant while an earlier run is unfinished." enum:"skip,queue_one,queue_all,cancel_running,allow"`
+
+	MaxRuns            int                    `json:"max_runs,omitempty" doc:"How many planned instants start before the job is completed; 0: no limit." minimum:"0"`
+	Jitter             jadwal.Duration        `json:"jitter,omitempty" doc:"How much later than its instant a run starts at most; the same instant always by the same span, and never as late as the next one." example:"0s"`
+	Retry              retryBody              `json:"retry,omitempty" doc:"When a run is attempted again: after network errors, timeouts, and the statuses 408, 425, 429 and 5xx."`
+	MaxConcurrent      int                    `json:"max_concurrent,omitempty" doc:"Runs at once: 2 to 100 with overlap allow, else 1." minimum:"1" maximum:"100"`
+	Catchup            jadwal.Catchup         `json:"catchup,omitempty" doc:"What becomes of instants that could not start when they were due." enum:"none,latest,all"`
+	CatchupWindow      *jadwal.Duration       `json:"catchup_window,omitempty" doc:"How late an instant may start. Null: 1m with none, any time with latest, 24h with all." example:"1h"`
+	AfterCompletion    jadwal.AfterCompletion `json:"after_completion,omitempty" doc:"What becomes of the job when it is completed." enum:"keep,delete"`
+	PauseAfterFailures int                    `json:"pause_after_failures,omitempty" doc:"How many failed runs in a row pause the job; 0: never." minimum:"0" maximum:"1000"`
 }
+
+// retryBody is a retry policy as a client writes it.
+type retryBody struct {
+	MaxAttempts int             `json:"max_attempts,omitempty" doc:"In all, the first one included." minimum:"1" maximum:"100"`
+	MinBackoff  jadwal.Duration `json:"min_backoff,omitempty" doc:"Before the second attempt." example:"10s"`
+	MaxBackoff  jadwal.Duration `json:"max_backoff,omitempty" doc:"Before any attempt, at most, unless the target asks for more (Retry-After)." example:"1h"`
+	Multiplier  float64         `json:"multiplier,omitempty" doc:"Of the backoff, from one attempt to the next." minimum:"1" maximum:"10"`
+	MaxDuration jadwal.Duration `json:"max_duration,omitempty" doc:"From the first attempt to the last; what a target asks for beyond it ends the run." example:"24h"`
+}
+
+func (b *retryBody) preset() { *b = retryBody(jadwal.DefaultRetry) }
 
 // scheduleBody is one schedule; exactly one member is set.
 type scheduleBody struct {
@@ -75,6 +95,8 @@ func bodyOf(d jadwal.Definition) jobBody {
 		Name: d.Name, Description: d.Description, Tags: d.Tags, Schedules: scheduleBodies(d.Schedules),
 		Timezone: d.Timezone, StartAt: (*instant)(d.StartAt), EndAt: (*instant)(d.EndAt), DST: dstBody(d.DST),
 		Target: targetBody(d.Target), Timeout: d.Timeout, Overlap: d.Overlap,
+		MaxRuns: d.MaxRuns, Jitter: d.Jitter, Retry: retryBody(d.Retry), MaxConcurrent: d.MaxConcurrent,
+		Catchup: d.Catchup, CatchupWindow: d.CatchupWindow, AfterCompletion: d.AfterCompletion, PauseAfterFailures: d.PauseAfterFailures,
 	}
 }
 
@@ -83,6 +105,8 @@ func (b *jobBody) definition() jadwal.Definition {
 		Name: b.Name, Description: b.Description, Tags: b.Tags, Schedules: specs(b.Schedules),
 		Timezone: b.Timezone, StartAt: (*time.Time)(b.StartAt), EndAt: (*time.Time)(b.EndAt), DST: schedule.DST(b.DST),
 		Target: jadwal.Target(b.Target), Timeout: b.Timeout, Overlap: b.Overlap,
+		MaxRuns: b.MaxRuns, Jitter: b.Jitter, Retry: jadwal.Retry(b.Retry), MaxConcurrent: b.MaxConcurrent,
+		Catchup: b.Catchup, CatchupWindow: b.CatchupWindow, AfterCompletion: b.AfterCompletion, PauseAfterFailures: b.PauseAfterFailures,
 	}
 	if len(d.Target.Body) > 0 {
 		text := jsontext.Value(slices.Clone(d.Target.Body))
@@ -155,18 +179,38 @@ type jobView struct {
 	DST         dstView         `json:"dst"`
 	Target      targetView      `json:"target"`
 	Timeout     jadwal.Duration `json:"timeout" example:"30s"`
-	Overlap     jadwal.Overlap  `json:"overlap" enum:"skip"`
-	State       jadwal.JobState `json:"state" enum:"enabled,paused,completed"`
-	Pause       *pauseView      `json:"pause" doc:"Null unless the job is paused."`
-	NextAt      *stamp          `json:"next_at" doc:"The next planned instant; null when nothing is planned."`
-	LastRun     *lastRunView    `json:"last_run" doc:"The newest finished run; null before there is one."`
-	Version     int64           `json:"version" doc:"Raised by every change; the ETag."`
-	CreatedAt   stamp           `json:"created_at"`
-	UpdatedAt   stamp           `json:"updated_at"`
+	Overlap     jadwal.Overlap  `json:"overlap" enum:"skip,queue_one,queue_all,cancel_running,allow"`
+
+	MaxRuns            int                    `json:"max_runs"`
+	Jitter             jadwal.Duration        `json:"jitter" example:"0s"`
+	Retry              retryView              `json:"retry"`
+	MaxConcurrent      int                    `json:"max_concurrent"`
+	Catchup            jadwal.Catchup         `json:"catchup" enum:"none,latest,all"`
+	CatchupWindow      *jadwal.Duration       `json:"catchup_window" example:"1h"`
+	AfterCompletion    jadwal.AfterCompletion `json:"after_completion" enum:"keep,delete"`
+	PauseAfterFailures int                    `json:"pause_after_failures"`
+
+	State     jadwal.JobState `json:"state" enum:"enabled,paused,completed"`
+	Pause     *pauseView      `json:"pause" doc:"Null unless the job is paused."`
+	NextAt    *stamp          `json:"next_at" doc:"The next planned instant; null when nothing is planned."`
+	LastRun   *lastRunView    `json:"last_run" doc:"The newest finished run; null before there is one."`
+	Version   int64           `json:"version" doc:"Raised by every change; the ETag."`
+	CreatedAt stamp           `json:"created_at"`
+	UpdatedAt stamp           `json:"updated_at"`
+}
+
+type retryView struct {
+	MaxAttempts int             `json:"max_attempts"`
+	MinBackoff  jadwal.Duration `json:"min_backoff" example:"10s"`
+	MaxBackoff  jadwal.Duration `json:"max_backoff" example:"1h"`
+	Multiplier  float64         `json:"multiplier"`
+	MaxDuration jadwal.Duration `json:"max_duration" example:"24h"`
 }
 
 type pauseView struct {
-	Reason string `json:"reason"`
+	Reason string `json:"reason" doc:"What its author wrote; failures or owner_deleted when the server paused the job."`
+	By     *int64 `json:"by" doc:"The user who paused the job; null: the server."`
+	Until  *stamp `json:"until" doc:"When the job is resumed by itself; null: never."`
 }
 
 type dstView struct {
@@ -200,17 +244,22 @@ func viewJob(job jadwal.Job) jobView {
 		ID: job.ID, OwnerID: job.OwnerID, Name: d.Name, Description: d.Description, Tags: d.Tags,
 		Schedules: scheduleBodies(d.Schedules), Timezone: d.Timezone, Timeout: d.Timeout, Overlap: d.Overlap,
 		StartAt: (*stamp)(d.StartAt), EndAt: (*stamp)(d.EndAt), DST: dstView(d.DST),
-		Target: targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body},
-		State:  job.State, Version: job.Version, CreatedAt: stamp(job.CreatedAt), UpdatedAt: stamp(job.UpdatedAt),
+		Target:  targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body},
+		MaxRuns: d.MaxRuns, Jitter: d.Jitter, Retry: retryView(d.Retry), MaxConcurrent: d.MaxConcurrent,
+		Catchup: d.Catchup, CatchupWindow: d.CatchupWindow, AfterCompletion: d.AfterCompletion, PauseAfterFailures: d.PauseAfterFailures,
+		State: job.State, Version: job.Version, CreatedAt: stamp(job.CreatedAt), UpdatedAt: stamp(job.UpdatedAt),
 	}
 	switch job.State {
 	case jadwal.JobEnabled:
 		v.NextAt = stampOf(job.NextAt)
 	case jadwal.JobPaused:
-		v.Pause = &pauseView{job.PauseReason}
+		v.Pause = &pauseView{Reason: job.PauseReason, Until: stampOf(job.PauseUntil)}
+		if job.PausedBy != 0 {
+			v.Pause.By = &job.PausedBy
+		}
 	}
 	if last := job.LastRun; last != nil {
-		run := jadwal.Run{Key: last.Key, StartedAt: last.StartedAt}
+		run := jadwal.Run{Key: last.Key, ReadyAt: last.ReadyAt, StartedAt: last.StartedAt}
 		v.LastRun = &lastRunView{
 			ID: last.Key.ID(), State: last.State, DueAt: stamp(time.UnixMicro(last.Key.DueAt)),
 			StartedAt: stampOf(last.StartedAt), FinishedAt: stampOf(last.FinishedAt), LatenessMS: latenessOf(run),

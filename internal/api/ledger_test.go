@@ -90,7 +90,7 @@ func TestLedgerAndWhy(t *testing.T) {
 		}
 	})
 	t.Run("why: it was paused", func(t *testing.T) {
-		if r := why(newest.Add(time.Second)); r.text("instant.reason") != "paused" || r.message != "The job was paused, and a pause is not made up for." {
+		if r := why(newest.Add(time.Second)); r.text("instant.reason") != "paused" || r.message != "The job was paused, and nothing made up for it." {
 			t.Errorf("got %s", r.body)
 		}
 	})

@@ -71,7 +71,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"a list for an object", `{"target":[]}`, "target", "wrong_type", "an object, got an array"},
 		{"an unknown member further down", job(`"schedules":[{"cron":"* * * * *"},{"corn":"* * * * *"}]`), "schedules[1].corn", "unknown", `did you mean "cron"?`},
 		{"a wrong type further down", job(`"schedules":[{"cron":5}]`), "schedules[0].cron", "wrong_type", "schedules[0].cron must be a string"},
-		{"a member that is not built yet", job(`"retry":{"max_attempts":3}`), "retry", "unknown", ""},
+		{"a member that is not built yet", job(`"priority":1`), "priority", "unknown", ""},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			var body jobBody

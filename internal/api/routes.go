@@ -135,13 +135,13 @@ func routes() []*route {
 		endpoint("POST", "/job/{job}/pause", jadwal.ActionOperateJob, (*Server).pauseJob, doc{
 			id: "pauseJob", tag: tagJob, headers: []string{"ETag"},
 			summary: "Pause a job",
-			detail:  "Nothing starts any more; what runs goes on to its end.",
+			detail:  "Nothing starts any more; what runs goes on to its end, and what waits for another attempt is held. With `until` the pause ends by itself.",
 			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 		endpoint("POST", "/job/{job}/resume", jadwal.ActionOperateJob, (*Server).resumeJob, doc{
 			id: "resumeJob", tag: tagJob, headers: []string{"ETag"},
 			summary: "Resume a paused job",
-			detail:  "What was due meanwhile is recorded as skipped.",
+			detail:  "What was due meanwhile is recorded as skipped, but for what `catchup` lets run.",
 			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 

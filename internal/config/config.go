@@ -35,6 +35,8 @@ type Flags struct {
 	AllowEgress     string `name:"allow-egress" env:"JADWAL_ALLOW_EGRESS" placeholder:"CIDR,…" help:"Addresses that every user's jobs may call, though loopback, private or reserved (${env}, default none)."`
 	InFlight        string `name:"in-flight" env:"JADWAL_IN_FLIGHT" default:"4096" placeholder:"N" help:"Attempts that may run at once; never more than half of the limit of open files (${env}, default ${default})."`
 	DrainTimeout    string `name:"drain-timeout" env:"JADWAL_DRAIN_TIMEOUT" default:"20s" placeholder:"DURATION" help:"How long running attempts may go on after the server is told to stop (${env}, default ${default})."`
+	History         string `name:"history" env:"JADWAL_HISTORY" default:"720h" placeholder:"DURATION" help:"How long runs are kept after the instant they were due (${env}, default ${default})."`
+	FailureHistory  string `name:"failure-history" env:"JADWAL_FAILURE_HISTORY" default:"1440h" placeholder:"DURATION" help:"How long failed runs are kept, at least as long as others (${env}, default ${default})."`
 	LogFormat       string `name:"log-format" env:"JADWAL_LOG_FORMAT" default:"text" placeholder:"text|json" help:"Form of the log on stderr (${env}, default ${default})."`
 	LogLevel        string `name:"log-level" env:"JADWAL_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${env}, default ${default})."`
 }
@@ -62,6 +64,8 @@ type Config struct {
 	AllowEgress     []netip.Prefix
 	InFlight        int
 	DrainTimeout    time.Duration
+	History         time.Duration
+	FailureHistory  time.Duration
 	LogFormat       string // text or json
 	LogLevel        slog.Level
 }
@@ -80,6 +84,7 @@ const (
 	maxSecret      = 4 << 10 // bytes
 	maxSession     = 3650 * 24 * time.Hour
 	maxDrain       = time.Hour
+	maxHistory     = 3650 * 24 * time.Hour
 	maxListEntries = 1000
 )
 
@@ -102,6 +107,8 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		AllowEgress:     r.prefixes("AllowEgress", f.AllowEgress),
 		InFlight:        r.number("InFlight", f.InFlight, 1, maxInFlight),
 		DrainTimeout:    r.duration("DrainTimeout", f.DrainTimeout, time.Second, maxDrain),
+		History:         r.duration("History", f.History, time.Hour, maxHistory),
+		FailureHistory:  r.duration("FailureHistory", f.FailureHistory, time.Hour, maxHistory),
 		LogFormat:       f.LogFormat,
 	}
 	if strings.ContainsRune(f.Data, 0) {
@@ -122,6 +129,9 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 	}
 	if c.RefreshLifetime > 0 && c.SessionLifetime > 0 && c.SessionLifetime < c.RefreshLifetime {
 		r.bad("SessionLifetime", "%s is shorter than the refresh token's %s; a session must last at least as long", f.SessionLifetime, f.RefreshLifetime)
+	}
+	if c.History > 0 && c.FailureHistory > 0 && c.FailureHistory < c.History {
+		r.bad("FailureHistory", "%s is shorter than the %s of --history; failed runs are kept at least as long as others", f.FailureHistory, f.History)
 	}
 	if f.LogFormat != "text" && f.LogFormat != "json" {
 		r.bad("LogFormat", "%q is not known; write text or json", clip(f.LogFormat))

@@ -28,6 +28,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Listen: "127.0.0.1:8080", Data: DefaultData, AdminEmail: "admin@teknohole.com",
 		AccessLifetime: 15 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour, SessionLifetime: 30 * 24 * time.Hour,
+		History: 30 * 24 * time.Hour, FailureHistory: 60 * 24 * time.Hour,
 		InFlight: 4096, DrainTimeout: 20 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -39,6 +40,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
 	got, err := Flags{
 		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h",
+		History: "1h", FailureHistory: "87600h",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", InFlight: "1", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring}))
 	if err != nil {
@@ -47,6 +49,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	want := Config{
 		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring),
 		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour,
+		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
 		AllowEgress:    []netip.Prefix{netip.MustParsePrefix("::1/128")},
 		InFlight:       1, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
@@ -84,6 +87,8 @@ func TestWrongSettings(t *testing.T) {
 		{"a lifetime is whole seconds", Flags{AccessLifetime: "1500ms"}, nil, `--access-lifetime (JADWAL_ACCESS_LIFETIME): 1500ms must be whole seconds`},
 		{"a lifetime is at most ten years", Flags{SessionLifetime: "87601h"}, nil, `--session-lifetime (JADWAL_SESSION_LIFETIME): 87601h must be 1s to 87600h`},
 		{"a refresh token lives at least as long as an access token", Flags{RefreshLifetime: "14m"}, nil, `--refresh-lifetime (JADWAL_REFRESH_LIFETIME): 14m is shorter than the access token's 15m`},
+		{"history is kept for an hour at least", Flags{History: "59m"}, nil, `--history (JADWAL_HISTORY): 59m must be 1h to 87600h`},
+		{"failed runs are kept at least as long as others", Flags{FailureHistory: "719h"}, nil, `--failure-history (JADWAL_FAILURE_HISTORY): 719h is shorter than the 720h of --history; failed runs are kept at least as long as others`},
 		{"a session lasts at least as long as a refresh token", Flags{SessionLifetime: "1h"}, nil, `--session-lifetime (JADWAL_SESSION_LIFETIME): 1h is shorter than the refresh token's 168h`},
 		{"a proxy is a network", Flags{TrustedProxies: "proxy.example"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "proxy.example" is not a network; write for example 10.0.0.0/8`},
 		{"a list has no gaps", Flags{TrustedProxies: "10.0.0.0/8,,127.0.0.1"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "" is not a network`},

@@ -74,7 +74,7 @@ func (c *commits) take() {
 			c.waiting.pop()
 			continue
 		}
-		rows += 1 + len(s.Records) + len(s.Opens) + len(s.Closes)
+		rows += 1 + len(s.Records) + len(s.Opens) + len(s.Begins) + len(s.Closes) + len(s.Tried)
 		bytes += s.bytes
 		if len(c.batch) > 0 && (rows > batchRows || bytes > batchBytes) {
 			return
@@ -213,6 +213,6 @@ func (e *Engine) distrust(j *job, at time.Time) {
 		e.settled(j.out)
 		j.out = nil
 	}
-	j.open, j.parkedTo, j.reloading = nil, 0, true
+	j.open, j.parkedTo, j.wakeAt, j.reloading = nil, 0, 0, true
 	e.reads.doubts = append(e.reads.doubts, doubt{j, at})
 }

@@ -1,14 +1,11 @@
 package engine
 
-import (
-	"github.com/teknohole/jadwal"
-	"github.com/teknohole/jadwal/schedule"
-)
+import "github.com/teknohole/jadwal"
 
 // A definition is a job as its attempts need it.
 type definition struct {
 	job   jadwal.Job
-	plan  *schedule.Plan
+	rules jadwal.Rules
 	bytes int
 }
 
@@ -19,7 +16,7 @@ func compile(job jadwal.Job) (*definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &definition{job: job, plan: plan, bytes: size(&job.Definition)}, nil
+	return &definition{job: job, rules: job.Definition.Rules(plan, job.ID), bytes: size(&job.Definition)}, nil
 }
 
 // size estimates the bytes of memory that a definition with its plan takes.
@@ -62,9 +59,13 @@ func (c *cache) get(jobID, version int64) *definition {
 	return d
 }
 
-// put keeps d in place of any other version of its job.
+// put keeps d in place of any other version of its job. One with a limit of
+// runs is not kept: it is read together with how many there were.
 func (c *cache) put(d *definition) {
 	c.drop(d.job.ID)
+	if d.rules.MaxRuns > 0 {
+		return
+	}
 	if c.bytes+d.bytes > c.limit/2 {
 		c.young, c.old, c.bytes = map[int64]*definition{}, c.young, 0
 	}

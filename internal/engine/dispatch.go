@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -11,7 +12,7 @@ import (
 // fall takes what has fallen due out of the timetable. A backlog stays there:
 // what is taken out is only as much as will be looked at next.
 func (e *Engine) fall(now time.Time) {
-	if !e.turning || e.stopping {
+	if !e.turning || e.stopping || e.clock.doubtful() {
 		return
 	}
 	for e.due.len() < fetchRows {
@@ -21,15 +22,13 @@ func (e *Engine) fall(now time.Time) {
 		}
 		j := e.jobs[d.JobID]
 		switch {
-		case d.Version == 0: // a parked job's turn
-			if j != nil && j.parkedTo == d.At {
-				e.overlap(j, now)
-			}
+		case d.Version == 0: // a parked job's turn, or that of an open run
+			e.turnOf(j, d.At, now)
 		case j == nil:
 			e.due.push(d)
-		case d.At != j.next || d.Version != j.version || j.parkedTo != 0 || j.reloading:
+		case d.At != j.next && d.At != j.due || d.Version != j.version || j.parkedTo != 0 || j.reloading:
 			// of an earlier reckoning
-		case j.flight != nil && j.def != nil && j.def.job.Version == j.version:
+		case e.full(j, now):
 			e.overlap(j, now)
 		default:
 			e.due.push(d)
@@ -136,7 +135,7 @@ func (e *Engine) fetched(asked []int64, jobs []jadwal.Job) {
 // mayStart tells whether another attempt may begin. What is started and not
 // recorded is what a crash would repeat, so it is bounded.
 func (e *Engine) mayStart(now time.Time) bool {
-	return e.turning && !e.stopping && e.inFlight < e.o.InFlight && !e.commits.behind(now)
+	return e.turning && !e.stopping && !e.clock.doubtful() && e.inFlight < e.o.InFlight && !e.commits.behind(now)
 }
 
 // dispatch decides about what is due, in order, as long as there is room.
@@ -149,92 +148,189 @@ func (e *Engine) dispatch(now time.Time) {
 func (e *Engine) decide(r ready, now time.Time) {
 	j := e.jobs[r.JobID]
 	if j == nil {
-		j = &job{id: r.JobID, owner: r.OwnerID, version: r.Version, tail: r.At, next: r.At, waiting: true}
+		// What is due of a job with jitter names its start, which comes before
+		// the next instant.
+		at := r.At
+		if last, ok := r.def.rules.Plan.Prev(instant(at + 1000)); ok && r.def.rules.Jitter > 0 {
+			at = micro(last)
+		}
+		j = &job{id: r.JobID, owner: r.OwnerID, version: r.Version, tail: at, next: at, due: r.At, started: r.def.job.Started, waiting: true}
 		e.jobs[j.id] = j
 	}
 	if r.Version != j.version || j.reloading {
 		return
 	}
 	j.def = r.def
-	if j.kicked && len(j.open) > 0 && r.At == j.open[0].Key.DueAt {
+	if j.kicked && r.At == j.kickedAt {
 		j.kicked = false
 		e.startOpen(j, now)
 		return
 	}
-	if r.At != j.next || j.parkedTo != 0 {
+	if r.At != j.next && r.At != j.due || j.parkedTo != 0 {
 		return
 	}
 	j.waiting = false
 	e.plan(j, now)
 }
 
+// standing is where j stands now.
+func (e *Engine) standing(j *job) jadwal.Standing {
+	running := j.running()
+	return jadwal.Standing{
+		Cursor:  instant(j.next),
+		Running: running,
+		Queued:  len(j.flights) + len(j.open) - running,
+		Started: j.started,
+		Barred:  e.barred(j),
+		Since:   e.since,
+		Jump:    e.clock.last,
+	}
+}
+
 // plan lets the rules decide about j's due instants, and carries it out.
 func (e *Engine) plan(j *job, now time.Time) {
-	d := jadwal.Fire(j.def.plan, jadwal.Standing{
-		Cursor: instant(j.next),
-		Busy:   j.busy(),
-		Barred: e.barred(j),
-		Since:  e.since,
-	}, now)
-	if micro(d.Next) == j.next { // the wall clock went back
+	d := j.def.rules.Fire(e.standing(j), now)
+	if d.Through.IsZero() && micro(d.Next) == j.next { // its jitter is not over, or the wall clock went back
+		j.due = micro(j.def.rules.DueAt(d.Next))
 		e.schedule(j)
 		e.rest(j)
 		return
 	}
-	if len(d.Stretches) > 0 {
-		if j.flight != nil {
-			e.spill(j.flight, now)
-		}
-		to := d.Start
-		if to.IsZero() {
-			to = d.Next
-		}
-		e.record(j, d.Stretches, micro(to), now)
+	if d.Replace {
+		e.replace(j, now)
 	}
-	j.next = micro(d.Next)
+	if f := j.unstored(); f != nil {
+		e.spill(f, now)
+	}
+	for _, s := range d.Stretches {
+		e.append(e.outcome(j, now), s.Record(j.id, j.version, now))
+	}
+	for _, at := range d.Queue {
+		e.queue(j, heldRun(j, at, j.def.rules.DueAt(at), j.version), now)
+	}
+	j.next, j.due = micro(d.Next), 0
+	to := j.next
 	if !d.Start.IsZero() {
+		to = micro(d.Start)
+	}
+	if j.tail != to {
+		o := e.outcome(j, now)
+		o.Next, j.tail = to, to
+	}
+	if !d.Start.IsZero() {
+		j.started++
 		e.launch(&flight{
 			job:     j,
 			def:     j.def,
 			key:     jadwal.RunKey{DueAt: micro(d.Start), JobID: j.id},
 			trigger: jadwal.TriggerSchedule,
+			ready:   j.def.rules.DueAt(d.Start),
 			attempt: 1,
 		}, now)
-	} else if j.over() {
-		e.outcome(j, now).Complete = true
+	} else {
+		e.finish(j, now)
 	}
 	e.schedule(j)
+	e.kick(j, now)
 }
 
-// overlap decides about the instants that fell due while j's run is running.
-// The run itself is stored first, so that at most one instant of a job is only
-// in memory. The longer it runs, the more instants share one record.
+// queue stores a planned instant as an open run that has not begun.
+func (e *Engine) queue(j *job, r jadwal.OpenRun, now time.Time) {
+	o := e.outcome(j, now)
+	o.Opens = append(o.Opens, r)
+	o.Started++
+	j.started++
+	j.insert(r)
+}
+
+// replace ends what is unfinished of j because a newer instant takes its
+// place. What somebody asked for, and has not begun, goes on waiting.
+func (e *Engine) replace(j *job, now time.Time) {
+	for _, f := range slices.Clone(j.flights) {
+		e.cancel(f, jadwal.ReasonReplaced, now)
+	}
+	for _, r := range slices.Clone(j.open) {
+		if r.Begun() || r.Trigger == jadwal.TriggerSchedule {
+			e.close(j, r, jadwal.Run{State: jadwal.RunCancelled, Reason: jadwal.ReasonReplaced, Message: "A newer run took its place"}, now)
+		}
+	}
+}
+
+// finish asks for the job's end when there is nothing left of it.
+func (e *Engine) finish(j *job, now time.Time) {
+	switch over := j.over(); {
+	case over:
+		o := e.outcome(j, now)
+		o.Complete, o.Remove = true, j.def.job.Definition.AfterCompletion == jadwal.CompletionDelete
+	case j.out != nil:
+		j.out.Complete = false
+	}
+}
+
+// full tells whether what falls due of j now is skipped for certain.
+func (e *Engine) full(j *job, now time.Time) bool {
+	if !j.busy() || !j.current() || j.def.job.State != jadwal.JobEnabled {
+		return false
+	}
+	_, full := j.def.rules.Full(e.standing(j))
+	return full
+}
+
+// turnOf is called by the timetable for a job that is parked, or one of whose
+// open runs is ready now.
+func (e *Engine) turnOf(j *job, at int64, now time.Time) {
+	if j == nil || j.reloading {
+		return
+	}
+	if j.wakeAt == at {
+		j.wakeAt = 0
+		e.kick(j, now)
+	}
+	if j.parkedTo != at {
+		return
+	}
+	if e.full(j, now) {
+		e.overlap(j, now)
+	} else {
+		j.waiting, j.parkedTo = false, 0
+		e.schedule(j)
+	}
+}
+
+// overlap decides about the instants that fell due while j was full. The
+// longer that lasts, the more instants share one record.
 func (e *Engine) overlap(j *job, now time.Time) {
 	j.waiting, j.parkedTo = false, 0
-	began := j.flight.began
+	wake := now.Add(min(now.Sub(j.since(now))/8, maxFold)).UnixMicro()
 	e.plan(j, now)
-	wake := now.Add(min(now.Sub(began)/8, maxFold)).UnixMicro()
-	if j.flight != nil && j.next != 0 && wake > j.next {
+	if j.next != 0 && wake > j.next && e.full(j, now) {
 		j.waiting, j.parkedTo = true, wake
 		e.times.add(jadwal.Due{JobID: j.id, At: wake})
 	}
 }
 
-// unpark decides about the instants that were parked while a run was running
-// that has ended at end: those before it were skipped.
-func (e *Engine) unpark(j *job, end, now time.Time) {
-	if j.parkedTo == 0 {
+// unpark decides about the instants that were parked while j was full, which
+// ended at end: those before it were skipped for that reason.
+func (e *Engine) unpark(j *job, reason jadwal.Reason, end, now time.Time) {
+	if j.parkedTo == 0 || e.full(j, now) {
 		return
 	}
 	j.waiting, j.parkedTo = false, 0
-	if j.def == nil || j.def.job.Version != j.version || !instant(j.next).Before(end) {
+	if !j.current() || !j.def.rules.DueAt(instant(j.next)).Before(end) {
 		e.schedule(j)
 		return
 	}
-	through := jadwal.Newest(j.def.plan, instant(j.next), end.Add(-time.Microsecond))
-	next, _ := j.def.plan.Next(through)
-	e.record(j, []jadwal.Stretch{{From: instant(j.next), Through: through, State: jadwal.RunSkipped, Reason: jadwal.ReasonOverlap}}, micro(next), now)
-	j.next = micro(next)
+	rules := &j.def.rules
+	through := rules.Newest(instant(j.next), end.Add(-time.Microsecond))
+	next, _ := rules.Plan.Next(through)
+	skipped := jadwal.Stretch{From: instant(j.next), Through: through, State: jadwal.RunSkipped, Reason: reason}
+	if f := j.unstored(); f != nil {
+		e.spill(f, now)
+	}
+	o := e.outcome(j, now)
+	e.append(o, skipped.Record(j.id, j.version, now))
+	j.next, j.due = micro(next), 0
+	o.Next, j.tail = j.next, j.next
 	e.schedule(j)
 }
 
@@ -244,52 +340,82 @@ func (e *Engine) barred(j *job) bool {
 	return !ok || !owner.DisabledAt.IsZero()
 }
 
-// startOpen starts the oldest open run of j, or makes the same attempt again
-// that an earlier process began.
+// startOpen starts the open run of j that is to start next, or makes the same
+// attempt again that an earlier process began.
 func (e *Engine) startOpen(j *job, now time.Time) {
-	if j.flight != nil || j.def.job.State == jadwal.JobPaused {
-		return // it is held
+	run, ok, _ := j.startable(now)
+	if !ok {
+		e.kick(j, now)
+		return
 	}
-	run := j.open[0]
 	again := run.State == jadwal.RunRunning
 	if e.barred(j) {
 		end := jadwal.Run{State: jadwal.RunSkipped, Reason: jadwal.ReasonOwnerDisabled}
-		if again {
+		switch {
+		case again:
 			end = jadwal.Run{State: jadwal.RunFailed, Reason: jadwal.ReasonLost, Message: "The server stopped while it ran, and its owner has no rights any more"}
+		case run.Begun():
+			end = jadwal.Run{State: jadwal.RunCancelled, Reason: jadwal.ReasonOwnerDisabled, Message: "Its owner has no rights any more, so it is not attempted again"}
 		}
 		e.close(j, run, end, now)
+		e.after(j, now, now)
 		return
 	}
-	j.open = j.open[1:]
+	reason, full := j.def.rules.Full(e.standing(j))
+	j.take(run.Key)
 	f := &flight{
-		job: j, def: j.def, key: run.Key, trigger: run.Trigger,
+		job: j, def: j.def, key: run.Key, trigger: run.Trigger, ready: run.ReadyAt, retryOf: run.RetryOf,
 		attempt: run.Attempt + 1, started: run.StartedAt, stored: true, row: run.Attempt,
+	}
+	if run.Begun() {
+		f.ready = j.def.rules.DueAt(instant(run.Key.DueAt))
+		if run.Key.N != 0 {
+			f.ready = instant(run.Key.DueAt)
+		}
 	}
 	if again {
 		f.attempt, f.redelivery = run.Attempt, true
 		e.counters.redelivered.Add(1)
 	}
 	e.launch(f, now)
+	if full {
+		e.unpark(j, reason, now, now)
+	}
+	e.kick(j, now)
 }
 
-// close ends the oldest open run of j, which is not running here.
+// after does what may have become possible since something of j ended.
+func (e *Engine) after(j *job, end, now time.Time) {
+	if j.parkedTo != 0 {
+		reason := jadwal.ReasonOverlap
+		if j.current() && (j.def.rules.Overlap == jadwal.OverlapQueueOne || j.def.rules.Overlap == jadwal.OverlapQueueAll) {
+			reason = jadwal.ReasonQueueFull
+		}
+		e.unpark(j, reason, end, now)
+	}
+	e.finish(j, now)
+	e.kick(j, now)
+}
+
+// close ends an open run of j that is not running here.
 func (e *Engine) close(j *job, run jadwal.OpenRun, end jadwal.Run, now time.Time) {
-	j.open = j.open[1:]
-	end.Key, end.Version, end.Trigger, end.Attempts = run.Key, run.Version, run.Trigger, run.Attempt
+	j.take(run.Key)
+	end.Key, end.Version, end.Trigger, end.Attempts, end.RetryOf = run.Key, run.Version, run.Trigger, run.Attempt, run.RetryOf
 	end.StartedAt, end.FinishedAt = run.StartedAt, now
 	o := e.outcome(j, now)
 	if !o.unopen(run.Key) {
-		o.Closes = append(o.Closes, jadwal.Close{Key: run.Key, Attempt: run.Attempt})
+		o.Closes = append(o.Closes, jadwal.Close{Key: run.Key, Attempt: o.unbegin(run.Key, run.Attempt)})
 	}
 	e.append(o, end)
-	o.Complete = j.over()
-	e.kick(j)
 }
 
 // launch begins an attempt.
 func (e *Engine) launch(f *flight, now time.Time) {
 	f.began = now
-	f.job.flight = f
+	if f.started.IsZero() {
+		f.started = now
+	}
+	f.job.flights = append(f.job.flights, f)
 	e.flights.push(f)
 	e.inFlight++
 	e.counters.started.Add(1)

@@ -35,8 +35,9 @@ type Store interface {
 	Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error)
 
 	// Poll returns the jobs with an id above after, as far as they fall due
-	// before to, and the unapplied changes.
-	Poll(ctx context.Context, after, to int64) (jadwal.News, error)
+	// before to, and the unapplied changes, among them the ends of pauses that
+	// last until now.
+	Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error)
 
 	// Cursors returns where those jobs stand; with no ids: all the jobs that
 	// have open runs, the oldest open run first.
@@ -128,7 +129,9 @@ type Engine struct {
 
 	flights  queue[*flight] // memory only ones, by start
 	inFlight int
-	turning  bool // false until the changes found at start are applied
+	clock    wallClock
+	confirm  time.Duration // until the clock is to be read again; 0: no matter
+	turning  bool          // false until the changes found at start are applied
 	stopping bool
 	stopAt   time.Time // when draining gives up
 
@@ -233,7 +236,7 @@ func (e *Engine) start(ctx context.Context) error {
 	e.since = now
 	e.reads.begin(now)
 	for _, c := range open {
-		e.adopt(c)
+		e.adopt(c, now)
 	}
 	return nil
 }
@@ -255,6 +258,7 @@ func (e *Engine) takeResults() {
 
 // turn does all that can be done now.
 func (e *Engine) turn(ctx context.Context, now time.Time) {
+	e.confirm = e.clock.observe(now, now.Sub(e.since))
 	e.spillLong(now)
 	e.fall(now)
 	e.read(ctx, now)
@@ -274,11 +278,14 @@ func (e *Engine) sleep(now time.Time) time.Duration {
 			wake = t
 		}
 	}
-	if at, ok := e.times.next(); ok && e.turning && !e.stopping && e.due.len() < fetchRows {
+	if at, ok := e.times.next(); ok && e.turning && !e.stopping && e.due.len() < fetchRows && e.confirm == 0 {
 		earlier(time.UnixMicro(at))
 	}
 	if e.flights.len() > 0 {
 		earlier(e.flights.at(0).began.Add(spillAfter))
+	}
+	if e.confirm > 0 {
+		earlier(now.Add(e.confirm))
 	}
 	earlier(e.reads.wake(now))
 	if at, ok := e.commits.wake(); ok {

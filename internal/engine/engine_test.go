@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,9 +106,17 @@ func TestFiring(t *testing.T) {
 	})
 	scenario(t, "twenty thousand due at once all run, and no more at once than there is room", func(t *testing.T, w *world) {
 		const n = 20000
-		for i := range n {
-			w.job(fmt.Sprintf("j%d", i), "0 1 * * *")
+		var wg sync.WaitGroup
+		for part := range 100 {
+			wg.Go(func() {
+				for i := part; i < n; i += 100 {
+					if _, err := w.create(definitionOf(fmt.Sprintf("j%d", i), "0 1 * * *"), midnight); err != nil {
+						t.Error(err)
+					}
+				}
+			})
 		}
+		wg.Wait()
 		w.slots = 1000
 		w.sink.set(100 * time.Millisecond)
 		w.run()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -17,16 +18,20 @@ import (
 type job struct {
 	id, owner, version int64
 
-	tail   int64
-	next   int64 // the first planned instant that is not decided; 0: none
-	def    *definition
-	flight *flight          // the run that is running
-	open   []jadwal.OpenRun // runs that are to start, or to start again, oldest first
+	tail    int64
+	next    int64 // the first planned instant that is not decided; 0: none
+	due     int64 // when next is to start, if its jitter is known; else 0
+	started int   // planned instants that started or were queued
+	def     *definition
+	flights []*flight        // the runs that are running
+	open    []jadwal.OpenRun // runs that are to start, or to start again, oldest first
 
 	out       *step // outcomes that no batch has taken yet
 	sent      bool  // one more is in the batch on its way
 	waiting   bool  // next has an entry in the timetable or behind it, or parkedTo is set
-	kicked    bool  // the head of open has an entry on its way to dispatch
+	kicked    bool  // one of open has an entry on its way to dispatch
+	kickedAt  int64 // the instant of that entry
+	wakeAt    int64 // when one of open will be ready to start; 0: no entry says so
 	parkedTo  int64 // when the instants that a long run skips are decided next; 0: they are not parked
 	reloading bool  // the store is asked where it stands; nothing happens until then
 
@@ -35,8 +40,103 @@ type job struct {
 	stamp   int64 // when it came to rest
 }
 
-// busy tells whether a run is unfinished, so that overlap matters.
-func (j *job) busy() bool { return j.flight != nil || len(j.open) > 0 }
+// busy tells whether a run is unfinished.
+func (j *job) busy() bool { return len(j.flights) > 0 || len(j.open) > 0 }
+
+// running counts the runs that run or have begun.
+func (j *job) running() int {
+	n := len(j.flights)
+	for _, r := range j.open {
+		if r.Begun() {
+			n++
+		}
+	}
+	return n
+}
+
+// current tells whether j's definition is known and that of its version.
+func (j *job) current() bool { return j.def != nil && j.def.job.Version == j.version }
+
+// unstored returns the run in flight that is only in memory: the predecessor
+// rule lets there be one at most. Nil: there is none.
+func (j *job) unstored() *flight {
+	for _, f := range j.flights {
+		if !f.stored {
+			return f
+		}
+	}
+	return nil
+}
+
+// since returns when the oldest of what is unfinished began; now when nothing
+// has.
+func (j *job) since(now time.Time) time.Time {
+	for _, f := range j.flights {
+		if f.began.Before(now) {
+			now = f.began
+		}
+	}
+	for _, r := range j.open {
+		if r.Begun() && r.StartedAt.Before(now) {
+			now = r.StartedAt
+		}
+	}
+	return now
+}
+
+// insert adds an open run that is not running here, in its place.
+func (j *job) insert(r jadwal.OpenRun) {
+	i := 0
+	for i < len(j.open) && before(j.open[i].Key, r.Key) {
+		i++
+	}
+	j.open = slices.Insert(j.open, i, r)
+}
+
+func before(a, b jadwal.RunKey) bool {
+	return a.DueAt < b.DueAt || a.DueAt == b.DueAt && a.N < b.N
+}
+
+// take removes an open run.
+func (j *job) take(key jadwal.RunKey) {
+	j.open = slices.DeleteFunc(j.open, func(r jadwal.OpenRun) bool { return r.Key == key })
+}
+
+// startable returns the open run that is to start next: first what a former
+// process had begun, then what waits for another attempt, then, while there is
+// room, what has not begun; each the oldest first. Runs that are held, or not
+// ready, stay. When none is to start, wake is when the first will be ready;
+// zero: an event will tell.
+func (j *job) startable(now time.Time) (run jadwal.OpenRun, ok bool, wake time.Time) {
+	slots := 1
+	state, version := jadwal.JobEnabled, int64(0)
+	if j.current() {
+		slots, state, version = j.def.rules.Slots, j.def.job.State, j.version
+	}
+	room := j.running() < slots
+	best := 3
+	for _, r := range j.open {
+		rank := 2
+		switch {
+		case r.State == jadwal.RunRunning:
+			rank = 0
+		case r.Begun():
+			rank = 1
+		case !room:
+			continue
+		}
+		switch {
+		case r.HeldBy(state, version):
+		case r.ReadyAt.After(now):
+			if wake.IsZero() || r.ReadyAt.Before(wake) {
+				wake = r.ReadyAt
+			}
+		case rank < best:
+			run, ok, best = r, true, rank
+		}
+	}
+	return run, ok, wake
+}
 
 // atRest tells whether the store knows all that there is to know of j.
 func (j *job) atRest() bool {
@@ -45,9 +145,7 @@ func (j *job) atRest() bool {
 
 // over tells whether the job will never do anything again by itself.
 func (j *job) over() bool {
-	d := j.def
-	return j.next == 0 && !j.busy() && d != nil && d.job.Version == j.version &&
-		d.job.State == jadwal.JobEnabled && len(d.job.Definition.Schedules) > 0
+	return j.current() && j.next == 0 && !j.busy() && j.def.job.State == jadwal.JobEnabled && len(j.def.job.Definition.Schedules) > 0
 }
 
 // A flight is one attempt in progress.
@@ -56,8 +154,10 @@ type flight struct {
 	def        *definition
 	key        jadwal.RunKey
 	trigger    jadwal.Trigger
+	ready      time.Time // when it was to start
+	retryOf    jadwal.RunKey
 	attempt    int
-	started    time.Time // of the run's first attempt, when an earlier one began it; else zero
+	started    time.Time // of the run's first attempt
 	began      time.Time
 	redelivery bool
 	stored     bool // it is an open run, with the attempt row as the latest that was written
@@ -69,18 +169,15 @@ type flight struct {
 
 // running is the open run of f.
 func (f *flight) running() jadwal.OpenRun {
-	started := f.started
-	if started.IsZero() {
-		started = f.began
-	}
 	return jadwal.OpenRun{
 		Key:       f.key,
 		Version:   f.def.job.Version,
 		State:     jadwal.RunRunning,
 		Trigger:   f.trigger,
 		Attempt:   f.attempt,
-		ReadyAt:   time.UnixMicro(f.key.DueAt).UTC(),
-		StartedAt: started,
+		ReadyAt:   f.ready,
+		StartedAt: f.started,
+		RetryOf:   f.retryOf,
 	}
 }
 
@@ -97,10 +194,10 @@ type ready struct {
 }
 
 // adopt takes in a job as the store knows it.
-func (e *Engine) adopt(c jadwal.Cursor) *job {
-	j := &job{id: c.JobID, owner: c.OwnerID, version: c.Version, tail: c.NextAt, next: c.NextAt, open: c.Open}
+func (e *Engine) adopt(c jadwal.Cursor, now time.Time) *job {
+	j := &job{id: c.JobID, owner: c.OwnerID, version: c.Version, tail: c.NextAt, next: c.NextAt, started: c.Started, open: c.Open}
 	e.jobs[j.id] = j
-	e.kick(j)
+	e.kick(j, now)
 	return j
 }
 
@@ -111,19 +208,24 @@ func (e *Engine) schedule(j *job) {
 		return
 	}
 	j.waiting = true
-	e.times.add(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: j.next, Version: j.version})
+	e.times.add(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: max(j.next, j.due), Version: j.version})
 }
 
-// kick sends the oldest open run that does not run on its way.
-func (e *Engine) kick(j *job) {
-	if len(j.open) == 0 || j.flight != nil || j.kicked || j.reloading {
+// kick sends the open run that is to start next on its way, or has the
+// timetable call when one is ready.
+func (e *Engine) kick(j *job, now time.Time) {
+	if len(j.open) == 0 || j.kicked || j.reloading {
 		return
 	}
-	if j.def != nil && j.def.job.State == jadwal.JobPaused {
-		return
+	run, ok, wake := j.startable(now)
+	switch {
+	case ok:
+		j.kicked, j.kickedAt = true, run.Key.DueAt
+		e.due.push(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: run.Key.DueAt, Version: j.version})
+	case !wake.IsZero() && (j.wakeAt == 0 || wake.UnixMicro() < j.wakeAt):
+		j.wakeAt = wake.UnixMicro()
+		e.times.add(jadwal.Due{JobID: j.id, At: j.wakeAt})
 	}
-	j.kicked = true
-	e.due.push(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: j.open[0].Key.DueAt, Version: j.version})
 }
 
 // tick counts what must be ordered: reads, resolved entries, jobs at rest.

@@ -51,7 +51,7 @@ type Ending struct {
 // Metrics is what an engine has measured since it was made.
 type Metrics struct {
 	Counts
-	Lateness   Histogram         // seconds from the instant that a planned run was due to its first attempt
+	Lateness   Histogram         // seconds from when a planned run was to start to its first attempt
 	CommitTime Histogram         // seconds from sending a batch to the store's answer
 	BatchSize  Histogram         // outcomes in a batch
 	Endings    map[Ending]uint64 // records of runs; one of a range is one
@@ -83,14 +83,15 @@ func newMetrics() metrics {
 }
 
 // started takes note of an attempt that begins. Only the first one of a
-// planned run has a lateness that is the engine's.
+// planned run has a lateness that is the engine's: since its instant, or, with
+// jitter, since it was to start.
 func (m *metrics) started(f *flight, now time.Time) {
 	if f.key.N != 0 || f.attempt != 1 || f.redelivery {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.lateness.observe(max(0, now.Sub(instant(f.key.DueAt)).Seconds()))
+	m.lateness.observe(max(0, now.Sub(f.ready).Seconds()))
 }
 
 // committed takes note of a batch that the store has answered.

@@ -151,7 +151,7 @@ func (e *Engine) askNews(ctx context.Context, now time.Time) {
 	r.cursors, r.news, r.nextPoll = e.tick(), false, now.Add(poll)
 	after, to := r.seen, r.loadedTo
 	e.call(func() func(time.Time) {
-		news, err := e.o.Store.Poll(ctx, after, to)
+		news, err := e.o.Store.Poll(ctx, now, after, to)
 		return func(now time.Time) {
 			r.cursors = 0
 			if err != nil {
@@ -231,26 +231,30 @@ func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
 // at the cursor. Otherwise somebody else has ended it.
 func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
-	j.waiting, j.kicked, j.parkedTo, j.reloading = false, false, 0, false
+	j.due, j.started = 0, c.Started
+	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading = false, false, 0, 0, false
 	j.pinned = e.reads.loadedTo
-	if j.def != nil && j.def.job.Version != j.version {
+	if !j.current() {
 		j.def = nil
 	}
-	f := j.flight
-	if f != nil && !e.expected(f, j) {
-		f.ended = true
-		f.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
-		j.flight = nil
+	for _, f := range slices.Clone(j.flights) {
+		if !e.expected(f, j) {
+			f.ended = true
+			f.cancel(target.Cancelled{Reason: jadwal.ReasonLost})
+			j.land(f)
+		}
 	}
 	e.schedule(j)
-	e.kick(j)
-	if j.flight == nil {
+	e.kick(j, now)
+	if len(j.flights) == 0 {
 		e.rest(j)
 		return
 	}
-	e.flights.push(f) // to be stored in its turn
-	if f.result != nil {
-		e.finish(*f.result, now)
+	for _, f := range slices.Clone(j.flights) {
+		e.flights.push(f) // to be stored in its turn
+		if f.result != nil {
+			e.finished(*f.result, now)
+		}
 	}
 }
 
@@ -272,8 +276,12 @@ func (e *Engine) expected(f *flight, j *job) bool {
 	if j.next != f.key.DueAt || f.key.N != 0 || f.def.job.Version != j.version {
 		return false
 	}
-	next, _ := f.def.plan.Next(instant(j.next))
 	f.stored, f.row = false, 0
-	j.def, j.next = f.def, micro(next)
+	j.def = f.def
+	j.started++
+	next, _ := f.def.rules.Plan.Next(instant(j.next))
+	if j.next = micro(next); f.def.rules.Spent(j.started) {
+		j.next = 0
+	}
 	return true
 }

@@ -35,15 +35,6 @@ func (e *Engine) append(o *step, r jadwal.Run) {
 	e.commits.bytes += len(r.Output)
 }
 
-// record adds stretches and moves the cursor behind them.
-func (e *Engine) record(j *job, stretches []jadwal.Stretch, to int64, now time.Time) {
-	o := e.outcome(j, now)
-	for _, s := range stretches {
-		e.append(o, s.Record(j.id, j.version, now))
-	}
-	o.Next, j.tail = to, to
-}
-
 // spill stores a run in flight as an open run. If it was only in memory, this
 // frees the cursor to move on.
 func (e *Engine) spill(f *flight, now time.Time) {
@@ -53,7 +44,7 @@ func (e *Engine) spill(f *flight, now time.Time) {
 	}
 	o := e.outcome(j, now)
 	if f.stored {
-		o.Begins = append(o.Begins, jadwal.Begin{Attempt: f.row, Run: f.running()})
+		o.move(f.row, f.running())
 	} else {
 		o.Opens = append(o.Opens, f.running())
 		o.Started++
@@ -94,32 +85,65 @@ func (e *Engine) ended(r result, now time.Time) {
 	case j.reloading:
 		f.result = &r
 	default:
-		e.finish(r, now)
+		e.finished(r, now)
 	}
 }
 
-// finish records a result, and goes on with what waited for it.
-func (e *Engine) finish(r result, now time.Time) {
+// finished records a result, or that the run waits for another attempt, and
+// goes on with what waited for it.
+func (e *Engine) finished(r result, now time.Time) {
 	f, j := r.flight, r.flight.job
-	e.end(f, jadwal.Run{
-		State: r.State, Reason: r.Reason, StatusCode: r.StatusCode, Message: r.Message, Output: r.Output,
+	retry := f.def.job.Definition.Retry
+	at, again := retry.Next(f.key, f.attempt, r.RetryAfter, f.started, now)
+	if again && r.State == jadwal.RunFailed && jadwal.Passing(r.Reason, r.StatusCode) {
+		e.wait(f, r, at, now)
+	} else {
+		e.end(f, jadwal.Run{
+			State: r.State, Reason: r.Reason, StatusCode: r.StatusCode, Message: r.Message, Output: r.Output,
+			StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
+		}, now)
+	}
+	e.after(j, r.FinishedAt, now)
+}
+
+// wait stores a run whose attempt has failed and that is attempted again at at.
+func (e *Engine) wait(f *flight, r result, at, now time.Time) {
+	f.ended = true
+	j := f.job
+	j.land(f)
+	o := e.outcome(j, now)
+	run := f.running()
+	run.State, run.ReadyAt = jadwal.RunQueued, at
+	if f.stored {
+		o.move(f.row, run)
+	} else {
+		o.Opens = append(o.Opens, run)
+		o.Started++
+		o.Next, j.tail = j.next, j.next
+	}
+	o.Tried = append(o.Tried, jadwal.Attempt{
+		Key: f.key, Attempt: f.attempt, Version: run.Version, Reason: r.Reason, StatusCode: r.StatusCode, Message: r.Message,
 		StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
-	}, now)
-	e.unpark(j, r.FinishedAt, now)
-	e.outcome(j, now).Complete = j.over()
-	e.kick(j)
+	})
+	j.insert(run)
 }
 
 // end makes the record of a run in flight and removes its open run.
 func (e *Engine) end(f *flight, run jadwal.Run, now time.Time) {
 	f.ended = true
 	j := f.job
-	j.flight = nil
-	run.Key, run.Version, run.Trigger, run.Attempts = f.key, f.def.job.Version, f.trigger, f.attempt
-	if !f.started.IsZero() {
+	j.land(f)
+	run.Key, run.Version, run.Trigger, run.Attempts, run.RetryOf = f.key, f.def.job.Version, f.trigger, f.attempt, f.retryOf
+	if f.attempt > 1 || f.redelivery || run.StartedAt.IsZero() {
 		run.StartedAt = f.started
 	}
+	if micro(f.ready) != f.key.DueAt {
+		run.ReadyAt = f.ready
+	}
 	o := e.outcome(j, now)
+	if run.State == jadwal.RunFailed {
+		o.PauseAfter = f.def.job.Definition.PauseAfterFailures
+	}
 	switch {
 	case !f.stored:
 		o.Started++
@@ -137,6 +161,28 @@ func (e *Engine) cancel(f *flight, reason jadwal.Reason, now time.Time) {
 	e.end(f, jadwal.Run{
 		State: jadwal.RunCancelled, Reason: reason, Message: "Cancelled while it ran", StartedAt: f.began, FinishedAt: now,
 	}, now)
+}
+
+// land takes a flight that has ended out of those of its job.
+func (j *job) land(f *flight) {
+	j.flights = slices.DeleteFunc(j.flights, func(other *flight) bool { return other == f })
+}
+
+// move changes a stored open run, whose stored attempt is row, into run.
+func (s *step) move(row int, run jadwal.OpenRun) {
+	for i := range s.Opens {
+		if s.Opens[i].Key == run.Key {
+			s.Opens[i] = run
+			return
+		}
+	}
+	for i := range s.Begins {
+		if s.Begins[i].Run.Key == run.Key {
+			s.Begins[i].Run = run
+			return
+		}
+	}
+	s.Begins = append(s.Begins, jadwal.Begin{Attempt: row, Run: run})
 }
 
 // unopen takes back an open run that no batch has taken yet.

@@ -45,6 +45,7 @@ type faults struct {
 	mu      sync.Mutex
 	dead    bool
 	deaf    bool                          // hints get lost
+	barred  bool                          // owners have no rights
 	before  func([]*jadwal.Outcome) error // runs before a commit; its error fails it
 	after   func([]*jadwal.Outcome) error // runs after a commit; its error loses the answer
 	commits int
@@ -62,6 +63,16 @@ func (f *faults) gone() error {
 	return nil
 }
 
+func (f *faults) UserByID(id int64) (jadwal.User, bool) {
+	f.mu.Lock()
+	barred := f.barred
+	f.mu.Unlock()
+	if barred {
+		return jadwal.User{}, false
+	}
+	return f.Store.UserByID(id)
+}
+
 func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
 	if err := f.gone(); err != nil {
 		return nil, err
@@ -69,11 +80,11 @@ func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Du
 	return f.Store.Load(ctx, from, to, through)
 }
 
-func (f *faults) Poll(ctx context.Context, after, to int64) (jadwal.News, error) {
+func (f *faults) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
 	if err := f.gone(); err != nil {
 		return jadwal.News{}, err
 	}
-	return f.Store.Poll(ctx, after, to)
+	return f.Store.Poll(ctx, now, after, to)
 }
 
 func (f *faults) Definitions(ctx context.Context, ids []int64, bytes int) ([]jadwal.Job, int, error) {

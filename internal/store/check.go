@@ -39,20 +39,24 @@ func (s *Store) Check(ctx context.Context, now time.Time) ([]Violation, error) {
 	var found []Violation
 	err := s.read(ctx, func(t *tx) error {
 		found = nil
+		kept, err := metaTime(t, historyFrom)
+		if err != nil {
+			return err
+		}
 		var jobs []checkedJob
-		if err := t.query(`SELECT j.id, j.version, j.deleted_at, j.created_at, c.version, c.next_at,
+		if err := t.query(`SELECT j.id, j.version, j.deleted_at, j.created_at, c.version, c.next_at, c.started,
 				(SELECT COUNT(*) FROM change WHERE change.job_id = j.id)
 			FROM job j JOIN cursor c ON c.job_id = j.id ORDER BY j.id`, func(r row) error {
 			jobs = append(jobs, checkedJob{
 				id: r.int(0), version: r.int(1), deleted: !r.null(2), created: r.time(3),
-				cursorVersion: r.int(4), next: r.time(5), changes: r.int(6),
+				cursorVersion: r.int(4), next: r.time(5), started: int(r.int(6)), changes: r.int(7),
 			})
 			return nil
 		}); err != nil {
 			return err
 		}
 		for i := range jobs {
-			c := &checker{checkedJob: jobs[i], now: now}
+			c := &checker{checkedJob: jobs[i], now: now, kept: kept}
 			if err := c.check(t); err != nil {
 				return err
 			}
@@ -71,15 +75,18 @@ type checkedJob struct {
 	created       time.Time
 	cursorVersion int64
 	next          time.Time
+	started       int
 	changes       int64
 }
 
 // checker holds one job to the invariants.
 type checker struct {
 	checkedJob
-	now   time.Time
-	spans []span
-	found []Violation
+	now      time.Time
+	kept     time.Time // what was due up to here may have lost its record
+	spans    []span
+	attempts int // that a run may have had, by any version so far
+	found    []Violation
 }
 
 // span is what one version planned: the instants in (from, to].
@@ -87,6 +94,7 @@ type span struct {
 	version  int64
 	plan     *schedule.Plan
 	from, to time.Time
+	spent    bool // its limit of runs is reached: the last record is the end of it
 }
 
 func (c *checker) report(rule, format string, args ...any) {
@@ -110,6 +118,12 @@ func (c *checker) check(t *tx) error {
 		return err
 	}
 	c.widen(records)
+	c.cut(records)
+	for i := range c.spans {
+		if s := &c.spans[i]; s.from.Before(c.kept) {
+			s.from = c.kept
+		}
+	}
 	c.merge(records)
 	return nil
 }
@@ -134,6 +148,8 @@ func (c *checker) readSpans(t *tx) error {
 			return fmt.Errorf("version %d of job %d: %w", v.version, c.id, err)
 		}
 		v.plan = plan
+		v.spent = d.MaxRuns > 0 && c.started >= d.MaxRuns
+		c.attempts = max(c.attempts, d.Retry.MaxAttempts, 1)
 		versions = append(versions, v)
 		return nil
 	}, c.id, c.cursorVersion); err != nil {
@@ -185,8 +201,8 @@ func (c *checker) readRecords(t *tx) ([]checkedRecord, error) {
 		}
 		state, attempts, started := jadwal.RunState(r.text(4)), r.int(5), !r.null(6)
 		key := jadwal.RunKey{DueAt: r.int(0), JobID: c.id, N: uint16(r.int(1))}
-		if attempts > maxAttempts {
-			c.report("I4", "run %s has had %d attempts of %d", key.ID(), attempts, maxAttempts)
+		if attempts > int64(c.attempts) {
+			c.report("I4", "run %s has had %d attempts of %d", key.ID(), attempts, c.attempts)
 		}
 		switch state {
 		case jadwal.RunSucceeded, jadwal.RunFailed, jadwal.RunRunning:
@@ -198,7 +214,7 @@ func (c *checker) readRecords(t *tx) ([]checkedRecord, error) {
 				c.report("I5", "run %s is %s in spite of an attempt", key.ID(), state)
 			}
 		}
-		if key.N == 0 {
+		if key.N == 0 && rec.through.After(c.kept) {
 			records = append(records, rec)
 		}
 		return nil
@@ -216,13 +232,30 @@ func (c *checker) widen(records []checkedRecord) {
 	if len(records) > 0 {
 		first = records[0].at
 	}
-	if s := &c.spans[0]; !first.IsZero() && !first.After(s.from) && s.from.Sub(first) <= time.Hour {
+	if s := &c.spans[0]; !first.IsZero() && s.from.After(c.kept) && !first.After(s.from) && s.from.Sub(first) <= time.Hour {
 		s.from = first.Add(-time.Microsecond)
 	}
 }
 
-// maxAttempts is how often a run is attempted at most.
-const maxAttempts = 1
+// cut ends the versions whose limit of runs is reached at the last record that
+// they may have: what their schedules plan after it was not planned any more.
+func (c *checker) cut(records []checkedRecord) {
+	for i := range c.spans {
+		s := &c.spans[i]
+		if !s.spent {
+			continue
+		}
+		last := s.from
+		for _, r := range records {
+			if r.at.After(s.from) && !r.through.After(s.to) {
+				last = r.through
+			}
+		}
+		if s.to.After(last) {
+			s.to = last
+		}
+	}
+}
 
 // merge goes through what was planned and what is recorded, side by side.
 func (c *checker) merge(records []checkedRecord) {
@@ -235,6 +268,9 @@ func (c *checker) merge(records []checkedRecord) {
 			continue
 		}
 		through = r.through
+		if planned && !r.at.After(c.kept) && !at.After(r.through) {
+			r.at = at // of a range, the part that counts
+		}
 		if r.through.After(c.now) {
 			c.report("I1", "the instant %s is recorded before it is due", stamp(r.through))
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/teknohole/jadwal"
 )
@@ -60,7 +61,8 @@ const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 		k.owner_id, k.version, k.next_at,
 		o.definition, o.state, o.effective_at,
 		v.definition, v.state,
-		j.owner_id, j.egress_limited, j.created_at
+		j.owner_id, j.egress_limited, j.created_at,
+		k.started, c.payload
 	FROM change c
 	JOIN cursor k ON k.job_id = c.job_id
 	JOIN job j ON j.id = c.job_id
@@ -71,9 +73,13 @@ const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 
 // Poll returns the jobs with an id above after, as far as they fall due before
 // to (Unix microseconds, UTC), and the unapplied changes: the oldest one of
-// each job, 500 at most.
-func (s *Store) Poll(ctx context.Context, after, to int64) (jadwal.News, error) {
+// each job, 500 at most. Pauses that last until now end first: each is a change
+// of its own.
+func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
 	var news jadwal.News
+	if err := s.resumeElapsed(ctx, now); err != nil {
+		return news, err
+	}
 	err := s.read(ctx, func(t *tx) error {
 		news = jadwal.News{}
 		if _, err := t.one("SELECT max(job_id) FROM cursor", func(r row) { news.Seen = r.int(0) }); err != nil {
@@ -114,20 +120,24 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 		Change: jadwal.Change{
 			ID: r.int(0), JobID: r.int(1), Kind: jadwal.ChangeKind(r.text(2)), Version: r.int(3), At: r.int(4),
 		},
-		Cursor:      jadwal.Cursor{JobID: r.int(1), OwnerID: r.int(5), Version: r.int(6), NextAt: r.int(7)},
+		Cursor:      jadwal.Cursor{JobID: r.int(1), OwnerID: r.int(5), Version: r.int(6), NextAt: r.int(7), Started: int(r.int(16))},
 		EffectiveAt: r.time(10),
 	}
 	p.Old = jadwal.Job{
 		ID: p.JobID, OwnerID: p.Cursor.OwnerID, State: jadwal.JobState(r.text(9)), Version: p.Cursor.Version,
 		EgressLimited: r.bool(14), CreatedAt: r.time(15),
 	}
+	if err := readPayload(r.bytes(17), &p.Change); err != nil {
+		return p, err
+	}
 	p.New = p.Old
 	p.New.OwnerID, p.New.State, p.New.Version = r.int(13), jadwal.JobState(r.text(12)), p.Version
 	if err := decode(p.JobID, r.bytes(8), &p.Old.Definition); err != nil {
 		return p, err
 	}
-	if p.Kind == jadwal.ChangeDelete {
-		return p, nil // it has no definition
+	switch p.Kind {
+	case jadwal.ChangeDelete, jadwal.ChangeRun, jadwal.ChangeCancel:
+		return p, nil // they have no definition of their own
 	}
 	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
 }
@@ -139,7 +149,7 @@ func decode(jobID int64, text []byte, into *jadwal.Definition) error {
 	return nil
 }
 
-const openRunColumns = "due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at"
+const openRunColumns = "due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at, retry_of"
 
 func scanOpen(r row) jadwal.OpenRun {
 	return jadwal.OpenRun{
@@ -150,7 +160,22 @@ func scanOpen(r row) jadwal.OpenRun {
 		Attempt:   int(r.int(6)),
 		ReadyAt:   r.time(7),
 		StartedAt: r.time(8),
+		RetryOf:   runKey(r.text(9)),
 	}
+}
+
+// runKey is the key of a run id in a column; NULL: the zero key.
+func runKey(id string) jadwal.RunKey {
+	key, _ := jadwal.ParseRunID(id)
+	return key
+}
+
+// idOrNull is the inverse of runKey.
+func idOrNull(key jadwal.RunKey) any {
+	if key == (jadwal.RunKey{}) {
+		return nil
+	}
+	return key.ID()
 }
 
 // openRuns returns the open runs of a job, oldest first.
@@ -180,8 +205,8 @@ func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, err
 			}
 		}
 		for _, id := range wanted {
-			ok, err := t.one("SELECT owner_id, version, next_at FROM cursor WHERE job_id = $1", func(r row) {
-				found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2)})
+			ok, err := t.one("SELECT owner_id, version, next_at, started FROM cursor WHERE job_id = $1", func(r row) {
+				found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2), Started: int(r.int(3))})
 			}, id)
 			if err != nil || !ok {
 				return err
@@ -204,11 +229,11 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 		left := bytes
 		for _, id := range ids {
 			var bad error
-			if _, err := t.one(`SELECT owner_id, state, version, egress_limited, created_at, definition
-				FROM job WHERE id = $1 AND deleted_at IS NULL`, func(r row) {
+			if _, err := t.one(`SELECT j.owner_id, j.state, j.version, j.egress_limited, j.created_at, j.definition, c.started
+				FROM job j JOIN cursor c ON c.job_id = j.id WHERE j.id = $1 AND j.deleted_at IS NULL`, func(r row) {
 				job := jadwal.Job{
 					ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
-					EgressLimited: r.bool(3), CreatedAt: r.time(4),
+					EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
 				}
 				text := r.bytes(5)
 				left -= len(text)

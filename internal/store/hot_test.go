@@ -205,7 +205,7 @@ func TestCommit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		news, err := h.Poll(t.Context(), 0, us(5))
+		news, err := h.Poll(t.Context(), time.Now(), 0, us(5))
 		if err != nil || len(news.Changes) != 1 || len(news.Created) != 1 || news.Seen != h.job.ID {
 			t.Fatalf("%+v, %v", news, err)
 		}
@@ -331,7 +331,7 @@ func TestCheckFinds(t *testing.T) {
 		{"a cursor that went back", "UPDATE cursor SET next_at = next_at - 60000000", "I6: job 1: the instant 2030-01-01T00:05:00.000Z is recorded, but the cursor stands at 2030-01-01T00:05:00.000Z"},
 		{"a lost cursor", "UPDATE cursor SET next_at = NULL", "I1: job 1: the instant 2030-01-01T00:06:00.000Z has no record, nor has anything after it"},
 		{"a record that nothing planned", "UPDATE run SET due_at = due_at + 1000000 WHERE due_at = {minute 2}", "I1: job 1: the instant 2030-01-01T00:02:01.000Z is recorded, but no version planned it"},
-		{"a record and an open run of one instant", "INSERT INTO open_run VALUES ({minute 2}, 1, 0, 1, 'queued', 'schedule', 0, {minute 2}, NULL)", "I2: job 1: the instant 2030-01-01T00:02:00.000Z has two records"},
+		{"a record and an open run of one instant", "INSERT INTO open_run VALUES ({minute 2}, 1, 0, 1, 'queued', 'schedule', 0, {minute 2}, NULL, NULL)", "I2: job 1: the instant 2030-01-01T00:02:00.000Z has two records"},
 		{"a range over another record", "UPDATE run SET through_at = through_at + 60000000 WHERE through_at IS NOT NULL", "I2: job 1: the instant 2030-01-01T00:05:00.000Z has two records"},
 		{"a range that goes too far", "UPDATE run SET through_at = through_at + 30000000 WHERE through_at IS NOT NULL", "I1: job 1: the range from 2030-01-01T00:03:00.000Z ends at 2030-01-01T00:04:30.000Z, which version 1 did not plan"},
 		{"a range of another version", "UPDATE run SET version = 7 WHERE through_at IS NOT NULL", "I1: job 1: the range from 2030-01-01T00:03:00.000Z is of version 7, but version 1 planned it"},

@@ -55,9 +55,15 @@ func (s *Store) commitOne(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdi
 	}
 	for i := range o.Opens {
 		r := &o.Opens[i]
-		if _, err := t.exec(`INSERT INTO open_run (due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.Version, string(r.State), string(r.Trigger), r.Attempt, r.ReadyAt, r.StartedAt); err != nil {
+		if err := insertOpen(t, r); err != nil {
+			return 0, err
+		}
+	}
+	for i := range o.Tried {
+		a := &o.Tried[i]
+		if _, err := t.exec(`INSERT INTO attempt (due_at, job_id, n, attempt, version, reason, status_code, message, started_at, finished_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			a.Key.DueAt, a.Key.JobID, int64(a.Key.N), a.Attempt, a.Version, string(a.Reason), a.StatusCode, a.Message, a.StartedAt, a.FinishedAt); err != nil {
 			return 0, err
 		}
 	}
@@ -71,10 +77,22 @@ func (s *Store) commitOne(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdi
 			return 0, err
 		}
 	}
+	if o.PauseAfter > 0 {
+		if err := s.pauseFailing(t, now, o); err != nil {
+			return 0, err
+		}
+	}
 	if o.Complete {
-		return complete(t, now, o)
+		return s.complete(t, now, o)
 	}
 	return jadwal.Recorded, nil
+}
+
+func insertOpen(t *tx, r *jadwal.OpenRun) error {
+	_, err := t.exec(`INSERT INTO open_run (due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at, retry_of)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.Version, string(r.State), string(r.Trigger), r.Attempt, r.ReadyAt, r.StartedAt, idOrNull(r.RetryOf))
+	return err
 }
 
 // standsAs tells whether the open runs and the change are as o expects them.
@@ -127,10 +145,10 @@ func moveCursor(t *tx, o *jadwal.Outcome) (bool, error) {
 			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started)
 	} else {
 		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5, streak = streak * $6 + $7,
-				last_due_at = $8, last_n = $9, last_state = $10, last_started_at = $11, last_finished_at = $12
+				last_due_at = $8, last_n = $9, last_state = $10, last_started_at = $11, last_finished_at = $12, last_ready_at = $13
 			WHERE job_id = $1 AND version = $2 AND next_at IS $3`,
 			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started, keep, failures,
-			last.Key.DueAt, int64(last.Key.N), string(last.State), last.StartedAt, last.FinishedAt)
+			last.Key.DueAt, int64(last.Key.N), string(last.State), last.StartedAt, last.FinishedAt, last.ReadyAt)
 	}
 	return n == 1, err
 }
@@ -144,10 +162,10 @@ func orNull(us int64) any {
 
 // appendRun adds a final record to history, and what is kept of its output.
 func appendRun(t *tx, r *jadwal.Run) error {
-	if _, err := t.exec(`INSERT INTO run (due_at, job_id, n, through_at, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+	if _, err := t.exec(`INSERT INTO run (due_at, job_id, n, through_at, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message, ready_at, retry_of)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.ThroughAt, r.Version, string(r.State), string(r.Reason), string(r.Trigger),
-		r.Attempts, r.StartedAt, r.FinishedAt, r.StatusCode, r.Message); err != nil {
+		r.Attempts, r.StartedAt, r.FinishedAt, r.StatusCode, r.Message, r.ReadyAt, idOrNull(r.RetryOf)); err != nil {
 		return err
 	}
 	if len(r.Output) == 0 {
@@ -162,6 +180,9 @@ func appendRun(t *tx, r *jadwal.Run) error {
 // begin when it was applied, and wakes who waits for the change.
 func (s *Store) markApplied(t *tx, o *jadwal.Outcome) error {
 	a := o.Applied
+	if a.Version == 0 {
+		return s.dropChange(t, a.ChangeID)
+	}
 	if _, err := t.exec("UPDATE cursor SET version = $2, owner_id = $3 WHERE job_id = $1", o.JobID, a.Version, a.OwnerID); err != nil {
 		return err
 	}
@@ -173,29 +194,70 @@ func (s *Store) markApplied(t *tx, o *jadwal.Outcome) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec("DELETE FROM change WHERE id = $1", a.ChangeID); err != nil {
+	return s.dropChange(t, a.ChangeID)
+}
+
+func (s *Store) dropChange(t *tx, id int64) error {
+	if _, err := t.exec("DELETE FROM change WHERE id = $1", id); err != nil {
 		return err
 	}
-	t.after(func() { s.meet.applied(a.ChangeID) })
+	t.after(func() { s.meet.applied(id) })
 	return nil
 }
 
 // complete ends a job of which nothing is left to come, unless it was changed
-// meanwhile: then the change decides when it is applied.
-func complete(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdict, error) {
-	version, effective := o.Version, max(now.UnixMicro(), o.At)
-	if o.Applied != nil {
-		version, effective = o.Applied.Version, max(effective, o.Applied.EffectiveAt.UnixMicro())
+// meanwhile: then the change decides when it is applied. It takes effect at the
+// last planned instant that is recorded: with max_runs, what the schedules plan
+// after that is not planned any more.
+func (s *Store) complete(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdict, error) {
+	version := o.Version
+	if o.Applied != nil && o.Applied.Version != 0 {
+		version = o.Applied.Version
 	}
 	n, err := t.exec(`UPDATE job SET state = 'completed', version = version + 1, updated_at = max(updated_at + 1, $3)
 		WHERE id = $1 AND version = $2 AND state = 'enabled' AND deleted_at IS NULL`, o.JobID, version, now)
 	if err != nil || n == 0 {
 		return jadwal.Recorded, err
 	}
+	effective := int64(0)
+	if _, err := t.one("SELECT effective_at FROM job_version WHERE job_id = $1 AND version = $2", func(r row) { effective = r.int(0) }, o.JobID, version); err != nil {
+		return 0, err
+	}
+	if _, err := t.one("SELECT COALESCE(through_at, due_at) FROM run WHERE job_id = $1 AND n = 0 ORDER BY due_at DESC LIMIT 1",
+		func(r row) { effective = max(effective, r.int(0)) }, o.JobID); err != nil {
+		return 0, err
+	}
 	if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at)
 		SELECT id, version, definition, state, $2 FROM job WHERE id = $1`, o.JobID, effective); err != nil {
 		return 0, err
 	}
-	_, err = t.exec("UPDATE cursor SET version = version + 1 WHERE job_id = $1", o.JobID)
-	return jadwal.Completed, err
+	if _, err = t.exec("UPDATE cursor SET version = version + 1 WHERE job_id = $1", o.JobID); err != nil {
+		return 0, err
+	}
+	if o.Remove {
+		if _, err := s.removeJob(t, jadwal.Actor{}, o.JobID, 0, now); err != nil {
+			return 0, err
+		}
+	}
+	return jadwal.Completed, nil
+}
+
+// pauseFailing pauses a job of which so many runs have failed in a row, as a
+// user would, and begins to count anew. A change that came first, and has made
+// the job something else than enabled, wins.
+func (s *Store) pauseFailing(t *tx, now time.Time, o *jadwal.Outcome) error {
+	n, err := t.exec("UPDATE cursor SET streak = 0 WHERE job_id = $1 AND streak >= $2", o.JobID, o.PauseAfter)
+	if err != nil || n == 0 {
+		return err
+	}
+	job, definition, err := jobWithText(t, o.JobID)
+	if jadwal.CodeOf(err) == jadwal.CodeNotFound || err == nil && job.State != jadwal.JobEnabled {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	job.State, job.PauseReason, job.PausedBy, job.PauseUntil = jadwal.JobPaused, jadwal.PauseFailures, 0, time.Time{}
+	_, err = s.putVersion(t, jadwal.Actor{}, &job, definition, jadwal.Change{Kind: jadwal.ChangePause}, now)
+	return err
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/teknohole/jadwal"
 )
 
-// ownerDeleted is why an inherited job is paused.
-const ownerDeleted = "owner_deleted"
-
 // inheritJobs pauses the jobs of a user who is being deleted and gives them to
 // heir, and returns how many there were. A name that heir has already gets the
 // suffix ".u{id}", cut to fit. Jobs of a user who was no superuser keep that
@@ -30,10 +27,10 @@ func (s *Store) inheritJobs(t *tx, from jadwal.User, heir int64, now time.Time) 
 		from.ID, now, string(jadwal.ChangePause)); err != nil {
 		return 0, err
 	}
-	return t.exec(inheritSQL, from.ID, heir, ownerDeleted, !from.IsSuperuser, now)
+	return t.exec(inheritSQL, from.ID, heir, jadwal.PauseOwnerDeleted, !from.IsSuperuser, now)
 }
 
-const inheritSQL = `UPDATE job SET owner_id = $2, state = 'paused', pause_reason = $3, version = version + 1,
+const inheritSQL = `UPDATE job SET owner_id = $2, state = 'paused', pause_reason = $3, paused_by = 0, pause_until = NULL, version = version + 1,
 	egress_limited = CASE WHEN $4 = 1 THEN 1 ELSE egress_limited END,
 	updated_at = CASE WHEN updated_at < $5 THEN $5 ELSE updated_at + 1 END
 	WHERE owner_id = $1 AND deleted_at IS NULL`

@@ -21,7 +21,8 @@ type JobQuery struct {
 // cursor stays until the engine has applied the deletion.
 const (
 	jobColumns = `j.id, j.owner_id, j.definition, j.state, j.pause_reason, j.version, j.egress_limited, j.created_at, j.updated_at,
-		c.next_at, c.last_due_at, c.last_n, c.last_state, c.last_started_at, c.last_finished_at`
+		c.next_at, c.last_due_at, c.last_n, c.last_state, c.last_started_at, c.last_finished_at,
+		j.paused_by, j.pause_until, c.started, c.last_ready_at`
 	jobTables = `job j LEFT JOIN cursor c ON c.job_id = j.id`
 	jobByID   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id = $1 AND j.deleted_at IS NULL`
 	jobByName = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $1 AND j.name = $2 AND j.deleted_at IS NULL`
@@ -35,6 +36,7 @@ func scanJob(r row) (jadwal.Job, error) {
 	job := jadwal.Job{
 		ID: r.int(0), OwnerID: r.int(1), State: jadwal.JobState(r.text(3)), PauseReason: r.text(4),
 		Version: r.int(5), EgressLimited: r.bool(6), CreatedAt: r.time(7), UpdatedAt: r.time(8), NextAt: r.time(9),
+		PausedBy: r.int(15), PauseUntil: r.time(16), Started: int(r.int(17)),
 	}
 	if job.State != jadwal.JobEnabled {
 		job.NextAt = time.Time{}
@@ -43,7 +45,7 @@ func scanJob(r row) (jadwal.Job, error) {
 		job.LastRun = &jadwal.LastRun{
 			Key:       jadwal.RunKey{DueAt: r.int(10), JobID: job.ID, N: uint16(r.int(11))},
 			State:     jadwal.RunState(r.text(12)),
-			StartedAt: r.time(13), FinishedAt: r.time(14),
+			StartedAt: r.time(13), FinishedAt: r.time(14), ReadyAt: r.time(18),
 		}
 	}
 	if err := json.Unmarshal(r.bytes(2), &job.Definition); err != nil {
@@ -200,6 +202,12 @@ func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, e
 // know of; CodeVersionMismatch: the job is not at fromVersion; CodeNameTaken:
 // the owner has another job of that name.
 func (s *Store) UpdateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, fromVersion int64, now time.Time) (jadwal.Job, int64, error) {
+	return s.ResumeJob(ctx, by, job, fromVersion, jadwal.CatchupNone, now)
+}
+
+// ResumeJob is UpdateJob where catchup says which of the instants of a pause
+// that it ends run after all, one after the other. The others are skipped.
+func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, fromVersion int64, catchup jadwal.Catchup, now time.Time) (jadwal.Job, int64, error) {
 	definition, err := encode(&job.Definition)
 	if err != nil {
 		return job, 0, err
@@ -221,20 +229,42 @@ func (s *Store) UpdateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if before.Version != fromVersion {
 			return versionMismatch(before.Version, fromVersion)
 		}
-		job.Version, job.UpdatedAt = fromVersion+1, later(now, before.UpdatedAt)
+		job.UpdatedAt, job.Version, job.Started = before.UpdatedAt, before.Version, before.Started
 		job.OwnerID, job.CreatedAt, job.NextAt, job.LastRun = before.OwnerID, before.CreatedAt, before.NextAt, before.LastRun
 		job.EgressLimited = before.EgressLimited && definition == stored
-		if _, err := t.exec(`UPDATE job SET name = $2, definition = $3, state = $4, pause_reason = $5, version = $6, egress_limited = $7, updated_at = $8
-			WHERE id = $1`, job.ID, job.Definition.Name, definition, string(job.State), job.PauseReason, job.Version, job.EgressLimited, job.UpdatedAt); err != nil {
-			return nameTaken(err, job.Definition.Name)
+		if job.State != jadwal.JobPaused {
+			job.PauseReason, job.PausedBy, job.PauseUntil = "", 0, time.Time{}
 		}
-		change, err = s.newVersion(t, job, definition, kind, now)
-		if err != nil {
-			return err
+		c := jadwal.Change{Kind: kind}
+		if kind == jadwal.ChangeResume {
+			c.Catchup = catchup
 		}
-		return audited(t, by, now, "job."+string(kind), object("job", job.ID), detail{"name": job.Definition.Name, "version": job.Version})
+		change, err = s.putVersion(t, by, &job, definition, c, now)
+		return err
 	})
 	return job, change, err
+}
+
+// putVersion stores job, whose definition as text is given, as its next
+// version, with the change that puts it into force, and returns the change's
+// id.
+func (s *Store) putVersion(t *tx, by jadwal.Actor, job *jadwal.Job, definition string, c jadwal.Change, now time.Time) (change int64, err error) {
+	job.Version, job.UpdatedAt = job.Version+1, later(now, job.UpdatedAt)
+	if _, err := t.exec(`UPDATE job SET name = $2, definition = $3, state = $4, pause_reason = $5, version = $6, egress_limited = $7, updated_at = $8,
+			paused_by = $9, pause_until = $10
+		WHERE id = $1`, job.ID, job.Definition.Name, definition, string(job.State), job.PauseReason, job.Version, job.EgressLimited, job.UpdatedAt,
+		job.PausedBy, job.PauseUntil); err != nil {
+		return 0, nameTaken(err, job.Definition.Name)
+	}
+	if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at) VALUES ($1, $2, $3, $4, $5)`,
+		job.ID, job.Version, definition, string(job.State), now); err != nil {
+		return 0, err
+	}
+	c.JobID, c.Version = job.ID, job.Version
+	if change, err = s.addChange(t, c, now); err != nil {
+		return 0, err
+	}
+	return change, audited(t, by, now, "job."+string(c.Kind), object("job", job.ID), detail{"name": job.Definition.Name, "version": job.Version})
 }
 
 // jobWithText returns a job with its definition as it is stored.
@@ -257,18 +287,40 @@ func changeKind(before, after jadwal.JobState) jadwal.ChangeKind {
 	return jadwal.ChangeEdit
 }
 
-// newVersion stores a version of a job and the change that puts it into force.
-func (s *Store) newVersion(t *tx, job jadwal.Job, definition string, kind jadwal.ChangeKind, now time.Time) (change int64, err error) {
-	if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at) VALUES ($1, $2, $3, $4, $5)`,
-		job.ID, job.Version, definition, string(job.State), now); err != nil {
-		return 0, err
-	}
-	return s.addChange(t, job.ID, job.Version, kind, now)
+// payload is what a change says besides its kind, as it is stored.
+type payload struct {
+	Run     string         `json:"run,omitempty"`
+	Catchup jadwal.Catchup `json:"catchup,omitempty"`
+	Until   int64          `json:"until,omitempty"` // Unix microseconds
 }
 
-func (s *Store) addChange(t *tx, jobID, version int64, kind jadwal.ChangeKind, now time.Time) (id int64, err error) {
-	if _, err := t.one(`INSERT INTO change (job_id, kind, version, at) VALUES ($1, $2, $3, $4) RETURNING id`,
-		func(r row) { id = r.int(0) }, jobID, string(kind), version, now); err != nil {
+func readPayload(text []byte, c *jadwal.Change) error {
+	var p payload
+	if err := json.Unmarshal(text, &p); err != nil {
+		return fmt.Errorf("payload of change %d: %w", c.ID, err)
+	}
+	c.Run, c.Catchup = runKey(p.Run), p.Catchup
+	if p.Until != 0 {
+		c.Until = time.UnixMicro(p.Until).UTC()
+	}
+	return nil
+}
+
+// addChange stores a change of c's job, kind, version and so on.
+func (s *Store) addChange(t *tx, c jadwal.Change, now time.Time) (id int64, err error) {
+	p := payload{Catchup: c.Catchup}
+	if c.Run != (jadwal.RunKey{}) {
+		p.Run = c.Run.ID()
+	}
+	if !c.Until.IsZero() {
+		p.Until = c.Until.UnixMicro()
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := t.one(`INSERT INTO change (job_id, kind, version, at, payload) VALUES ($1, $2, $3, $4, $5) RETURNING id`,
+		func(r row) { id = r.int(0) }, c.JobID, string(c.Kind), c.Version, now, string(text)); err != nil {
 		return 0, err
 	}
 	t.after(func() { s.meet.hint(jadwal.Hint{Changed: true}) })
@@ -286,28 +338,67 @@ func (s *Store) DeleteJob(ctx context.Context, by jadwal.Actor, id int64, now ti
 // CodeVersionMismatch: it is at another one.
 func (s *Store) DeleteJobAt(ctx context.Context, by jadwal.Actor, id, fromVersion int64, now time.Time) (int64, error) {
 	change := int64(0)
-	err := s.write(ctx, laneAPI, func(t *tx) error {
-		before, err := oneJob(t, jobByID, id)
-		if err != nil {
-			return err
-		}
-		if err := allowed(t, by, jadwal.ActionEditJob, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
-			return err
-		}
-		if fromVersion != 0 && before.Version != fromVersion {
-			return versionMismatch(before.Version, fromVersion)
-		}
-		name, version := before.Definition.Name, before.Version+1
-		if _, err := t.exec("UPDATE job SET deleted_at = $2, updated_at = $3, version = $4 WHERE id = $1",
-			id, now, later(now, before.UpdatedAt), version); err != nil {
-			return err
-		}
-		if change, err = s.addChange(t, id, version, jadwal.ChangeDelete, now); err != nil {
-			return err
-		}
-		return audited(t, by, now, "job.delete", object("job", id), detail{"name": name})
+	err := s.write(ctx, laneAPI, func(t *tx) (err error) {
+		change, err = s.removeJob(t, by, id, fromVersion, now)
+		return err
 	})
 	return change, err
+}
+
+func (s *Store) removeJob(t *tx, by jadwal.Actor, id, fromVersion int64, now time.Time) (change int64, err error) {
+	before, err := oneJob(t, jobByID, id)
+	if err != nil {
+		return 0, err
+	}
+	if err := allowed(t, by, jadwal.ActionEditJob, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
+		return 0, err
+	}
+	if fromVersion != 0 && before.Version != fromVersion {
+		return 0, versionMismatch(before.Version, fromVersion)
+	}
+	name, version := before.Definition.Name, before.Version+1
+	if _, err := t.exec("UPDATE job SET deleted_at = $2, updated_at = $3, version = $4 WHERE id = $1",
+		id, now, later(now, before.UpdatedAt), version); err != nil {
+		return 0, err
+	}
+	if change, err = s.addChange(t, jadwal.Change{JobID: id, Kind: jadwal.ChangeDelete, Version: version}, now); err != nil {
+		return 0, err
+	}
+	return change, audited(t, by, now, "job.delete", object("job", id), detail{"name": name})
+}
+
+// resumeElapsed ends the pauses that last until now, as a user would: at most
+// 500, the oldest first. Their instants from then on are planned again.
+func (s *Store) resumeElapsed(ctx context.Context, now time.Time) error {
+	found := false
+	err := s.read(ctx, func(t *tx) (err error) {
+		found, err = t.one("SELECT 1 FROM job WHERE pause_until <= $1 AND deleted_at IS NULL LIMIT 1", func(row) {}, now)
+		return err
+	})
+	if err != nil || !found {
+		return err
+	}
+	return s.write(ctx, laneAPI, func(t *tx) error {
+		var ids []int64
+		if err := t.query("SELECT id FROM job WHERE pause_until <= $1 AND deleted_at IS NULL ORDER BY pause_until LIMIT 500", func(r row) error {
+			ids = append(ids, r.int(0))
+			return nil
+		}, now); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			job, definition, err := jobWithText(t, id)
+			if err != nil {
+				return err
+			}
+			c := jadwal.Change{Kind: jadwal.ChangeResume, Until: job.PauseUntil}
+			job.State, job.PauseReason, job.PausedBy, job.PauseUntil = jadwal.JobEnabled, "", 0, time.Time{}
+			if _, err := s.putVersion(t, jadwal.Actor{}, &job, definition, c, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func versionMismatch(is, want int64) error {

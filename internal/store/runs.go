@@ -8,8 +8,8 @@ import (
 
 const (
 	runColumns = `r.due_at, r.job_id, r.n, r.through_at, r.version, r.state, r.reason, r.trigger_by, r.attempts,
-		r.started_at, r.finished_at, r.status_code, r.message`
-	openColumns = `due_at, job_id, n, version, state, trigger_by, attempt, started_at`
+		r.started_at, r.finished_at, r.status_code, r.message, r.ready_at, r.retry_of`
+	openColumns = `due_at, job_id, n, version, state, trigger_by, attempt, started_at, retry_of, ready_at`
 
 	runByKeySQL = `SELECT ` + runColumns + `, o.output FROM run r
 		LEFT JOIN run_output o ON o.due_at = r.due_at AND o.job_id = r.job_id AND o.n = r.n
@@ -21,15 +21,23 @@ func scanRun(r row) jadwal.Run {
 		Key:       jadwal.RunKey{DueAt: r.int(0), JobID: r.int(1), N: uint16(r.int(2))},
 		ThroughAt: r.time(3), Version: r.int(4), State: jadwal.RunState(r.text(5)), Reason: jadwal.Reason(r.text(6)),
 		Trigger: jadwal.Trigger(r.text(7)), Attempts: int(r.int(8)), StartedAt: r.time(9), FinishedAt: r.time(10),
-		StatusCode: int(r.int(11)), Message: r.text(12),
+		StatusCode: int(r.int(11)), Message: r.text(12), ReadyAt: r.time(13), RetryOf: runKey(r.text(14)),
 	}
 }
 
 func scanOpenAsRun(r row) jadwal.Run {
-	return jadwal.Run{
+	run := jadwal.Run{
 		Key:     jadwal.RunKey{DueAt: r.int(0), JobID: r.int(1), N: uint16(r.int(2))},
 		Version: r.int(3), State: jadwal.RunState(r.text(4)), Trigger: jadwal.Trigger(r.text(5)), Attempts: int(r.int(6)), StartedAt: r.time(7),
+		RetryOf: runKey(r.text(8)),
 	}
+	switch ready := r.time(9); {
+	case run.State == jadwal.RunQueued && run.Attempts > 0:
+		run.NextAttemptAt = ready
+	case ready.UnixMicro() != run.Key.DueAt:
+		run.ReadyAt = ready
+	}
+	return run
 }
 
 // Runs returns a page of a job's runs, newest first: those before the key
@@ -64,8 +72,8 @@ func (s *Store) Run(ctx context.Context, key jadwal.RunKey) (jadwal.Run, error) 
 	err := s.read(ctx, func(t *tx) error {
 		found, err := t.one(runByKeySQL, func(r row) {
 			run = scanRun(r)
-			if !r.null(13) {
-				run.Output = r.bytes(13)
+			if !r.null(15) {
+				run.Output = r.bytes(15)
 			}
 		}, key.DueAt, key.JobID, int64(key.N))
 		if err != nil || found {

@@ -64,6 +64,8 @@ CREATE TABLE job (
   definition     TEXT    NOT NULL,
   state          TEXT    NOT NULL CHECK (state = 'enabled' OR state = 'paused' OR state = 'completed'),
   pause_reason   TEXT    NOT NULL DEFAULT '',
+  paused_by      INTEGER NOT NULL DEFAULT 0, -- a user; 0: the server
+  pause_until    INTEGER CHECK (pause_until IS NULL OR state = 'paused'),
   version        INTEGER NOT NULL CHECK (version > 0),
   egress_limited INTEGER NOT NULL DEFAULT 0 CHECK (egress_limited IN (0, 1)),
   created_at     INTEGER NOT NULL,
@@ -72,6 +74,8 @@ CREATE TABLE job (
 ) STRICT;
 CREATE UNIQUE INDEX job_owner_name ON job (owner_id, name) WHERE deleted_at IS NULL;
 CREATE INDEX job_owner ON job (owner_id, id) WHERE deleted_at IS NULL;
+CREATE INDEX job_pause ON job (pause_until) WHERE pause_until IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX job_deleted ON job (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE job_version (
   job_id       INTEGER NOT NULL,
@@ -88,11 +92,12 @@ CREATE TABLE cursor (
   owner_id         INTEGER NOT NULL,
   version          INTEGER NOT NULL,
   next_at          INTEGER, -- the next planned instant that has no durable record
-  started          INTEGER NOT NULL DEFAULT 0, -- planned instants that started
-  streak           INTEGER NOT NULL DEFAULT 0, -- failures since the last success
+  started          INTEGER NOT NULL DEFAULT 0, -- planned instants that started or were queued
+  streak           INTEGER NOT NULL DEFAULT 0, -- failures since the last success, or since they paused the job
   last_due_at      INTEGER,
   last_n           INTEGER,
   last_state       TEXT,
+  last_ready_at    INTEGER,
   last_started_at  INTEGER,
   last_finished_at INTEGER
 ) STRICT;
@@ -109,6 +114,7 @@ CREATE TABLE open_run (
   attempt    INTEGER NOT NULL CHECK (attempt >= 0), -- of the running one, or of the last one that ended
   ready_at   INTEGER NOT NULL, -- a queued run starts no earlier
   started_at INTEGER,          -- of the first attempt
+  retry_of   TEXT,             -- id of the finished run that it repeats
   CHECK ((state = 'queued') OR (started_at IS NOT NULL AND attempt > 0)),
   PRIMARY KEY (due_at, job_id, n)
 ) STRICT, WITHOUT ROWID;
@@ -125,10 +131,12 @@ CREATE TABLE run (
   reason      TEXT    NOT NULL,
   trigger_by  TEXT    NOT NULL,
   attempts    INTEGER NOT NULL,
-  started_at  INTEGER,
+  ready_at    INTEGER, -- when it was to start, unless that is due_at
+  started_at  INTEGER, -- of the first attempt
   finished_at INTEGER NOT NULL,
   status_code INTEGER NOT NULL,
   message     TEXT    NOT NULL,
+  retry_of    TEXT, -- id of the finished run that it repeats
   CHECK ((state = 'succeeded') = (reason = '')),
   CHECK (through_at IS NULL OR (n = 0 AND through_at > due_at AND (state = 'skipped' OR state = 'missed'))),
   PRIMARY KEY (due_at, job_id, n)
@@ -141,6 +149,21 @@ CREATE TABLE run_output (
   n      INTEGER NOT NULL,
   output BLOB    NOT NULL,
   PRIMARY KEY (due_at, job_id, n)
+) STRICT, WITHOUT ROWID;
+
+-- Attempts that another one follows; the last one is the run itself.
+CREATE TABLE attempt (
+  due_at      INTEGER NOT NULL,
+  job_id      INTEGER NOT NULL,
+  n           INTEGER NOT NULL,
+  attempt     INTEGER NOT NULL CHECK (attempt > 0),
+  version     INTEGER NOT NULL,
+  reason      TEXT    NOT NULL CHECK (reason <> ''),
+  status_code INTEGER NOT NULL,
+  message     TEXT    NOT NULL,
+  started_at  INTEGER NOT NULL,
+  finished_at INTEGER NOT NULL,
+  PRIMARY KEY (due_at, job_id, n, attempt)
 ) STRICT, WITHOUT ROWID;
 
 -- What the API asks of a shard's owner; a row leaves when it is applied.
