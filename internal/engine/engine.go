@@ -130,8 +130,10 @@ type Engine struct {
 	flights  queue[*flight] // memory only ones, by start
 	inFlight int
 	clock    wallClock
-	confirm  time.Duration // until the clock is to be read again; 0: no matter
-	turning  bool          // false until the changes found at start are applied
+	began    time.Time            // with the monotonic clock
+	step     func() time.Duration // how far a test has set the wall clock; nil: it has not
+	confirm  time.Duration        // until the clock is to be read again; 0: no matter
+	turning  bool                 // false until the changes found at start are applied
 	stopping bool
 	stopAt   time.Time // when draining gives up
 
@@ -197,18 +199,18 @@ func (e *Engine) Run(ctx context.Context) error {
 		select {
 		case <-stop:
 			stop = nil
-			e.stop(time.Now())
+			e.stop(e.now())
 		case h := <-e.hints:
 			e.hinted(h)
 		case r := <-e.results:
-			e.ended(r, time.Now())
+			e.ended(r, e.now())
 		case answer := <-e.answers:
 			e.calls--
-			answer(time.Now())
+			answer(e.now())
 		case <-timer.C:
 		}
 		e.takeResults()
-		now := time.Now()
+		now := e.now()
 		e.turn(store, now)
 		if e.stopping {
 			if done, err := e.drained(now); done {
@@ -222,6 +224,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
+// now is what the wall clock shows.
+func (e *Engine) now() time.Time {
+	if e.step == nil {
+		return time.Now()
+	}
+	return time.Now().Add(e.step())
+}
+
 // start reads where the process before left off.
 func (e *Engine) start(ctx context.Context) error {
 	var err error
@@ -232,7 +242,8 @@ func (e *Engine) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read open runs: %w", err)
 	}
-	now := time.Now()
+	e.began = time.Now()
+	now := e.now()
 	e.since = now
 	e.reads.begin(now)
 	for _, c := range open {
@@ -247,7 +258,7 @@ func (e *Engine) takeResults() {
 	for range 256 {
 		select {
 		case r := <-e.results:
-			e.ended(r, time.Now())
+			e.ended(r, e.now())
 		case h := <-e.hints:
 			e.hinted(h)
 		default:
@@ -258,7 +269,7 @@ func (e *Engine) takeResults() {
 
 // turn does all that can be done now.
 func (e *Engine) turn(ctx context.Context, now time.Time) {
-	e.confirm = e.clock.observe(now, now.Sub(e.since))
+	e.confirm = e.clock.observe(now, time.Since(e.began))
 	e.spillLong(now)
 	e.fall(now)
 	e.read(ctx, now)

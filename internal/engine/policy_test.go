@@ -956,3 +956,56 @@ func TestOwnerDisabled(t *testing.T) {
 		}
 	})
 }
+
+// set sets the wall clock of the engine.
+func (w *world) set(by time.Duration) { w.stepped.Store(int64(by)) }
+
+func TestClockSteps(t *testing.T) {
+	scenario(t, "what a step forward jumps over is missed, but for the newest", func(t *testing.T, w *world) {
+		job := w.job("job", "*/10 * * * *")
+		w.run()
+		until("00:15:00")
+		w.set(time.Hour)
+		until("00:16:00") // 01:16 on the wall
+		if got, want := tell(w.runs(job.ID)), "00:10 succeeded, 00:20-01:00 missed clock_jump, 01:10 succeeded"; got != want {
+			t.Errorf("\n got  %s\n want %s", got, want)
+		}
+		w.quit()
+		time.Sleep(time.Hour) // until what is recorded is due
+	})
+	scenario(t, "under all what a step forward jumps over is caught up", func(t *testing.T, w *world) {
+		job := w.with("job", "*/10 * * * *", catchup(jadwal.CatchupAll))
+		w.run()
+		until("00:15:00")
+		w.set(30 * time.Minute)
+		until("00:16:00")
+		if got, want := tell(w.runs(job.ID)), "00:10 succeeded, 00:20 succeeded, 00:30 succeeded, 00:40 succeeded"; got != want {
+			t.Errorf("\n got  %s\n want %s", got, want)
+		}
+		w.quit()
+		time.Sleep(time.Hour)
+	})
+	scenario(t, "after a step back nothing fires twice, and what is due waits", func(t *testing.T, w *world) {
+		job := w.job("job", "*/10 * * * *")
+		w.run()
+		until("00:35:00")
+		w.set(-20 * time.Minute)
+		until("00:50:00") // 00:30 on the wall
+		w.check(job.ID, "00:10 succeeded, 00:20 succeeded, 00:30 succeeded")
+		until("01:00:01") // 00:40 on the wall
+		w.check(job.ID, "00:10 succeeded, 00:20 succeeded, 00:30 succeeded, 00:40 succeeded")
+		if n := len(w.sink.deliveries()); n != 4 {
+			t.Errorf("%d deliveries", n)
+		}
+	})
+	scenario(t, "a glitch that is gone at the next reading changes nothing", func(t *testing.T, w *world) {
+		job := w.job("job", "*/10 * * * *")
+		w.run()
+		until("00:15:00")
+		w.set(time.Hour)
+		time.Sleep(50 * time.Millisecond)
+		w.set(0)
+		until("00:31:00")
+		w.check(job.ID, "00:10 succeeded, 00:20 succeeded, 00:30 succeeded")
+	})
+}

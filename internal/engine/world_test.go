@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,8 @@ type world struct {
 	slots int
 	fault *faults
 	bury  []func()
+
+	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
 }
 
 // faults is the store that an engine sees, with what can go wrong with one. A
@@ -203,6 +206,7 @@ func (w *world) run() {
 	w.fault = &faults{Store: w.st}
 	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
 	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	w.eng.step = func() time.Duration { return time.Duration(w.stepped.Load()) }
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)
 	eng, ended := w.eng, w.ended
