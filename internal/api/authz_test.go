@@ -46,6 +46,10 @@ var rights = map[string][5]int{ // nobody, deleted, other, owner, superuser
 	"POST /job/{job}/resume":              {401, 401, 404, 0, 0},
 	"GET /job/{job}/run":                  {401, 401, 404, 0, 0},
 	"GET /run":                            {401, 401, 0, 0, 0},
+	"POST /job/{job}/run":                 {401, 401, 404, 0, 0},
+	"POST /run/{id}/cancel":               {401, 401, 404, 0, 0},
+	"POST /run/{id}/retry":                {401, 401, 404, 0, 0},
+	"GET /run/{id}/attempt":               {401, 401, 404, 0, 0},
 	"GET /run/{id}":                       {401, 401, 404, 0, 0},
 	"POST /schedule/preview":              {401, 401, 0, 0, 0},
 }
@@ -83,8 +87,10 @@ func TestRoleByRoute(t *testing.T) {
 					target = strings.Replace(target, "{job}", owner.createJob("mine"), 1)
 				case target == "/user/{id}":
 					target = "/user/" + s.asUser(unique+"-victim", false).do("GET", "/user/me", "").text("id")
-				case target == "/run/{id}":
-					target = "/run/" + aRun(t, owner)
+				case target == "/run/{id}/cancel":
+					target = "/run/" + aWaitingRun(t, owner) + "/cancel"
+				case strings.HasPrefix(target, "/run/{id}"):
+					target = strings.Replace(target, "{id}", aRun(t, owner), 1)
 				}
 				if r.doc.id == "whyInstant" {
 					target += "?at=2026-11-23T00:00:00Z"
@@ -132,6 +138,25 @@ func aRun(t *testing.T, c *session) string {
 		r := c.do("GET", "/job/once", "")
 		return r, r.text("last_run.id") != ""
 	}).text("last_run.id")
+}
+
+// aWaitingRun is the id of a run of the caller's that waits for its next
+// attempt.
+func aWaitingRun(t *testing.T, c *session) string {
+	t.Helper()
+	r := c.do("POST", "/job", `{"name":"waits","retry":{"min_backoff":"1h"},"target":{"url":"https://example.com/fails"}}`)
+	if r.status != 201 {
+		t.Fatalf("got %s", r.body)
+	}
+	if r = c.do("POST", "/job/waits/run", ""); r.status != 201 {
+		t.Fatalf("got %s", r.body)
+	}
+	id := r.text("id")
+	eventually(t, func() (*response, bool) {
+		r := c.do("GET", "/run/"+id, "")
+		return r, r.text("next_attempt_at") != ""
+	})
+	return id
 }
 
 // A rule that forgets an action forbids it.

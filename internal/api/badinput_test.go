@@ -3,6 +3,8 @@ package api
 import (
 	"strings"
 	"testing"
+
+	"github.com/teknohole/jadwal"
 )
 
 // bad is a request that must be refused and must change nothing.
@@ -50,7 +52,7 @@ func badPaths() (all []bad) {
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
 		{"GET", "/user/1"}, {"PATCH", "/user/1"}, {"POST", "/user/x"}, {"GET", "/user/me%2F"}, {"GET", "/user/me%00"}, {"GET", "/user/me%20"}, {"GET", "/user/m\xc3"}, {"GET", "/user/me%3Fx"},
-		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/job/a/run"}, {"POST", "/run"}, {"DELETE", "/run/x"},
+		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/run"}, {"DELETE", "/run/x"},
 		{"GET", "/schedule/preview"}, {"POST", "/health/live"}, {"POST", "/health/ready"}, {"POST", "/metrics"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
 		all = append(all, bad{rule: clip(m.method) + " " + m.target + " is no method of it", method: m.method, target: m.target, status: 405, code: "method_not_allowed"})
@@ -260,6 +262,15 @@ func badOthers() (all []bad) {
 	add("user", "DELETE", "/job/mine?force=true", 400, "validation_failed", "force")
 	add("", "GET", "/openapi.json?x=1", 400, "validation_failed", "x")
 	add("", "GET", "/docs?x=1", 400, "validation_failed", "x")
+	noRun := "/run/" + (jadwal.RunKey{DueAt: 1, JobID: 1}).ID()
+	for _, what := range []struct{ method, path string }{{"POST", "/cancel"}, {"POST", "/retry"}, {"GET", "/attempt"}} {
+		add("user", what.method, "/run/x"+what.path, 400, "validation_failed", "id")
+		add("user", what.method, "/run/"+strings.Repeat("v", 29)+what.path, 400, "validation_failed", "id")
+		add("user", what.method, noRun+what.path, 404, "not_found", "")
+		add("user", what.method, noRun+what.path+"?x=1", 400, "validation_failed", "x")
+	}
+	add("user", "POST", "/job/none/run", 404, "not_found", "")
+	add("user", "POST", "/job/mine/run?x=1", 400, "validation_failed", "x")
 	add("user", "GET", "/run/x", 400, "validation_failed", "id")
 	add("user", "GET", "/run/"+strings.Repeat("0", 29), 400, "validation_failed", "id")
 	add("user", "GET", "/run/"+strings.Repeat("v", 29), 400, "validation_failed", "id")

@@ -154,7 +154,7 @@ func (s *Server) cloneJob(ctx context.Context, in *cloneJobInput) (*reply[jobVie
 	copied := jadwal.Job{Definition: source.Definition, State: jadwal.JobEnabled, EgressLimited: source.EgressLimited}
 	copied.Definition.Name = in.Body.Name
 	if in.Body.Paused {
-		copied.State = jadwal.JobPaused
+		copied.State, copied.PausedBy = jadwal.JobPaused, c.user.ID
 	}
 	return s.createFrom(c, copied)
 }

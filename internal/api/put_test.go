@@ -138,7 +138,7 @@ func TestCloneJob(t *testing.T) {
 	})
 	t.Run("a paused clone waits, and is planned once it is resumed", func(t *testing.T) {
 		r := c.do("POST", "/job/a/clone", `{"name":"c","paused":true}`)
-		if r.status != 201 || r.text("state") != "paused" || r.text("next_at") != "" {
+		if r.status != 201 || r.text("state") != "paused" || r.text("next_at") != "" || c.do("GET", "/job/c", "").text("pause.by") != "2" {
 			t.Errorf("got %s", r.body)
 		}
 		if r := c.do("POST", "/job/c/resume", ""); r.status != 200 || r.text("state") != "enabled" || r.text("next_at") == "" {

@@ -195,6 +195,29 @@ func routes() []*route {
 				"job by its id may be a deleted one for its owner, too. " + shortPages,
 			fails: []jadwal.Code{jadwal.CodeNotFound},
 		}),
+		endpoint("POST", "/job/{job}/run", jadwal.ActionOperateJob, (*Server).runJob, doc{
+			id: "runJob", tag: tagRun, status: 201, once: true, headers: []string{"Location"},
+			summary: "Run a job now",
+			detail: "As soon as the run that is running has ended, even while the job is paused or completed. It is never skipped, " +
+				"and does not count for max_runs.",
+			fails: []jadwal.Code{jadwal.CodeConflict},
+		}),
+		endpoint("POST", "/run/{id}/cancel", jadwal.ActionOperateJob, (*Server).cancelRun, doc{
+			id: "cancelRun", tag: tagRun,
+			summary: "Cancel a run that has not ended",
+			detail:  "One that runs, waits, waits for its next attempt, or is due. One that ends by itself meanwhile stays as it ended.",
+			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+		}),
+		endpoint("POST", "/run/{id}/retry", jadwal.ActionOperateJob, (*Server).retryRun, doc{
+			id: "retryRun", tag: tagRun, status: 201, once: true, headers: []string{"Location"},
+			summary: "Repeat a run that has ended",
+			detail:  "As a new run, whatever became of the old one, of the job as it is now.",
+			fails:   []jadwal.Code{jadwal.CodeConflict},
+		}),
+		endpoint("GET", "/run/{id}/attempt", jadwal.ActionReadJob, (*Server).listAttempts, doc{
+			id: "listAttempts", tag: tagRun,
+			summary: "The attempts of a run, the first one first",
+		}),
 		endpoint("GET", "/run/{id}", jadwal.ActionReadJob, (*Server).getRun, doc{
 			id: "getRun", tag: tagRun,
 			summary: "One run",

@@ -23,9 +23,13 @@ type runView struct {
 	FinishedAt *stamp          `json:"finished_at"`
 	LatenessMS *int64          `json:"lateness_ms"`
 	Attempts   int             `json:"attempts"`
-	StatusCode *int            `json:"status_code" doc:"The HTTP status that the target answered with."`
-	Message    string          `json:"message" doc:"What went wrong, for people."`
-	Output     *string         `json:"output,omitzero" doc:"What the target answered, as kept; bytes that are not UTF-8 are replaced. Only in the answer for one run."`
+
+	NextAttemptAt *stamp  `json:"next_attempt_at" doc:"When it is attempted again, at the earliest; null unless it waits for that."`
+	RetryOf       *string `json:"retry_of" doc:"The run that this one repeats; null unless somebody asked for that."`
+
+	StatusCode *int    `json:"status_code" doc:"The HTTP status that the target answered with."`
+	Message    string  `json:"message" doc:"What went wrong, for people."`
+	Output     *string `json:"output,omitzero" doc:"What the target answered, as kept; bytes that are not UTF-8 are replaced. Only in the answer for one run."`
 }
 
 func viewRun(run jadwal.Run) runView {
@@ -33,13 +37,17 @@ func viewRun(run jadwal.Run) runView {
 		ID: run.Key.ID(), JobID: run.Key.JobID, Version: run.Version, State: run.State, Trigger: run.Trigger,
 		DueAt: stamp(time.UnixMicro(run.Key.DueAt)), ThroughAt: stampOf(run.ThroughAt),
 		StartedAt: stampOf(run.StartedAt), FinishedAt: stampOf(run.FinishedAt), LatenessMS: latenessOf(run),
-		Attempts: run.Attempts, Message: strings.ToValidUTF8(run.Message, "\uFFFD"),
+		Attempts: run.Attempts, NextAttemptAt: stampOf(run.NextAttemptAt), Message: strings.ToValidUTF8(run.Message, "\uFFFD"),
 	}
 	if run.Reason != "" {
 		v.Reason = &run.Reason
 	}
 	if run.StatusCode != 0 {
 		v.StatusCode = &run.StatusCode
+	}
+	if run.RetryOf != (jadwal.RunKey{}) {
+		id := run.RetryOf.ID()
+		v.RetryOf = &id
 	}
 	return v
 }
@@ -163,21 +171,8 @@ var errNoRun = jadwal.Errorf(jadwal.CodeNotFound, "There is no such run")
 // getRun answers GET /run/{id}. A planned instant that has fallen due and has
 // no record yet is queued.
 func (s *Server) getRun(ctx context.Context, in *runInput) (*reply[runView], error) {
-	c, key := callOf(ctx), jadwal.RunKey(in.ID)
-	job, err := s.store.AnyJob(ctx, key.JobID)
-	if err == nil {
-		err = jadwal.Allow(c.user, jadwal.ActionReadJob, jadwal.Object{OwnerID: job.OwnerID})
-	}
-	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
-		return nil, errNoRun
-	}
-	if err != nil {
-		return nil, err
-	}
-	run, err := s.store.Run(ctx, key)
-	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
-		run, err = queuedRun(job, key, c.now)
-	}
+	key := jadwal.RunKey(in.ID)
+	run, err := s.findRun(callOf(ctx), key)
 	if err != nil {
 		return nil, err
 	}

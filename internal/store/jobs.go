@@ -71,9 +71,9 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if err := allowed(t, by, jadwal.ActionCreateJob, jadwal.Object{OwnerID: job.OwnerID}); err != nil {
 			return err
 		}
-		if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, egress_limited, version, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $6, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
-			job.OwnerID, job.Definition.Name, definition, string(job.State), now, job.EgressLimited); err != nil {
+		if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, egress_limited, paused_by, version, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $6, $7, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
+			job.OwnerID, job.Definition.Name, definition, string(job.State), now, job.EgressLimited, job.PausedBy); err != nil {
 			return nameTaken(err, job.Definition.Name)
 		}
 		next := job.NextAt
