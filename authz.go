@@ -6,16 +6,17 @@ type Action string
 
 // The actions there are.
 const (
-	ActionPublic     Action = "public" // needs no sign-in
-	ActionOwnAccount Action = "account.own"
-	ActionListUsers  Action = "user.list"
-	ActionCreateUser Action = "user.create"
-	ActionDeleteUser Action = "user.delete"
-	ActionCreateJob  Action = "job.create"
-	ActionReadJob    Action = "job.read"
-	ActionOperateJob Action = "job.operate"
-	ActionEditJob    Action = "job.edit"
-	ActionPreview    Action = "schedule.preview"
+	ActionPublic      Action = "public" // needs no sign-in
+	ActionOwnAccount  Action = "account.own"
+	ActionListUsers   Action = "user.list"
+	ActionCreateUser  Action = "user.create"
+	ActionDeleteUser  Action = "user.delete"
+	ActionCreateJob   Action = "job.create"
+	ActionReadJob     Action = "job.read"
+	ActionOperateJob  Action = "job.operate"
+	ActionEditJob     Action = "job.edit"
+	ActionPreview     Action = "schedule.preview"
+	ActionReadMetrics Action = "metrics.read"
 )
 
 // Object is what an action is done to. The zero Object stands for none yet:
@@ -38,7 +39,7 @@ func Allow(u User, action Action, on Object) error {
 	switch action {
 	case ActionOwnAccount, ActionCreateJob, ActionPreview:
 		return nil
-	case ActionListUsers, ActionCreateUser, ActionDeleteUser:
+	case ActionListUsers, ActionCreateUser, ActionDeleteUser, ActionReadMetrics:
 		if u.IsSuperuser {
 			return nil
 		}

@@ -24,6 +24,8 @@ const (
 	CodeTimeout          Code = "request_timeout"
 	CodeConflict         Code = "conflict"
 	CodeNameTaken        Code = "name_taken"
+	CodeKeyReused        Code = "idempotency_key_reused"
+	CodeKeyInProgress    Code = "idempotency_key_in_progress"
 	CodeVersionMismatch  Code = "version_mismatch"
 	CodeTooLarge         Code = "too_large"
 	CodeURITooLong       Code = "uri_too_long"
@@ -54,6 +56,10 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
+
+// ErrKeyInProgress is that a request with the same Idempotency-Key has not
+// been answered yet.
+var ErrKeyInProgress = Errorf(CodeKeyInProgress, "A request with this Idempotency-Key is in progress; ask again for its answer")
 
 // Errorf makes an Error with a formatted message.
 func Errorf(code Code, format string, args ...any) *Error {

@@ -74,6 +74,15 @@ type LastRun struct {
 	FinishedAt time.Time
 }
 
+// JobVersion is a definition and state that a job has, or had. Its instants are
+// those after EffectiveAt, up to the next version's.
+type JobVersion struct {
+	Version     int64
+	State       JobState
+	Definition  Definition
+	EffectiveAt time.Time // until the engine has applied it: when it was asked for
+}
+
 // Why the server pauses a job by itself.
 const (
 	PauseFailures     = "failures"      // as many runs failed in a row as pause_after_failures says

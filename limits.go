@@ -23,7 +23,10 @@ const (
 	DefaultTimeout  = 30 * time.Second
 	MaxPage         = 500
 	DefaultPage     = 50
-	MaxPreview      = 1000 // instants of one preview
+	MaxOnceKey      = 255            // bytes of an Idempotency-Key
+	OnceFor         = 24 * time.Hour // how long it holds
+	MaxPreview      = 1000           // instants of one preview
+	MaxMergedJobs   = 1000           // whose runs are listed together
 	OutputOfSuccess = 1 << 10
 	OutputOfFailure = 64 << 10
 	Shards          = 1024

@@ -60,6 +60,18 @@ const (
 	ReasonReplaced   Reason = "replaced"    // cancelled: overlap cancel_running
 )
 
+// RunStates, Reasons and Triggers are all there are.
+var (
+	RunStates = []RunState{RunQueued, RunRunning, RunCancelling, RunSucceeded, RunFailed, RunCancelled, RunSkipped, RunMissed}
+	Reasons   = []Reason{
+		ReasonOverlap, ReasonPaused, ReasonOwnerDisabled, ReasonQueueFull,
+		ReasonServerDown, ReasonOverload, ReasonCircuitOpen, ReasonCatchupExpired, ReasonClockJump,
+		ReasonTimeout, ReasonExitStatus, ReasonHTTPStatus, ReasonNetwork, ReasonLost, ReasonTargetRefused,
+		ReasonRequested, ReasonJobDeleted, ReasonReplaced,
+	}
+	Triggers = []Trigger{TriggerSchedule, TriggerManual, TriggerRetry, TriggerBackfill}
+)
+
 // Trigger says what made a run.
 type Trigger string
 

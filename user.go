@@ -53,6 +53,15 @@ type Actor struct {
 	SessionID int64 // 0: not a session (the operator's command line, the server itself)
 	Source    netip.Addr
 	RequestID string
+	Once      *Once // nil: whatever is asked is done again when it is asked again
+}
+
+// Once has a write happen at most once under a key of its user's: what was
+// answered is kept with it for OnceFor, and told again.
+type Once struct {
+	Key     string
+	Request []byte                         // a keyed hash of what was asked
+	Answer  func(made any) ([]byte, error) // what is told of what was written; it may be called again
 }
 
 var (

@@ -105,6 +105,9 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	server := newServer(log, api.New(api.Options{
 		Store:          st,
 		Tokens:         auth.NewTokens(active, retiring, auth.Lifetimes{Access: cfg.AccessLifetime, Refresh: cfg.RefreshLifetime, Session: cfg.SessionLifetime}),
+		Keys:           keys,
+		EngineHealth:   eng.Health,
+		Metrics:        newMetrics(eng),
 		Hasher:         hasher,
 		Limiter:        auth.NewLimiter(),
 		TrustedProxies: cfg.TrustedProxies,

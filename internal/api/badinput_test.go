@@ -3,6 +3,8 @@ package api
 import (
 	"strings"
 	"testing"
+
+	"github.com/teknohole/jadwal"
 )
 
 // bad is a request that must be refused and must change nothing.
@@ -34,7 +36,7 @@ func badPaths() (all []bad) {
 		"a backslash": "/user\\me",
 		"a semicolon": "/user/me;v=1/x", "bytes that are not UTF-8": "/\xff\xfe", "characters that are not ASCII": "/ユーザー", "quotes": `/"user"`,
 		"a hash": "/user/me#x/y", "under the UI": "/ui/../user/me", "dots under the UI": "/ui/%2e%2e/user", "a dot file": "/.env", "another's admin page": "/wp-admin/",
-		"an absolute target of an unknown path": "http://localhost/nothing", "an absolute target with dots": "http://localhost/user/../user/me", "metrics, not built yet": "/metrics", "a longer root": "/.",
+		"an absolute target of an unknown path": "http://localhost/nothing", "an absolute target with dots": "http://localhost/user/../user/me", "health alone": "/health", "a longer root": "/.",
 	} {
 		all = append(all, bad{rule: rule, as: "admin", method: "GET", target: target, status: 404, code: "not_found"})
 	}
@@ -50,8 +52,8 @@ func badPaths() (all []bad) {
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
 		{"GET", "/user/1"}, {"PATCH", "/user/1"}, {"POST", "/user/x"}, {"GET", "/user/me%2F"}, {"GET", "/user/me%00"}, {"GET", "/user/me%20"}, {"GET", "/user/m\xc3"}, {"GET", "/user/me%3Fx"},
-		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job/a"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/job/a/run"}, {"DELETE", "/run/x"},
-		{"GET", "/schedule/preview"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
+		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/run"}, {"DELETE", "/run/x"},
+		{"GET", "/schedule/preview"}, {"POST", "/health/live"}, {"POST", "/health/ready"}, {"POST", "/metrics"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
 		all = append(all, bad{rule: clip(m.method) + " " + m.target + " is no method of it", method: m.method, target: m.target, status: 405, code: "method_not_allowed"})
 	}
@@ -64,7 +66,7 @@ func badTokens() (all []bad) {
 		if r.action == "public" {
 			continue
 		}
-		target := strings.NewReplacer("{id}", "1", "{job}", "mine").Replace(r.pattern)
+		target := strings.NewReplacer("{id}", "1", "{job}", "mine", "{n}", "1").Replace(r.pattern)
 		all = append(all,
 			bad{rule: "no token for " + r.method + " " + r.pattern, method: r.method, target: target, status: 401, code: "unauthenticated"},
 			bad{rule: "nonsense for " + r.method + " " + r.pattern, method: r.method, target: target, body: "nonsense", header: []string{"Authorization", "Bearer x", "Content-Type", "text/plain"}, status: 401, code: "invalid_token"},
@@ -84,6 +86,8 @@ func badBodies() (all []bad) {
 		{"admin", "POST", "/user", newUserBody},
 		{"user", "POST", "/job", newJobBody},
 		{"user", "PATCH", "/job/mine", `{"description":"x"}`},
+		{"user", "PUT", "/job/mine", `{"description":"x","target":{"url":"https://example.com/"}}`},
+		{"user", "POST", "/job/mine/clone", `{"name":"x"}`},
 		{"user", "POST", "/job/mine/pause", `{"reason":"x"}`},
 		{"user", "POST", "/schedule/preview", `{"schedules":[{"every":"1h"}]}`},
 	} {
@@ -215,6 +219,45 @@ func badOthers() (all []bad) {
 	} {
 		add("user", "GET", "/job?"+query.text, 400, "validation_failed", query.field)
 	}
+	for _, query := range []string{"count=0", "count=1001", "count=x", "count=", "from=now", "from=2026-11-23", "from=2026-11-23T00:00:00+07:00", "from=", "form=x"} {
+		field, _, _ := strings.Cut(query, "=")
+		add("user", "GET", "/job/mine/next?"+query, 400, "validation_failed", field)
+	}
+	for _, query := range []string{
+		"state=done", "state=", "state=failed,", "state=failed,failed", "state=Failed", "reason=because", "reason=", "trigger=cron", "trigger=manual,,retry",
+		"from=x", "to=x", "to=2026-11-23T00:00:00Z&from=2026-11-23T00:00:00Z", "to=2026-11-22T00:00:00Z&from=2026-11-23T00:00:00Z", "limit=501", "cursor=1", "states=failed", "state=failed&state=skipped",
+	} {
+		field, _, _ := strings.Cut(query, "=")
+		add("user", "GET", "/job/mine/run?"+query, 400, "validation_failed", field)
+		add("user", "GET", "/run?"+query, 400, "validation_failed", field)
+	}
+	for _, query := range []string{"from=x", "to=", "to=2026-11-22T00:00:00Z&from=2026-11-23T00:00:00Z", "to=2020-01-01T00:00:00Z", "cursor=1", "limit=0", "state=missed"} {
+		field, _, _ := strings.Cut(query, "=")
+		add("user", "GET", "/job/mine/ledger?"+query, 400, "validation_failed", field)
+	}
+	for _, query := range []string{"", "at=", "at=now", "at=2026-11-23T00:00:00", "at=2026-11-23T00:00:00Z&at=2026-11-23T00:00:00Z"} {
+		add("user", "GET", "/job/mine/why?"+query, 400, "validation_failed", "at")
+	}
+	add("user", "GET", "/job/none/ledger", 404, "not_found", "")
+	add("user", "GET", "/job/none/why?at=2026-11-23T00:00:00Z", 404, "not_found", "")
+	add("user", "GET", "/job/mine/run?job=mine", 400, "validation_failed", "job")
+	add("user", "GET", "/run?job=Mine", 400, "validation_failed", "job")
+	add("user", "GET", "/run?job=none", 404, "not_found", "")
+	add("user", "GET", "/run?job=999", 404, "not_found", "")
+	for _, n := range []string{"0", "01", "-1", "x", "1.0", "%31"} {
+		add("user", "GET", "/job/mine/version/"+n, 400, "validation_failed", "n")
+		add("user", "POST", "/job/mine/version/"+n+"/restore", 400, "validation_failed", "n")
+	}
+	add("user", "GET", "/job/mine/version?cursor=x", 400, "validation_failed", "cursor")
+	add("user", "GET", "/job/mine/version?limit=0", 400, "validation_failed", "limit")
+	add("user", "GET", "/job/mine/version/1?x=1", 400, "validation_failed", "x")
+	add("user", "GET", "/job/mine/version/2", 404, "not_found", "")
+	add("user", "GET", "/job/mine/version/99999999999999999999", 404, "not_found", "")
+	add("user", "GET", "/job/none/version/1", 404, "not_found", "")
+	add("user", "GET", "/job/none/version", 404, "not_found", "")
+	add("user", "GET", "/job/none/next", 404, "not_found", "")
+	add("user", "POST", "/job/mine/version/2/restore", 404, "not_found", "")
+	add("user", "POST", "/job/none/version/1/restore", 404, "not_found", "")
 	add("user", "GET", "/job?limit=%zz", 400, "malformed", "")
 	add("user", "GET", "/job?a;b", 400, "malformed", "")
 	add("user", "GET", "/job/mine?x=1", 400, "validation_failed", "x")
@@ -222,6 +265,15 @@ func badOthers() (all []bad) {
 	add("user", "DELETE", "/job/mine?force=true", 400, "validation_failed", "force")
 	add("", "GET", "/openapi.json?x=1", 400, "validation_failed", "x")
 	add("", "GET", "/docs?x=1", 400, "validation_failed", "x")
+	noRun := "/run/" + (jadwal.RunKey{DueAt: 1, JobID: 1}).ID()
+	for _, what := range []struct{ method, path string }{{"POST", "/cancel"}, {"POST", "/retry"}, {"GET", "/attempt"}} {
+		add("user", what.method, "/run/x"+what.path, 400, "validation_failed", "id")
+		add("user", what.method, "/run/"+strings.Repeat("v", 29)+what.path, 400, "validation_failed", "id")
+		add("user", what.method, noRun+what.path, 404, "not_found", "")
+		add("user", what.method, noRun+what.path+"?x=1", 400, "validation_failed", "x")
+	}
+	add("user", "POST", "/job/none/run", 404, "not_found", "")
+	add("user", "POST", "/job/mine/run?x=1", 400, "validation_failed", "x")
 	add("user", "GET", "/run/x", 400, "validation_failed", "id")
 	add("user", "GET", "/run/"+strings.Repeat("0", 29), 400, "validation_failed", "id")
 	add("user", "GET", "/run/"+strings.Repeat("v", 29), 400, "validation_failed", "id")
@@ -229,6 +281,11 @@ func badOthers() (all []bad) {
 	add("admin", "DELETE", "/user/999", 404, "not_found", "")
 	add("admin", "DELETE", "/user/99999999999999999999", 404, "not_found", "")
 	add("user", "GET", "/user", 403, "forbidden", "")
+	add("user", "GET", "/metrics", 403, "forbidden", "")
+	add("user", "GET", "/metrics?x=1", 403, "forbidden", "")
+	add("admin", "GET", "/metrics?x=1", 400, "validation_failed", "x")
+	add("", "GET", "/health/live?x=1", 400, "validation_failed", "x")
+	add("", "GET", "/health/ready?x=1", 400, "validation_failed", "x")
 	add("user", "GET", "/job/none", 404, "not_found", "")
 	add("user", "GET", "/job/999", 404, "not_found", "")
 	add("user", "DELETE", "/job/none", 404, "not_found", "")
@@ -245,6 +302,28 @@ func badOthers() (all []bad) {
 		bad{"no refresh token of ours to sign out with", "user", "POST", "/logout", `{"refresh_token":"a.b.c"}`, nil, 401, "invalid_token", ""},
 		bad{"a job's name that is taken", "user", "POST", "/job", `{"name":"mine","target":{"url":"https://example.com/"}}`, nil, 409, "name_taken", "name"},
 		bad{"an old version", "user", "PATCH", "/job/mine", `{"description":"x"}`, []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
+		bad{"a whole job with another name", "user", "PUT", "/job/mine", newJobBody, nil, 400, "validation_failed", "name"},
+		bad{"a whole job without a target", "user", "PUT", "/job/mine", `{}`, nil, 400, "validation_failed", "target.url"},
+		bad{"a whole job that cannot be, at a name that is free", "user", "PUT", "/job/free", `{"timeout":"0s",` + hook + `}`, nil, 400, "validation_failed", "timeout"},
+		bad{"a whole job for an id that is none", "user", "PUT", "/job/999", newJobBody, nil, 404, "not_found", ""},
+		bad{"a whole job with a null", "user", "PUT", "/job/mine", `{"timeout":null,` + hook + `}`, nil, 400, "validation_failed", "timeout"},
+		bad{"a whole job at an old version", "user", "PUT", "/job/mine", `{` + hook + `}`, []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
+		bad{"a whole job that must be there", "user", "PUT", "/job/free", `{` + hook + `}`, []string{"If-Match", `*`}, 412, "version_mismatch", ""},
+		bad{"a whole job that must not be there", "user", "PUT", "/job/mine", `{` + hook + `}`, []string{"If-None-Match", `*`}, 412, "version_mismatch", ""},
+		bad{"a whole job that must not be there by id", "user", "PUT", "/job/1", `{` + hook + `}`, []string{"If-None-Match", `*`}, 412, "version_mismatch", ""},
+		bad{"a version that must not be there", "user", "PUT", "/job/mine", `{` + hook + `}`, []string{"If-None-Match", `"1"`}, 400, "validation_failed", "If-None-Match"},
+		bad{"an old version to restore at", "user", "POST", "/job/mine/version/1/restore", "", []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
+		bad{"a clone with a name that is taken", "user", "POST", "/job/mine/clone", `{"name":"mine"}`, nil, 409, "name_taken", "name"},
+		bad{"a clone without a name", "user", "POST", "/job/mine/clone", `{}`, nil, 400, "validation_failed", "name"},
+		bad{"a clone of nothing", "user", "POST", "/job/none/clone", `{"name":"x"}`, nil, 404, "not_found", ""},
+		bad{"a clone with a name that cannot be, of nothing", "user", "POST", "/job/none/clone", `{"name":"X"}`, nil, 400, "validation_failed", "name"},
+		bad{"an empty Idempotency-Key", "user", "POST", "/job", newJobBody, []string{"Idempotency-Key", ""}, 400, "validation_failed", "Idempotency-Key"},
+		bad{"an Idempotency-Key that is too long", "user", "POST", "/job", newJobBody, []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400, "validation_failed", "Idempotency-Key"},
+		bad{"an Idempotency-Key that is not ASCII", "user", "POST", "/job/mine/clone", `{"name":"x"}`, []string{"Idempotency-Key", "\xc3\xa9"}, 400, "validation_failed", "Idempotency-Key"},
+		bad{"two Idempotency-Keys", "admin", "POST", "/user", newUserBody, []string{"Idempotency-Key", "a", "Idempotency-Key", "a"}, 400, "validation_failed", "Idempotency-Key"},
+		bad{"an Idempotency-Key for a body that is wrong", "user", "POST", "/job", `{"name":"x"}`, []string{"Idempotency-Key", "wrong"}, 400, "validation_failed", "target.url"},
+		bad{"the same again", "user", "POST", "/job", `{"name":"x"}`, []string{"Idempotency-Key", "wrong"}, 400, "validation_failed", "target.url"},
+		bad{"an Idempotency-Key where rights are missing", "user", "POST", "/user", newUserBody, []string{"Idempotency-Key", ""}, 403, "forbidden", ""},
 		bad{"an old version to delete", "user", "DELETE", "/job/mine", "", []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
 		bad{"a version that is none", "user", "PATCH", "/job/mine", `{"description":"x"}`, []string{"If-Match", `9`}, 400, "validation_failed", "If-Match"},
 		bad{"a long unknown name, cut", "user", "PATCH", "/user/me", `{"` + strings.Repeat("h", 1000) + `":1}`, nil, 400, "validation_failed", strings.Repeat("h", 64)},

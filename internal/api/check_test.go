@@ -155,7 +155,7 @@ func checkHeader(resp *http.Response, body []byte, fail func(string, ...any)) {
 	}
 	allowed := []string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Length", "X-Request-Id", "Date", "Connection"}
 	if resp.StatusCode/100 == 2 {
-		allowed = append(allowed, "Etag", "Location", "Link", "X-Total-Count", "X-Total-Count-Exact", "Vary")
+		allowed = append(allowed, "Etag", "Location", "Link", "X-Total-Count", "X-Total-Count-Exact", "Vary", "Idempotent-Replayed")
 	}
 	needs := map[int]string{401: "Www-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}[resp.StatusCode]
 	if needs != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,11 +14,15 @@ import (
 	"github.com/teknohole/jadwal/internal/target"
 )
 
-// answering is a target that answers everything with 200 and a text.
+// answering is a target that answers everything with 200 and a text, except
+// what is called /fails: that gets 503.
 type answering string
 
 func (a answering) Do(_ context.Context, call target.Call) target.Result {
 	now := time.Now()
+	if strings.HasSuffix(call.Job.Target.URL, "/fails") {
+		return target.Result{State: jadwal.RunFailed, Reason: jadwal.ReasonHTTPStatus, StatusCode: http.StatusServiceUnavailable, Message: "status 503", StartedAt: now, FinishedAt: now}
+	}
 	return target.Result{State: jadwal.RunSucceeded, StatusCode: http.StatusOK, Output: []byte(a), StartedAt: now, FinishedAt: now}
 }
 

@@ -98,20 +98,23 @@ func appendEnvelope(b []byte, path string, now time.Time, a *answer) ([]byte, er
 	b = appendString(b, shownPath(path))
 	b = append(b, `,"timestamp":"`...)
 	b = append(appendSecond(b, now.UTC()), 'Z', '"')
-	switch data := a.data.(type) {
-	case nil:
-	case appender:
+	if a.data != nil {
 		b = append(b, `,"data":`...)
-		b = data.appendJSON(b)
-	default:
-		text, err := json.Marshal(data)
-		if err != nil {
+		var err error
+		if b, err = appendData(b, a.data); err != nil {
 			return b, err
 		}
-		b = append(b, `,"data":`...)
-		b = append(b, text...)
 	}
 	return append(b, '}', '\n'), nil
+}
+
+// appendData appends data as JSON.
+func appendData(b []byte, data any) ([]byte, error) {
+	if data, ok := data.(appender); ok {
+		return data.appendJSON(b), nil
+	}
+	text, err := json.Marshal(data)
+	return append(b, text...), err
 }
 
 const hexDigits = "0123456789abcdef"

@@ -26,6 +26,8 @@ var statuses = map[jadwal.Code]int{
 	jadwal.CodeTimeout:          http.StatusRequestTimeout,
 	jadwal.CodeConflict:         http.StatusConflict,
 	jadwal.CodeNameTaken:        http.StatusConflict,
+	jadwal.CodeKeyReused:        http.StatusConflict,
+	jadwal.CodeKeyInProgress:    http.StatusConflict,
 	jadwal.CodeVersionMismatch:  http.StatusPreconditionFailed,
 	jadwal.CodeTooLarge:         http.StatusRequestEntityTooLarge,
 	jadwal.CodeURITooLong:       http.StatusRequestURITooLong,

@@ -20,21 +20,7 @@ type createJobInput struct {
 
 // createJob answers POST /job with 201 and the stored job.
 func (s *Server) createJob(ctx context.Context, in *createJobInput) (*reply[jobView], error) {
-	c := callOf(ctx)
-	job := jadwal.Job{OwnerID: c.user.ID, Definition: in.Body.definition(), State: jadwal.JobEnabled}
-	if err := job.Definition.Validate(); err != nil {
-		return nil, err
-	}
-	if _, err := job.Definition.First(c.now, 0); err != nil {
-		return nil, err
-	}
-	job, err := s.store.CreateJob(ctx, c.actor(), job, c.now)
-	if err != nil {
-		return nil, err
-	}
-	return created(viewJob(job), "Job %s has been created successfully!", job.Definition.Name).
-		with("Etag", etag(job.Version)).
-		with("Location", "/job/"+strconv.FormatInt(job.ID, 10)), nil
+	return s.createFrom(callOf(ctx), jadwal.Job{Definition: in.Body.definition(), State: jadwal.JobEnabled})
 }
 
 type listJobsInput struct {
@@ -110,6 +96,7 @@ func (s *Server) findJob(c *call, ref jobRef, action jadwal.Action) (job jadwal.
 
 var (
 	errNoJob        = jadwal.Errorf(jadwal.CodeNotFound, "There is no such job")
+	errBusyJob      = jadwal.Errorf(jadwal.CodeConflict, "The job was changed by others again and again; try later")
 	errStaleVersion = jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is not at the version that If-Match names; read it again")
 )
 
@@ -181,7 +168,7 @@ func (s *Server) changeJobAndCatchUp(c *call, ref jobRef, action jadwal.Action, 
 			case match.given:
 				return job, errStaleVersion
 			case try == editTries:
-				return job, jadwal.Errorf(jadwal.CodeConflict, "The job was changed by others again and again; try later")
+				return job, errBusyJob
 			}
 			continue
 		}

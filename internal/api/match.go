@@ -39,30 +39,34 @@ func parsePattern(s string) pattern {
 
 func isParam(segment string) bool { return strings.HasPrefix(segment, "{") }
 
+// params are the values of a pattern's parameters, as they came and in its
+// order. A pattern has at most two.
+type params [2]string
+
 // match tells whether path is p, byte for byte: nothing is decoded, cleaned or
-// folded. It returns the value of p's parameter; patterns have at most one. A
-// parameter is never empty and never a dot segment, encoded or not.
-func (p pattern) match(path string) (param string, ok bool) {
+// folded. A parameter is never empty and never a dot segment, encoded or not.
+func (p pattern) match(path string) (values params, ok bool) {
 	if path == "" || path[0] != '/' {
-		return "", false
+		return params{}, false
 	}
-	rest, more := path[1:], true
+	rest, more, n := path[1:], true, 0
 	for _, want := range p.segments {
 		if !more {
-			return "", false
+			return params{}, false
 		}
 		var got string
 		got, rest, more = strings.Cut(rest, "/")
 		if isParam(want) {
 			if got == "" || isDots(got) {
-				return "", false
+				return params{}, false
 			}
-			param = got
+			values[n] = got
+			n++
 		} else if got != want {
-			return "", false
+			return params{}, false
 		}
 	}
-	return param, !more
+	return values, !more
 }
 
 // isDots tells whether a segment is "." or "..", where each dot may be
@@ -124,16 +128,16 @@ func newRouter(routes []*route) *router {
 }
 
 // find returns the resource of a path as it came, nil when there is none.
-func (rt *router) find(path string) (res *resource, param string) {
+func (rt *router) find(path string) (res *resource, values params) {
 	if res := rt.literal[path]; res != nil {
-		return res, ""
+		return res, params{}
 	}
 	for _, res := range rt.params {
-		if param, ok := res.pattern.match(path); ok {
-			return res, param
+		if values, ok := res.pattern.match(path); ok {
+			return res, values
 		}
 	}
-	return nil, ""
+	return nil, params{}
 }
 
 // route returns the route of a method; HEAD is answered where GET is.

@@ -185,6 +185,8 @@ func describe(t *testing.T) *huma.OpenAPI {
 			item.Get = op
 		case "POST":
 			item.Post = op
+		case "PUT":
+			item.Put = op
 		case "PATCH":
 			item.Patch = op
 		case "DELETE":
@@ -236,19 +238,32 @@ func (g *generator) operation(r *route) *huma.Operation {
 func (g *generator) parameters(r *route, op *huma.Operation) {
 	in := r.input
 	add := func(where string, p param, required bool) {
-		op.Parameters = append(op.Parameters, &huma.Param{
+		param := &huma.Param{
 			Name: p.name, In: where, Required: required,
 			Schema: parameterSchema(in.typ.Field(p.index).Type), Description: parameterText[in.typ.Field(p.index).Type],
-		})
+		}
+		if param.Schema.Type == "array" {
+			joined := false
+			param.Style, param.Explode = "form", &joined // separated by commas
+		}
+		op.Parameters = append(op.Parameters, param)
 	}
 	for _, p := range in.path {
 		add("path", p, true)
 	}
 	for _, p := range in.query {
-		add("query", p, false)
+		add("query", p, in.typ.Field(p.index).Type == reflect.TypeFor[requiredTime]())
 	}
 	for _, p := range in.headers {
 		add("header", p, false)
+	}
+	if r.doc.once {
+		limit := jadwal.MaxOnceKey
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: "string", MaxLength: &limit},
+			Description: "A name for this request, such as a random UUID. For 24 hours after it had its effect, the same request with the same key " +
+				"does nothing and gets the same answer.",
+		})
 	}
 	if in.body < 0 {
 		return
@@ -267,8 +282,14 @@ func (g *generator) body(t reflect.Type) *huma.Schema {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t == reflect.TypeFor[jobPatch]() {
+	switch t {
+	case reflect.TypeFor[jobPatch]():
 		return g.patchOf("JobPatch", reflect.TypeFor[jobBody]())
+	case reflect.TypeFor[jobPut]():
+		s := g.schema(t)
+		full := g.registry.SchemaFromRef(s.Ref)
+		full.Required = slices.DeleteFunc(slices.Clone(full.Required), func(name string) bool { return name == "name" })
+		return s
 	}
 	return g.schema(t)
 }
@@ -381,6 +402,8 @@ func (g *generator) success(r *route, op *huma.Operation) {
 	switch r.pattern {
 	case "/openapi.json":
 		media["application/json"] = &huma.MediaType{Schema: &huma.Schema{Type: "object"}}
+	case "/metrics":
+		media["text/plain"] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
 	case "/docs":
 		media["text/html"] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
 	default:
@@ -392,10 +415,19 @@ func (g *generator) success(r *route, op *huma.Operation) {
 		media["application/json"] = &huma.MediaType{Schema: envelope}
 	}
 	response := &huma.Response{Description: http.StatusText(status), Content: media, Headers: map[string]*huma.Param{}}
-	for _, name := range r.doc.headers {
+	names := r.doc.headers
+	if r.doc.once {
+		names = append(slices.Clone(names), "Idempotent-Replayed")
+	}
+	for _, name := range names {
 		response.Headers[name] = &huma.Param{Description: headerText[name], Schema: &huma.Schema{Type: "string"}}
 	}
 	op.Responses[strconv.Itoa(status)] = response
+	if r.doc.also != 0 {
+		other := *r
+		other.doc.status, other.doc.also = r.doc.also, 0
+		g.success(&other, op)
+	}
 }
 
 func envelopeSchema(success bool, status int) *huma.Schema {
@@ -429,6 +461,9 @@ func (g *generator) failures(r *route) map[int][]jadwal.Code {
 	}
 	if !in.fixed {
 		codes = append(codes, jadwal.CodeMalformed, jadwal.CodeValidation) // of the query
+	}
+	if r.doc.once {
+		codes = append(codes, jadwal.CodeValidation, jadwal.CodeKeyReused, jadwal.CodeKeyInProgress)
 	}
 	if in.headers != nil {
 		codes = append(codes, jadwal.CodeValidation, jadwal.CodeVersionMismatch)
@@ -479,6 +514,7 @@ func (g *generator) failure(status int, codes []jadwal.Code) *huma.Response {
 
 var headerText = map[string]string{
 	"ETag":                "The version, for If-Match.",
+	"Idempotent-Replayed": "true: nothing was done, this is the answer of the first time.",
 	"Link":                `The next page, rel="next"; none on the last.`,
 	"Location":            "The new resource.",
 	"Retry-After":         "Seconds to wait before the same call may succeed.",
@@ -494,6 +530,14 @@ var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[limit]():        "How many there are on a page.",
 	reflect.TypeFor[after]():        "Where the page begins: as the Link header of the page before says.",
 	reflect.TypeFor[before]():       "Where the page begins: as the Link header of the page before says.",
+	reflect.TypeFor[runStates]():    "In one of these states.",
+	reflect.TypeFor[runReasons]():   "For one of these reasons.",
+	reflect.TypeFor[runTriggers]():  "Made by one of these.",
+	reflect.TypeFor[requiredTime](): "The instant, in RFC 3339.",
+	reflect.TypeFor[onlyNew]():      "*: only if there is no such job yet.",
+	reflect.TypeFor[versionRef]():   "The number of a version.",
+	reflect.TypeFor[occurrence]():   "How many occurrences.",
+	reflect.TypeFor[queryTime]():    "An instant in RFC 3339.",
 	reflect.TypeFor[boolean]():      "Whether to tell in X-Total-Count how many there are in all.",
 	reflect.TypeFor[precondition](): "The ETag of the version that is meant.",
 }
@@ -505,10 +549,33 @@ func parameterSchema(t reflect.Type) *huma.Schema {
 		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
 	case reflect.TypeFor[limit]():
 		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPage), Default: jadwal.DefaultPage}
+	case reflect.TypeFor[versionRef]():
+		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
+	case reflect.TypeFor[occurrence]():
+		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPreview), Default: defaultOccurrences}
+	case reflect.TypeFor[queryTime](), reflect.TypeFor[requiredTime]():
+		return &huma.Schema{Type: "string", Format: "date-time"}
+	case reflect.TypeFor[runStates]():
+		return wordsSchema(jadwal.RunStates)
+	case reflect.TypeFor[runReasons]():
+		return wordsSchema(jadwal.Reasons)
+	case reflect.TypeFor[runTriggers]():
+		return wordsSchema(jadwal.Triggers)
+	case reflect.TypeFor[onlyNew]():
+		return &huma.Schema{Type: "string", Enum: []any{"*"}}
 	case reflect.TypeFor[boolean]():
 		return &huma.Schema{Type: "boolean", Default: false}
 	case reflect.TypeFor[runRef](), reflect.TypeFor[before]():
 		return &huma.Schema{Type: "string", Pattern: "^[0-9a-v]{29}$"}
 	}
 	return &huma.Schema{Type: "string"}
+}
+
+// wordsSchema is a list of words, separated by commas.
+func wordsSchema[T ~string](known []T) *huma.Schema {
+	s := &huma.Schema{Type: "array", Items: &huma.Schema{Type: "string"}}
+	for _, word := range known {
+		s.Items.Enum = append(s.Items.Enum, string(word))
+	}
+	return s
 }

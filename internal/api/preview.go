@@ -95,12 +95,17 @@ func (s *Server) previewSchedule(ctx context.Context, in *previewInput) (*reply[
 	if err != nil {
 		return nil, err
 	}
+	return ok(previewOf(plan, from, body.Count), "Preview of the schedules"), nil
+}
+
+// previewOf is what a plan means, and its next instants after from.
+func previewOf(plan *schedule.Plan, from time.Time, count int) preview {
 	p := preview{
 		Description: description{plan.Describe(schedule.English), plan.Describe(schedule.Indonesian)},
 		Occurrences: []occurrenceView{},
 		Warnings:    []warningView{},
 	}
-	for _, o := range plan.Occurrences(from, body.Count) {
+	for _, o := range plan.Occurrences(from, count) {
 		view := occurrenceView{At: stamp(o.At), Local: local(o.Local)}
 		if o.Note != "" {
 			view.Note = &o.Note
@@ -110,5 +115,30 @@ func (s *Server) previewSchedule(ctx context.Context, in *previewInput) (*reply[
 	for _, w := range plan.Warnings() {
 		p.Warnings = append(p.Warnings, warningView(w))
 	}
-	return ok(p, "Preview of the schedules"), nil
+	return p
+}
+
+type nextInput struct {
+	Job   jobRef     `path:"job"`
+	From  queryTime  `query:"from"`
+	Count occurrence `query:"count"`
+}
+
+// nextOfJob answers GET /job/{job}/next with what the job's schedules plan,
+// whether it is enabled or not.
+func (s *Server) nextOfJob(ctx context.Context, in *nextInput) (*reply[preview], error) {
+	c := callOf(ctx)
+	job, err := s.findJob(c, in.Job, jadwal.ActionReadJob)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
+	if err != nil {
+		return nil, err
+	}
+	p := previewOf(plan, in.From.or(c.now), in.Count.size())
+	if job.State != jadwal.JobEnabled {
+		return ok(p, "Next occurrences of job %s, which is %s", job.Definition.Name, job.State), nil
+	}
+	return ok(p, "Next occurrences of job %s", job.Definition.Name), nil
 }

@@ -31,8 +31,10 @@ type doc struct {
 	detail  string
 	tag     string
 	status  int           // of success; 0: 200
+	also    int           // another status of success; 0: none
 	headers []string      // of success
 	fails   []jadwal.Code // besides those that follow from the route's form
+	once    bool          // it takes an Idempotency-Key
 	fixed   bool          // an endpoint of the fixed contract: the query is ignored
 }
 
@@ -48,6 +50,15 @@ type reply[T any] struct {
 	data    T
 	header  http.Header
 	file    *file
+}
+
+// answer is what the client gets of r.
+func (r *reply[T]) answer() *answer {
+	a := &answer{status: r.status, message: r.message, header: r.header, file: r.file}
+	if _, nothing := any(&r.data).(*none); !nothing && r.file == nil {
+		a.data = &r.data
+	}
+	return a
 }
 
 // ok is a reply with status 200.
@@ -77,9 +88,8 @@ func (r *reply[T]) with(name, value string) *reply[T] {
 // `header:"If-Match"`; a field named Body is read from the body, and a body
 // that may be left out is a pointer.
 func endpoint[In, Out any](method, pattern string, action jadwal.Action, handler func(*Server, context.Context, *In) (*reply[Out], error), d doc) *route {
-	r := &route{method: method, pattern: pattern, action: action, input: newInput(reflect.TypeFor[In](), d.fixed), doc: d}
-	hasData := reflect.TypeFor[Out]() != reflect.TypeFor[none]()
-	if hasData {
+	r := &route{method: method, pattern: pattern, action: action, input: newInput(reflect.TypeFor[In](), pattern, d.fixed), doc: d}
+	if reflect.TypeFor[Out]() != reflect.TypeFor[none]() {
 		r.output = reflect.TypeFor[Out]()
 	}
 	r.serve = func(s *Server, c *call, body []byte) (*answer, error) {
@@ -91,11 +101,7 @@ func endpoint[In, Out any](method, pattern string, action jadwal.Action, handler
 		if err != nil {
 			return nil, err
 		}
-		a := &answer{status: out.status, message: out.message, header: out.header, file: out.file}
-		if hasData && out.file == nil {
-			a.data = &out.data
-		}
-		return a, nil
+		return out.answer(), nil
 	}
 	return r
 }
@@ -103,8 +109,8 @@ func endpoint[In, Out any](method, pattern string, action jadwal.Action, handler
 // input is how the input of a handler is read from a request.
 type input struct {
 	typ                  reflect.Type
-	path, query, headers []param
-	body                 int // index of the field; -1: none
+	path, query, headers []param // path in the order of the pattern
+	body                 int     // index of the field; -1: none
 	bodyOptional         bool
 	mergePatch           bool
 	fixed                bool
@@ -124,7 +130,7 @@ type value interface {
 // patcher is a body that is a merge patch.
 type patcher interface{ readPatch(body []byte) error }
 
-func newInput(t reflect.Type, fixed bool) *input {
+func newInput(t reflect.Type, pattern string, fixed bool) *input {
 	in := &input{typ: t, body: -1, fixed: fixed}
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -143,6 +149,9 @@ func newInput(t reflect.Type, fixed bool) *input {
 			in.mergePatch = reflect.PointerTo(f.Type).Implements(reflect.TypeFor[patcher]())
 		}
 	}
+	slices.SortFunc(in.path, func(a, b param) int {
+		return strings.Index(pattern, "{"+a.name+"}") - strings.Index(pattern, "{"+b.name+"}")
+	})
 	return in
 }
 
@@ -158,8 +167,8 @@ func (in *input) read(c *call, body []byte, into any) error {
 		return nil
 	}
 	v := reflect.ValueOf(into).Elem()
-	for _, p := range in.path {
-		if err := fieldValue(v, p).read(p.name, c.param); err != nil {
+	for i, p := range in.path {
+		if err := fieldValue(v, p).read(p.name, c.params[i]); err != nil {
 			return err
 		}
 	}

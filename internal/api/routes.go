@@ -16,6 +16,10 @@ const (
 	tagSchedule = "Schedules"
 )
 
+// shortPages is what the lists of runs tell about filters.
+const shortPages = "Runs are told by when they were due: from is included, to is not. A page looks at 20,000 runs at most: " +
+	"where few of them are asked for it is shorter, even empty, and the Link header leads on."
+
 // routes is everything that the API does.
 func routes() []*route {
 	return []*route{
@@ -30,6 +34,21 @@ func routes() []*route {
 		endpoint("GET", "/docs", jadwal.ActionPublic, (*Server).getDocs, doc{
 			id: "getDocs", tag: tagServer,
 			summary: "This description of the API as a page",
+		}),
+
+		endpoint("GET", "/health/live", jadwal.ActionPublic, (*Server).getLive, doc{
+			id: "getLive", tag: tagServer,
+			summary: "Tell that the process answers",
+		}),
+		endpoint("GET", "/health/ready", jadwal.ActionPublic, (*Server).getReady, doc{
+			id: "getReady", tag: tagServer,
+			summary: "Tell whether the store and the engine are well",
+			detail:  "Looked at once a second at most.",
+			fails:   []jadwal.Code{jadwal.CodeUnavailable},
+		}),
+		endpoint("GET", "/metrics", jadwal.ActionReadMetrics, (*Server).getMetrics, doc{
+			id: "getMetrics", tag: tagServer,
+			summary: "What the server measures, in the Prometheus text format",
 		}),
 
 		endpoint("POST", "/login", jadwal.ActionPublic, (*Server).login, doc{
@@ -65,7 +84,7 @@ func routes() []*route {
 			summary: "All users, by id",
 		}),
 		endpoint("POST", "/user", jadwal.ActionCreateUser, (*Server).createUser, doc{
-			id: "createUser", tag: tagUser, fixed: true, status: 201,
+			id: "createUser", tag: tagUser, fixed: true, once: true, status: 201,
 			summary: "Create a user",
 			fails:   []jadwal.Code{jadwal.CodeBusy},
 		}),
@@ -83,7 +102,7 @@ func routes() []*route {
 			detail:  "A superuser gets the jobs of all users.",
 		}),
 		endpoint("POST", "/job", jadwal.ActionCreateJob, (*Server).createJob, doc{
-			id: "createJob", tag: tagJob, status: 201, headers: []string{"ETag", "Location"},
+			id: "createJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Create a job",
 			detail:  "An `at` that is at most an hour late runs at once; an older one is refused.",
 			fails:   []jadwal.Code{jadwal.CodeNameTaken},
@@ -91,6 +110,14 @@ func routes() []*route {
 		endpoint("GET", "/job/{job}", jadwal.ActionReadJob, (*Server).getJob, doc{
 			id: "getJob", tag: tagJob, headers: []string{"ETag"},
 			summary: "One job",
+		}),
+		endpoint("PUT", "/job/{job}", jadwal.ActionEditJob, (*Server).putJob, doc{
+			id: "putJob", tag: tagJob, headers: []string{"ETag", "Location"}, also: 201,
+			summary: "Create or replace a job",
+			detail: "A name that the caller has no job of creates one. Otherwise the body takes the place of the whole definition: what it leaves out has its default, " +
+				"and secret headers that it leaves out are gone. The state stays; the definition that the job has already changes nothing. " +
+				"After the answer no run starts from the old definition. A name in the body is that of the path; where the path has an id, it renames.",
+			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 		endpoint("PATCH", "/job/{job}", jadwal.ActionEditJob, (*Server).patchJob, doc{
 			id: "patchJob", tag: tagJob, headers: []string{"ETag"},
@@ -118,9 +145,78 @@ func routes() []*route {
 			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 
+		endpoint("POST", "/job/{job}/clone", jadwal.ActionEditJob, (*Server).cloneJob, doc{
+			id: "cloneJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
+			summary: "Make a new job with the same definition",
+			detail:  "Secret headers included. The new job is the caller's, has no history, and is enabled unless paused is true.",
+			fails:   []jadwal.Code{jadwal.CodeNameTaken},
+		}),
+		endpoint("GET", "/job/{job}/next", jadwal.ActionReadJob, (*Server).nextOfJob, doc{
+			id: "nextOfJob", tag: tagJob,
+			summary: "What a job's schedules mean, and when they fire next",
+			detail:  "Of a job that is paused or completed: when they would.",
+		}),
+		endpoint("GET", "/job/{job}/ledger", jadwal.ActionReadJob, (*Server).getLedger, doc{
+			id: "getLedger", tag: tagJob, headers: []string{"Link"},
+			summary: "Every planned instant of a job, past and coming, and what became of it",
+			detail: "In order, from the instant from (a day ago unless it is given) to the instant to, which is excluded (a day after now or from). " +
+				"Records that stand for many instants are expanded. An instant whose record is too old to be kept is unrecorded.",
+		}),
+		endpoint("GET", "/job/{job}/why", jadwal.ActionReadJob, (*Server).whyInstant, doc{
+			id: "whyInstant", tag: tagJob,
+			summary: "Why a job ran at an instant, or did not",
+			detail:  "The evidence, step by step, up to what decided.",
+		}),
+		endpoint("GET", "/job/{job}/version", jadwal.ActionReadJob, (*Server).listVersions, doc{
+			id: "listVersions", tag: tagJob, headers: []string{"Link"},
+			summary: "The versions of a job, newest first, and what changed",
+			detail:  "A page is shorter than asked for when the definitions on it are large.",
+		}),
+		endpoint("GET", "/job/{job}/version/{n}", jadwal.ActionReadJob, (*Server).getVersion, doc{
+			id: "getVersion", tag: tagJob,
+			summary: "A job as it was",
+		}),
+		endpoint("POST", "/job/{job}/version/{n}/restore", jadwal.ActionEditJob, (*Server).restoreVersion, doc{
+			id: "restoreVersion", tag: tagJob, headers: []string{"ETag"},
+			summary: "Put the definition of a version into force again",
+			detail:  "As a new version, with its name and its secret headers. The state stays.",
+			fails:   []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+		}),
+
 		endpoint("GET", "/job/{job}/run", jadwal.ActionReadJob, (*Server).listRuns, doc{
 			id: "listRuns", tag: tagRun, headers: []string{"Link"},
 			summary: "The runs of a job, newest first",
+			detail:  shortPages,
+		}),
+		endpoint("GET", "/run", jadwal.ActionReadJob, (*Server).listAllRuns, doc{
+			id: "listAllRuns", tag: tagRun, headers: []string{"Link"},
+			summary: "The runs of all of the caller's jobs, newest first",
+			detail: "Of up to 1,000 jobs; whoever has more names one with job. A superuser gets the runs of all jobs, deleted ones included; " +
+				"job by its id may be a deleted one for its owner, too. " + shortPages,
+			fails: []jadwal.Code{jadwal.CodeNotFound},
+		}),
+		endpoint("POST", "/job/{job}/run", jadwal.ActionOperateJob, (*Server).runJob, doc{
+			id: "runJob", tag: tagRun, status: 201, once: true, headers: []string{"Location"},
+			summary: "Run a job now",
+			detail: "As soon as the run that is running has ended, even while the job is paused or completed. It is never skipped, " +
+				"and does not count for max_runs.",
+			fails: []jadwal.Code{jadwal.CodeConflict},
+		}),
+		endpoint("POST", "/run/{id}/cancel", jadwal.ActionOperateJob, (*Server).cancelRun, doc{
+			id: "cancelRun", tag: tagRun,
+			summary: "Cancel a run that has not ended",
+			detail:  "One that runs, waits, waits for its next attempt, or is due. One that ends by itself meanwhile stays as it ended.",
+			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+		}),
+		endpoint("POST", "/run/{id}/retry", jadwal.ActionOperateJob, (*Server).retryRun, doc{
+			id: "retryRun", tag: tagRun, status: 201, once: true, headers: []string{"Location"},
+			summary: "Repeat a run that has ended",
+			detail:  "As a new run, whatever became of the old one, of the job as it is now.",
+			fails:   []jadwal.Code{jadwal.CodeConflict},
+		}),
+		endpoint("GET", "/run/{id}/attempt", jadwal.ActionReadJob, (*Server).listAttempts, doc{
+			id: "listAttempts", tag: tagRun,
+			summary: "The attempts of a run, the first one first",
 		}),
 		endpoint("GET", "/run/{id}", jadwal.ActionReadJob, (*Server).getRun, doc{
 			id: "getRun", tag: tagRun,

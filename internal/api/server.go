@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,9 +25,12 @@ import (
 type Options struct {
 	Store          *store.Store
 	Tokens         *auth.Tokens
+	Keys           auth.Keys
 	Hasher         *auth.Hasher
 	Limiter        *auth.Limiter
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
+	TrustedProxies []netip.Prefix            // whose X-Forwarded-For is believed; none: nobody's
+	EngineHealth   func(now time.Time) error // why the engine is not well; nil: it is
+	Metrics        func(io.Writer) error     // in the Prometheus text format
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -43,6 +47,13 @@ type Server struct {
 	router  *router
 	bodies  atomic.Int64 // bytes of request bodies in memory, beyond smallBody of each
 
+	engineHealth func(time.Time) error
+	metrics      func(io.Writer) error
+	ready        readiness
+
+	requestKey, retiringRequestKey []byte   // that requests are hashed with
+	inProgress                     sync.Map // of onceKey: requests that are not answered yet
+
 	applyWait time.Duration // for the engine to apply a change
 }
 
@@ -50,7 +61,7 @@ type Server struct {
 // body that takes longer than the http.Server's ReadTimeout is answered with
 // 408.
 func New(o Options) *Server {
-	return &Server{
+	s := &Server{
 		store:   o.Store,
 		tokens:  o.Tokens,
 		hasher:  o.Hasher,
@@ -60,8 +71,13 @@ func New(o Options) *Server {
 		now:     o.Now,
 		router:  newRouter(routes()),
 
+		engineHealth: o.EngineHealth,
+		metrics:      o.Metrics,
+
 		applyWait: 10 * time.Second,
 	}
+	s.requestKey, s.retiringRequestKey = o.Keys.Derive(auth.PurposeRequests)
+	return s
 }
 
 // call is one request on its way. It is the context of its handler.
@@ -71,12 +87,13 @@ type call struct {
 	request   *http.Request
 	requestID string
 	path      string // as it came
-	param     string // the value of the path's parameter, as it came
+	params    params // of the path
 	now       time.Time
 	heldBody  int64       // bytes of s.bodies
 	fields    [2]string   // values of header fields of the answer, kept here to save their allocations
 	user      jadwal.User // who asks; zero on public routes
 	session   jadwal.Session
+	once      *jadwal.Once // of a write that happens once; nil: it need not
 }
 
 type callKey struct{}
@@ -150,11 +167,11 @@ func (s *Server) handle(c *call) (*answer, error) {
 	if len(r.RequestURI) > jadwal.MaxURI {
 		return nil, jadwal.Errorf(jadwal.CodeURITooLong, "The request's target is longer than %d bytes", jadwal.MaxURI)
 	}
-	res, param := s.router.find(c.path)
+	res, values := s.router.find(c.path)
 	if res == nil {
 		return nil, jadwal.Errorf(jadwal.CodeNotFound, "There is no such path")
 	}
-	c.param = param
+	c.params = values
 	route := res.route(r.Method)
 	if route == nil {
 		a, _ := refuse(jadwal.Errorf(jadwal.CodeMethodNotAllowed, "This path answers only %s", res.allow))
@@ -176,6 +193,13 @@ func (s *Server) handle(c *call) (*answer, error) {
 		if err := s.admit(c, route); err != nil {
 			return nil, err
 		}
+	}
+	if route.doc.once {
+		a, release, err := s.repeated(c, body)
+		if a != nil || err != nil {
+			return a, err
+		}
+		defer release()
 	}
 	return route.serve(s, c, body)
 }

@@ -147,13 +147,16 @@ func (s *Server) createUser(ctx context.Context, in *createUserInput) (*reply[us
 	if err != nil {
 		return nil, err
 	}
-	user, err := s.store.CreateUser(ctx, c.actor(), jadwal.NewUser{
+	answer := func(user jadwal.User) *reply[userView] {
+		return created(viewUser(user), "User %s has been created successfully!", user.Username)
+	}
+	user, err := s.store.CreateUser(ctx, once(c, answer), jadwal.NewUser{
 		Username: body.Username, Email: body.Email, PasswordHash: hash, IsSuperuser: body.IsSuperuser,
 	}, c.now)
 	if err != nil {
 		return nil, err
 	}
-	return created(viewUser(user), "User %s has been created successfully!", user.Username), nil
+	return answer(user), nil
 }
 
 type userInput struct {

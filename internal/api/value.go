@@ -2,6 +2,7 @@ package api
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -128,6 +129,65 @@ func (v limit) size() int {
 	return int(v)
 }
 
+// occurrence is how many occurrences are asked for.
+type occurrence int
+
+func (v *occurrence) read(name, text string) error {
+	n, ok := parseID(text)
+	if !ok || n < 1 || n > jadwal.MaxPreview {
+		return jadwal.Invalid(name, "out_of_range", "%s must be a number from 1 to %d", name, jadwal.MaxPreview)
+	}
+	*v = occurrence(n)
+	return nil
+}
+
+func (v occurrence) size() int {
+	if v == 0 {
+		return defaultOccurrences
+	}
+	return int(v)
+}
+
+// defaultOccurrences is how many there are unless another number is asked for.
+const defaultOccurrences = 10
+
+// queryTime is an instant in a parameter: RFC 3339.
+type queryTime time.Time
+
+func (v *queryTime) read(name, text string) error {
+	var at instant
+	if err := at.UnmarshalText([]byte(text)); err != nil {
+		return jadwal.Invalid(name, "invalid", "%s must be an instant such as 2026-12-31T23:00:00Z; write + as %%2B", name)
+	}
+	*v = queryTime(at)
+	return nil
+}
+
+// or is the instant that was given, or another one.
+func (v queryTime) or(other time.Time) time.Time {
+	if t := time.Time(v); !t.IsZero() {
+		return t
+	}
+	return other
+}
+
+// requiredTime is a queryTime that must be there.
+type requiredTime time.Time
+
+func (v *requiredTime) read(name, text string) error { return (*queryTime)(v).read(name, text) }
+
+// versionRef is the number of a job's version.
+type versionRef int64
+
+func (v *versionRef) read(name, text string) error {
+	n, ok := parseID(text)
+	if !ok || n == 0 {
+		return jadwal.Invalid(name, "invalid", "%s must be the number of a version, from 1", name)
+	}
+	*v = versionRef(n)
+	return nil
+}
+
 // boolean is a parameter that is true or false.
 type boolean bool
 
@@ -167,6 +227,53 @@ func (v *before) read(name, text string) error {
 	return nil
 }
 
+// The lists of words that runs are filtered by, separated by commas.
+type (
+	runStates   []jadwal.RunState
+	runReasons  []jadwal.Reason
+	runTriggers []jadwal.Trigger
+)
+
+func (v *runStates) read(name, text string) (err error) {
+	*v, err = readWords(name, text, jadwal.RunStates)
+	return err
+}
+
+func (v *runReasons) read(name, text string) (err error) {
+	*v, err = readWords(name, text, jadwal.Reasons)
+	return err
+}
+
+func (v *runTriggers) read(name, text string) (err error) {
+	*v, err = readWords(name, text, jadwal.Triggers)
+	return err
+}
+
+// readWords reads words of a list that are known.
+func readWords[T ~string](name, text string, known []T) (all []T, err error) {
+	for word := range strings.SplitSeq(text, ",") {
+		switch {
+		case !slices.Contains(known, T(word)):
+			return nil, jadwal.Invalid(name, "invalid", "%s must be of %s, separated by commas", name, join(known))
+		case slices.Contains(all, T(word)):
+			return nil, jadwal.Invalid(name, "duplicate", "%s has %s twice", name, word)
+		}
+		all = append(all, T(word))
+	}
+	return all, nil
+}
+
+func join[T ~string](words []T) string {
+	var b strings.Builder
+	for i, word := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(word))
+	}
+	return b.String()
+}
+
 // precondition is an If-Match header (RFC 9110, section 13.1.1): the versions
 // that the caller means to change.
 type precondition struct {
@@ -198,6 +305,18 @@ func (v *precondition) read(name, text string) error {
 			return jadwal.Invalid(name, "invalid", `%s must be a list of ETags, such as "3", "4"`, name)
 		}
 	}
+}
+
+// onlyNew is an If-None-Match header (RFC 9110, section 13.1.2) of "*": the
+// caller means to create.
+type onlyNew bool
+
+func (v *onlyNew) read(name, text string) error {
+	if text != "*" {
+		return jadwal.Invalid(name, "invalid", "%s must be *, which means that there is no such job yet", name)
+	}
+	*v = true
+	return nil
 }
 
 // cutEntityTag cuts an entity tag (RFC 9110, section 8.8.3) off the beginning

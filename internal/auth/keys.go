@@ -34,6 +34,10 @@ type Purpose string
 // PurposeTokens is the key that signs access and refresh tokens.
 const PurposeTokens Purpose = "jadwal tokens v1"
 
+// PurposeRequests is the key that requests are hashed with, to tell whether
+// one is the same as before.
+const PurposeRequests Purpose = "jadwal requests v1"
+
 // Keys derives the server's keys from its secret.
 type Keys struct {
 	active   []byte

@@ -30,13 +30,18 @@ func (c *commits) empty() bool { return c.waiting.len() == 0 && len(c.batch) == 
 
 // behind tells whether so much is not recorded that nothing more may start.
 func (c *commits) behind(now time.Time) bool {
-	oldest := now
-	if len(c.batch) > 0 {
-		oldest = c.batch[0].since
-	} else if c.waiting.len() > 0 {
-		oldest = c.waiting.at(0).since
+	return c.records >= maxUnrecorded || c.bytes >= maxOutputBytes || c.age(now) > maxUnrecordedAge
+}
+
+// age is how long the oldest of them has waited.
+func (c *commits) age(now time.Time) time.Duration {
+	switch {
+	case len(c.batch) > 0:
+		return now.Sub(c.batch[0].since)
+	case c.waiting.len() > 0:
+		return now.Sub(c.waiting.at(0).since)
 	}
-	return c.records >= maxUnrecorded || c.bytes >= maxOutputBytes || now.Sub(oldest) > maxUnrecordedAge
+	return 0
 }
 
 // wake returns when the next batch is to be sent.
@@ -134,6 +139,7 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 	}
 	batch := c.batch
 	c.batch, c.backoff = nil, 0
+	e.metrics.committed(batch, verdicts, now.Sub(c.began))
 	for i, s := range batch {
 		e.settled(s)
 		switch verdicts[i] {

@@ -470,6 +470,7 @@ func (e *Engine) launch(f *flight, now time.Time) {
 	e.slots.take(f.owner)
 	e.inFlight++
 	e.counters.started.Add(1)
+	e.metrics.started(f, now)
 	ctx, cancel := context.WithCancelCause(e.attempts)
 	f.cancel = cancel
 	owner, _ := e.o.Store.UserByID(f.job.owner)

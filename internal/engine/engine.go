@@ -144,6 +144,7 @@ type Engine struct {
 
 	reads    reads
 	commits  commits
+	metrics  metrics
 	counters struct{ started, redelivered, recorded, rejected, failed atomic.Int64 }
 }
 
@@ -174,6 +175,7 @@ func New(o Options) *Engine {
 		jobs:    map[int64]*job{},
 		hosts:   newHosts(o.PerHost, o.Log),
 		slots:   newSlots(o.InFlight),
+		metrics: newMetrics(),
 		cached:  newCache(o.CacheBytes),
 	}
 }
@@ -286,6 +288,7 @@ func (e *Engine) turn(ctx context.Context, now time.Time) {
 	e.again = e.dispatch(now) && e.due.len()+e.hosts.roomy.len() > 0
 	e.commit(ctx, now)
 	e.forget()
+	e.metrics.turned(e, now)
 }
 
 // sleep returns how long nothing will be to do unless an event comes in. It is

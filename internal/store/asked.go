@@ -83,6 +83,9 @@ func (s *Store) ask(t *tx, by jadwal.Actor, job jadwal.Job, r jadwal.OpenRun, ac
 		d["retry_of"] = r.RetryOf.ID()
 	}
 	run = jadwal.Run{Key: r.Key, Version: r.Version, State: r.State, Trigger: r.Trigger, RetryOf: r.RetryOf}
+	if err := saveAnswer(t, by, run, now); err != nil {
+		return run, err
+	}
 	return run, audited(t, by, now, action, object("job", job.ID), d)
 }
 

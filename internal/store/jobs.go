@@ -58,8 +58,8 @@ func errNoJob() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no s
 
 // CreateJob stores a new job with its first version and its cursor, which is
 // job.NextAt, or, when that is zero, the first instant of its schedules: some
-// depend on the id. It sets ID, Version and the times. CodeNameTaken: the owner
-// has a job of that name.
+// depend on the id. A paused one has none. It sets ID, Version and the times.
+// CodeNameTaken: the owner has a job of that name.
 func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, now time.Time) (jadwal.Job, error) {
 	definition, err := encode(&job.Definition)
 	if err != nil {
@@ -71,13 +71,13 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if err := allowed(t, by, jadwal.ActionCreateJob, jadwal.Object{OwnerID: job.OwnerID}); err != nil {
 			return err
 		}
-		if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, version, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
-			job.OwnerID, job.Definition.Name, definition, string(job.State), now); err != nil {
+		if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, egress_limited, paused_by, version, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $6, $7, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
+			job.OwnerID, job.Definition.Name, definition, string(job.State), now, job.EgressLimited, job.PausedBy); err != nil {
 			return nameTaken(err, job.Definition.Name)
 		}
 		next := job.NextAt
-		if next.IsZero() {
+		if next.IsZero() && job.State != jadwal.JobPaused {
 			var err error
 			if next, err = job.Definition.First(now, job.ID); err != nil {
 				return err
@@ -89,6 +89,11 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		}
 		if _, err := t.exec(`INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)`,
 			job.ID, job.OwnerID, next); err != nil {
+			return err
+		}
+		made := job
+		made.NextAt = next
+		if err := saveAnswer(t, by, made, now); err != nil {
 			return err
 		}
 		if err := audited(t, by, now, "job.create", object("job", job.ID), detail{"name": job.Definition.Name}); err != nil {

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"math"
-	"slices"
 
 	"github.com/teknohole/jadwal"
 )
@@ -13,10 +11,6 @@ const (
 		r.started_at, r.finished_at, r.status_code, r.message, r.ready_at, r.retry_of`
 	openColumns = `due_at, job_id, n, version, state, trigger_by, attempt, started_at, retry_of, ready_at`
 
-	runsSQL = `SELECT ` + runColumns + ` FROM run r WHERE r.job_id = $1 AND (r.due_at, r.n) < ($2, $3)
-		ORDER BY r.due_at DESC, r.n DESC LIMIT CAST($4 AS BIGINT)`
-	openRunsSQL = `SELECT ` + openColumns + ` FROM open_run WHERE job_id = $1 AND (due_at, n) < ($2, $3)
-		ORDER BY due_at DESC, n DESC LIMIT CAST($4 AS BIGINT)`
 	runByKeySQL = `SELECT ` + runColumns + `, o.output FROM run r
 		LEFT JOIN run_output o ON o.due_at = r.due_at AND o.job_id = r.job_id AND o.n = r.n
 		WHERE r.due_at = $1 AND r.job_id = $2 AND r.n = $3`
@@ -50,23 +44,8 @@ func scanOpenAsRun(r row) jadwal.Run {
 // before (the zero key: from the newest), open ones and history together,
 // without their output.
 func (s *Store) Runs(ctx context.Context, jobID int64, before jadwal.RunKey, limit int) ([]jadwal.Run, error) {
-	if before == (jadwal.RunKey{}) {
-		before = jadwal.RunKey{DueAt: math.MaxInt64}
-	}
-	var runs []jadwal.Run
-	err := s.read(ctx, func(t *tx) error {
-		runs = []jadwal.Run{}
-		if err := t.query(openRunsSQL,
-			func(r row) error { runs = append(runs, scanOpenAsRun(r)); return nil },
-			jobID, before.DueAt, int64(before.N), limit); err != nil {
-			return err
-		}
-		return t.query(runsSQL,
-			func(r row) error { runs = append(runs, scanRun(r)); return nil },
-			jobID, before.DueAt, int64(before.N), limit)
-	})
-	slices.SortFunc(runs, func(a, b jadwal.Run) int { return compareKeys(b.Key, a.Key) })
-	return runs[:min(len(runs), limit)], err
+	runs, _, err := s.ListRuns(ctx, RunQuery{JobIDs: []int64{jobID}, Before: before, Limit: limit})
+	return runs, err
 }
 
 func compareKeys(a, b jadwal.RunKey) int {

@@ -100,8 +100,6 @@ func TestPlans(t *testing.T) {
 		{"a job by name", jobByName, []string{"SEARCH j USING INDEX job_owner_name (owner_id=? AND name=?)", "SEARCH c USING INTEGER PRIMARY KEY"}},
 		{"a page of all jobs", jobsSQL, []string{"SEARCH j USING INTEGER PRIMARY KEY (rowid>?)"}},
 		{"a page of an owner's jobs", jobsOfOwnerSQL, []string{"job_owner (owner_id=? AND id>?)"}},
-		{"a page of a job's history", runsSQL, []string{"SEARCH r USING INDEX run_job (job_id=? AND (due_at,n)<(?,?))"}},
-		{"a page of a job's open runs", openRunsSQL, []string{"open_run_job (job_id=? AND (due_at,n)<(?,?))"}},
 		{"a run by its key", runByKeySQL, []string{"SEARCH r USING PRIMARY KEY (due_at=? AND job_id=? AND n=?)", "SEARCH o USING PRIMARY KEY (due_at=? AND job_id=? AND n=?)"}},
 		{"jobs that a user leaves", inheritSQL, []string{"job_owner"}},
 	} {

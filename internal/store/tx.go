@@ -237,6 +237,7 @@ func (r row) float(col int) float64 { return r.st.ColumnFloat(col) }
 func (r row) text(col int) string   { return r.st.ColumnText(col) }
 func (r row) bool(col int) bool     { return r.st.ColumnBool(col) }
 func (r row) null(col int) bool     { return r.st.ColumnIsNull(col) }
+func (r row) len(col int) int       { return r.st.ColumnLen(col) } // in bytes
 
 // bytes copies a blob or a text; nil for an empty one and for NULL.
 func (r row) bytes(col int) []byte {

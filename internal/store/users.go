@@ -97,6 +97,9 @@ func (s *Store) CreateUser(ctx context.Context, by jadwal.Actor, n jadwal.NewUse
 			return err
 		}
 		t.after(func() { s.live.putUser(u) })
+		if err := saveAnswer(t, by, u, now); err != nil {
+			return err
+		}
 		return audited(t, by, now, "user.create", object("user", u.ID),
 			detail{"username": u.Username, "email": u.Email, "is_superuser": u.IsSuperuser})
 	})

@@ -46,6 +46,17 @@ CREATE TABLE audit (
   request_id TEXT    NOT NULL DEFAULT ''
 ) STRICT;
 
+-- What was answered to a write that had an Idempotency-Key.
+CREATE TABLE idempotency (
+  user_id    INTEGER NOT NULL,
+  key        TEXT    NOT NULL CHECK (key <> ''),
+  request    BLOB    NOT NULL, -- a keyed hash
+  answer     BLOB    NOT NULL,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (user_id, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_age ON idempotency (created_at);
+
 CREATE TABLE job (
   id             INTEGER PRIMARY KEY AUTOINCREMENT,
   owner_id       INTEGER NOT NULL CHECK (owner_id > 0),
