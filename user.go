@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // User is an account. A password never leaves the store except as a hash, and
@@ -131,6 +132,8 @@ func CheckPassword(password, username, email string) *FieldError {
 		return &FieldError{"password", "too_short", "password must have at least 8 bytes"}
 	case len(password) > 1024:
 		return &FieldError{"password", "too_long", "password must have at most 1024 bytes"}
+	case !utf8.ValidString(password):
+		return &FieldError{"password", "invalid", "password must be UTF-8: no request could carry another"}
 	case strings.IndexByte(password, 0) >= 0:
 		return &FieldError{"password", "invalid", "password must not contain a NUL byte"}
 	case strings.EqualFold(password, username), strings.EqualFold(password, email):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -74,6 +75,10 @@ func firstUser(ctx context.Context, st *store.Store, hasher *auth.Hasher, cfg co
 	state, err := findFirstUser(ctx, st)
 	if err != nil {
 		return adminState{}, err
+	}
+	if state.isNew && auth.HasKeyFile(cfg.Data) {
+		return adminState{}, fmt.Errorf("--data (JADWAL_DATA): %s has a key of earlier days and a database without users: the database was lost; restore it from a backup, or, to begin anew, remove %s",
+			cfg.Data, filepath.Join(cfg.Data, auth.KeyFile))
 	}
 	password := cfg.AdminPassword
 	plan := planAdmin(state.isNew, password != "", isLoopback(addr), state.bootstrap)

@@ -42,6 +42,7 @@ func (c *serveCommand) Run(sys *system) error {
 	ctx, stop := stopOnSignal(sys.stderr)
 	defer stop()
 	log := newLogger(sys.stderr, cfg)
+	slog.SetDefault(log) // and with it what libraries print by package log
 	for _, name := range config.Unknown(os.Environ()) {
 		log.Warn("there is no such setting", "variable", name)
 	}
@@ -71,10 +72,6 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 			err = errors.Join(err, st.Close())
 		}
 	}()
-	keys, err := auth.LoadOrCreateKeys(cfg.Data, cfg.Secret, cfg.RetiringSecret)
-	if err != nil {
-		return err
-	}
 	listener, err := listen(ctx, cfg.Listen)
 	if err != nil {
 		return err
@@ -82,6 +79,12 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	defer listener.Close()
 	hasher := auth.NewHasher()
 	admin, err := firstUser(ctx, st, hasher, cfg, listener.Addr(), time.Now())
+	if err != nil {
+		return err
+	}
+	// After the first user: so a key beside a database without users tells that
+	// the database was lost.
+	keys, err := auth.LoadOrCreateKeys(cfg.Data, cfg.Secret, cfg.RetiringSecret)
 	if err != nil {
 		return err
 	}
@@ -199,7 +202,8 @@ func dataError(err error) error {
 }
 
 // newServer bounds what a stranger can hold open: a header for 10 s, a request
-// for 30 s, an answer for a minute, an idle connection for two.
+// for 30 s, an answer for a minute, an idle connection for two, and a share of
+// the connections.
 func newServer(log *slog.Logger, handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:                      handler,
@@ -209,6 +213,7 @@ func newServer(log *slog.Logger, handler http.Handler) *http.Server {
 		IdleTimeout:                  2 * time.Minute,
 		MaxHeaderBytes:               32 << 10,
 		DisableGeneralOptionsHandler: true,
+		ConnState:                    newCrowd(mostConnections()).see,
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }

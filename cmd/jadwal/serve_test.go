@@ -62,7 +62,15 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 		refused(t, "--data (JADWAL_DATA): data directory: mkdir /proc/jadwal", "/proc/jadwal", nil)
 	})
 	t.Run("the data directory cannot be written", func(t *testing.T) {
-		refused(t, "--data (JADWAL_DATA): data directory /proc/self/fdinfo", "/proc/self/fdinfo", nil)
+		refused(t, "--data (JADWAL_DATA): database: open /proc/self/fdinfo/jadwal.db", "/proc/self/fdinfo", nil)
+	})
+	t.Run("the database was lost", func(t *testing.T) {
+		data := filepath.Join(t.TempDir(), "data")
+		startServer(t, data, nil).stop()
+		if err := os.Truncate(filepath.Join(data, "jadwal.db"), 0); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, "the database was lost; restore it from a backup, or, to begin anew, remove "+filepath.Join(data, "jadwal.key"), data, nil)
 	})
 	t.Run("another server holds the data directory", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")

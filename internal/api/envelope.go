@@ -52,13 +52,14 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 	}
 	h["X-Content-Type-Options"] = headerNosniff
 	h["Cache-Control"] = headerNoStore
-	h["X-Request-Id"] = []string{c.requestID}
+	c.fields = [2]string{c.requestID}
+	h["X-Request-Id"] = c.fields[0:1:1]
 	if a.file != nil {
 		h["Content-Type"] = a.file.contentType
 		if a.file.policy != nil {
 			h["Content-Security-Policy"] = a.file.policy
 		}
-		send(w, a.status, a.file.body)
+		c.send(w, a.status, a.file.body)
 		return nil
 	}
 	h["Content-Type"] = headerJSON
@@ -66,7 +67,7 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 	buf := buffers.Get().(*[]byte)
 	b, err := appendEnvelope((*buf)[:0], c.path, c.now, a)
 	if err == nil {
-		send(w, a.status, b)
+		c.send(w, a.status, b)
 	}
 	if cap(b) <= keptBuffer {
 		*buf = b
@@ -75,8 +76,9 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 	return err
 }
 
-func send(w http.ResponseWriter, status int, body []byte) {
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+func (c *call) send(w http.ResponseWriter, status int, body []byte) {
+	c.fields[1] = strconv.Itoa(len(body))
+	w.Header()["Content-Length"] = c.fields[1:2:2]
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // net/http leaves it out for HEAD; a client that has gone is nobody's error
 }
@@ -95,8 +97,7 @@ func appendEnvelope(b []byte, path string, now time.Time, a *answer) ([]byte, er
 	b = append(b, `,"path":`...)
 	b = appendString(b, shownPath(path))
 	b = append(b, `,"timestamp":"`...)
-	b = now.UTC().AppendFormat(b, "2006-01-02T15:04:05Z")
-	b = append(b, '"')
+	b = append(appendSecond(b, now.UTC()), 'Z', '"')
 	if a.data != nil {
 		b = append(b, `,"data":`...)
 		var err error

@@ -103,6 +103,66 @@ func TestABodyThatIsTooSlowIsAnswered(t *testing.T) {
 	}
 }
 
+// A session may end while a body is on its way; the token was good when the
+// request began, and is not when the body is there.
+func TestASessionThatEndsBeforeTheBodyIsThereWritesNothing(t *testing.T) {
+	s := newServer(t)
+	for target, body := range map[string]string{
+		"POST /user":     `{"username":"late","password":"password-of-late","email":"late@example.com","is_superuser":true}`,
+		"POST /job":      `{"name":"late","target":{"url":"https://example.com/"}}`,
+		"PATCH /user/me": `{"username":"late"}`,
+	} {
+		live := s.login("admin", adminPassword)
+		before := s.column("SELECT count(*) || '/' || (SELECT count(*) FROM job) || '/' || (SELECT max(updated_at) FROM account) FROM account")
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+			target, live.access, len(body))
+		answers := bufio.NewReader(conn)
+		if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // the handler reads the body: the token was good
+			t.Fatalf("%s: %q %v", target, line, err)
+		}
+		answers.ReadString('\n')
+		if r := live.do("POST", "/logout", `{"refresh_token":"`+live.refresh+`"}`); r.status != 200 {
+			t.Fatal(r.body)
+		}
+		io.WriteString(conn, body)
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 401 {
+			t.Errorf("%s: got %d", target, resp.StatusCode)
+		}
+		if after := s.column("SELECT count(*) || '/' || (SELECT count(*) FROM job) || '/' || (SELECT max(updated_at) FROM account) FROM account"); after != before {
+			t.Errorf("%s: something was written: %s, before %s", target, after, before)
+		}
+	}
+}
+
+func TestLargeBodiesTogetherAreBounded(t *testing.T) {
+	s := newServer(t)
+	s.api.bodies.Store(allBodies)
+	large := `{"identifier":"` + strings.Repeat("x", 100<<10) + `","password":"y"}`
+	if r := s.do("POST", "/login", large); r.status != 503 || r.code != "busy" {
+		t.Errorf("a large body: got %d %s", r.status, r.code)
+	}
+	if r := s.do("POST", "/login", `{"identifier":"admin","password":"`+adminPassword+`"}`); r.status != 200 {
+		t.Errorf("a small body: got %d", r.status)
+	}
+	s.api.bodies.Add(-allBodies)
+	if left := s.api.bodies.Load(); left != 0 {
+		t.Errorf("%d bytes were not given back", left)
+	}
+	if r := s.do("POST", "/login", large); r.status != 401 {
+		t.Errorf("a large body when there is room: got %d", r.status)
+	}
+}
+
 func TestABodyThatEndsEarlyIsAnswered(t *testing.T) {
 	s := newServer(t)
 	conn, err := net.Dial("tcp", s.addr)

@@ -17,11 +17,11 @@ func targetPath(method, target string) string {
 	if method == "CONNECT" {
 		return ""
 	}
+	target, _, _ = strings.Cut(target, "?")
 	_, rest, ok := strings.Cut(target, "://")
 	if !ok {
 		return ""
 	}
-	rest, _, _ = strings.Cut(rest, "?")
 	if i := strings.IndexByte(rest, '/'); i >= 0 {
 		return rest[i:]
 	}

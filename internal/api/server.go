@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -43,6 +45,7 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	router  *router
+	bodies  atomic.Int64 // bytes of request bodies in memory, beyond smallBody of each
 
 	engineHealth func(time.Time) error
 	metrics      func(io.Writer) error
@@ -86,6 +89,8 @@ type call struct {
 	path      string // as it came
 	params    params // of the path
 	now       time.Time
+	heldBody  int64       // bytes of s.bodies
+	fields    [2]string   // values of header fields of the answer, kept here to save their allocations
 	user      jadwal.User // who asks; zero on public routes
 	session   jadwal.Session
 	once      *jadwal.Once // of a write that happens once; nil: it need not
@@ -119,6 +124,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		path:      targetPath(r.Method, r.RequestURI),
 		now:       s.now(),
 	}
+	defer func() { s.bodies.Add(-c.heldBody) }()
 	a := s.answer(c)
 	if err := write(w, c, a); err != nil {
 		s.logFailure(c, err)
@@ -172,18 +178,19 @@ func (s *Server) handle(c *call) (*answer, error) {
 		a.header["Allow"] = []string{res.allow}
 		return a, nil
 	}
-	if route.action != jadwal.ActionPublic {
-		if err := s.signIn(c); err != nil {
-			return nil, err
-		}
-	}
-	if err := jadwal.Allow(c.user, route.action, jadwal.Object{}); err != nil {
+	if err := s.admit(c, route); err != nil {
 		return nil, err
 	}
 	var body []byte
 	if route.input.takesBody(r) {
 		var err error
-		if body, err = readBody(r, route.input.mergePatch); err != nil {
+		body, err = s.readBody(c, route.input.mergePatch)
+		c.now = s.now() // a body may take its time
+		if err != nil {
+			return nil, err
+		}
+		// What was true of the caller before it may be so no more.
+		if err := s.admit(c, route); err != nil {
 			return nil, err
 		}
 	}
@@ -195,6 +202,16 @@ func (s *Server) handle(c *call) (*answer, error) {
 		defer release()
 	}
 	return route.serve(s, c, body)
+}
+
+// admit finds out who asks, and whether they may ask such a thing at all.
+func (s *Server) admit(c *call, route *route) error {
+	if route.action != jadwal.ActionPublic {
+		if err := s.signIn(c); err != nil {
+			return err
+		}
+	}
+	return jadwal.Allow(c.user, route.action, jadwal.Object{})
 }
 
 // signIn finds out who asks. There is no query: sessions and their users are
@@ -229,8 +246,18 @@ var (
 	errBadToken = jadwal.Errorf(jadwal.CodeInvalidToken, "The token is not valid or has expired")
 )
 
+// smallBody is how many bytes of a body every request may hold in memory; what
+// is beyond it comes out of what all requests together may.
+const (
+	smallBody  = 16 << 10
+	allBodies  = 64 << 20
+	bodiesWait = time.Second // until one may be tried again
+)
+
 // readBody reads a request's body whole, at most jadwal.MaxBody bytes.
-func readBody(r *http.Request, mergePatch bool) ([]byte, error) {
+// CodeBusy: the bodies of other requests take all the memory there is for them.
+func (s *Server) readBody(c *call, mergePatch bool) ([]byte, error) {
+	r := c.request
 	if err := checkContentType(r.Header, mergePatch); err != nil {
 		return nil, err
 	}
@@ -238,7 +265,7 @@ func readBody(r *http.Request, mergePatch bool) ([]byte, error) {
 	if r.ContentLength > jadwal.MaxBody {
 		return nil, tooLarge
 	}
-	body := make([]byte, 0, min(max(r.ContentLength+1, 512), 16<<10)) // a length is only a promise
+	body := make([]byte, 0, min(max(r.ContentLength+1, 512), smallBody)) // a length is only a promise
 	for {
 		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -251,7 +278,12 @@ func readBody(r *http.Request, mergePatch bool) ([]byte, error) {
 			return nil, bodyError(err)
 		}
 		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+			grown := int64(cap(body)) // append at most doubles
+			c.heldBody += grown
+			if s.bodies.Add(grown) > allBodies {
+				return nil, &jadwal.Error{Code: jadwal.CodeBusy, Message: "The server is reading too many large bodies; try again", RetryAfter: bodiesWait}
+			}
+			body = slices.Grow(body, cap(body))
 		}
 	}
 }

@@ -46,7 +46,16 @@ func (s *Server) login(ctx context.Context, in *loginInput) (*reply[tokens], err
 	if err := required("identifier", body.Identifier, "password", body.Password); err != nil {
 		return nil, err
 	}
-	attempt, err := s.limiter.Begin(ctx, c.source(), body.Identifier, c.now)
+	stored, err := s.store.Credentials(ctx, body.Identifier)
+	known := err == nil
+	if !known && jadwal.CodeOf(err) != jadwal.CodeNotFound {
+		return nil, err
+	}
+	account := body.Identifier
+	if known { // its username and its email are one account
+		account = stored.Username
+	}
+	attempt, err := s.limiter.Begin(ctx, c.source(), account, c.now)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +67,7 @@ func (s *Server) login(ctx context.Context, in *loginInput) (*reply[tokens], err
 			attempt.Release(s.now())
 		}
 	}()
-	session, err := s.startSession(c, body)
+	session, err := s.startSession(c, stored, known, body.Password)
 	if failed = jadwal.CodeOf(err) == jadwal.CodeInvalidLogin; failed {
 		return nil, errInvalidLogin
 	}
@@ -71,18 +80,14 @@ func (s *Server) login(ctx context.Context, in *loginInput) (*reply[tokens], err
 // startSession checks a password and starts a session. Its error has
 // CodeInvalidLogin for a wrong password, an unknown name, a disabled user, and
 // the password of a first start from elsewhere: all after one hash.
-func (s *Server) startSession(c *call, body *credentials) (jadwal.Session, error) {
-	stored, err := s.store.Credentials(c, body.Identifier)
-	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
-		if err := s.hasher.VerifyNobody(c, body.Password); err != nil {
+func (s *Server) startSession(c *call, stored jadwal.Credentials, known bool, password string) (jadwal.Session, error) {
+	if !known {
+		if err := s.hasher.VerifyNobody(c, password); err != nil {
 			return jadwal.Session{}, err
 		}
 		return jadwal.Session{}, errInvalidLogin
 	}
-	if err != nil {
-		return jadwal.Session{}, err
-	}
-	right, err := s.hasher.Verify(c, stored.PasswordHash, body.Password)
+	right, err := s.hasher.Verify(c, stored.PasswordHash, password)
 	switch {
 	case err != nil:
 		return jadwal.Session{}, err

@@ -180,6 +180,9 @@ func TestFailedLoginsAreLimited(t *testing.T) {
 	if r := try("203.0.113.5", "ADMIN", adminPassword); r.status != 429 {
 		t.Errorf("another case of the name is another account: %d", r.status)
 	}
+	if r := try("203.0.113.5", "admin@teknohole.com", adminPassword); r.status != 429 {
+		t.Errorf("the email of an account is another account: %d", r.status)
+	}
 	if r := try("203.0.113.6", "admin", adminPassword); r.status != 200 {
 		t.Errorf("another source notices: %s", r.body)
 	}

@@ -78,7 +78,11 @@ func LoadOrCreateKeys(dir string, configured, retiring []byte) (Keys, error) {
 
 // CheckSecret returns why secret cannot sign tokens, nil when it can.
 func CheckSecret(secret []byte) error {
-	n := len(trimEOL(secret))
+	secret = trimEOL(secret)
+	n := len(secret)
+	if n > 0 && len(bytes.Trim(secret, "\x00")) == 0 { // what a crash of some file systems leaves of a file
+		return errors.New("has nothing but NUL bytes")
+	}
 	if n < MinSecret || n > MaxSecret {
 		return fmt.Errorf("has %d bytes, needs %d to %d (for example the output of: openssl rand -base64 32)", n, MinSecret, MaxSecret)
 	}
@@ -101,6 +105,12 @@ func derive(secret []byte, p Purpose) []byte {
 		panic(err) // only for a length over 255 hashes
 	}
 	return key
+}
+
+// HasKeyFile tells whether LoadOrCreateKeys has made a key file in dir before.
+func HasKeyFile(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, KeyFile))
+	return err == nil
 }
 
 func trimEOL(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }

@@ -4,6 +4,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -298,7 +299,8 @@ func (r *reader) secret(name string) []byte {
 }
 
 func (r *reader) secretLength(name string, secret []byte) {
-	if n := len(secret); n > 0 && (n < minSecret || n > maxSecret) {
+	// Package auth takes off all line ends, not one only.
+	if n := len(bytes.TrimRight(secret, "\r\n")); len(secret) > 0 && (n < minSecret || n > maxSecret) {
 		r.badSecret(name, "has %d bytes, needs %d to %d; make one with: openssl rand -base64 32", n, minSecret, maxSecret)
 	}
 }

@@ -43,7 +43,8 @@ func object(kind string, id int64) string { return kind + "/" + strconv.FormatIn
 // allowed asks jadwal.Allow with the caller's rights as they are in this
 // transaction: a demotion that was committed first wins. An actor without a
 // user is the operator or the server itself, who may do everything. A caller
-// who is deleted or disabled gets CodeInvalidToken.
+// who is deleted or disabled, or whose session has ended since the request
+// began, gets CodeInvalidToken.
 func allowed(t *tx, by jadwal.Actor, action jadwal.Action, on jadwal.Object) error {
 	if by.User.ID == 0 {
 		return nil
@@ -51,6 +52,12 @@ func allowed(t *tx, by jadwal.Actor, action jadwal.Action, on jadwal.Object) err
 	u, found, err := userByID(t, by.User.ID)
 	if err != nil {
 		return err
+	}
+	if found && by.SessionID != 0 {
+		found, err = t.one("SELECT 1 FROM session WHERE id = $1 AND user_id = $2", func(row) {}, by.SessionID, u.ID)
+		if err != nil {
+			return err
+		}
 	}
 	if !found || !u.DisabledAt.IsZero() {
 		return jadwal.Errorf(jadwal.CodeInvalidToken, "The token is not valid")

@@ -47,7 +47,7 @@ func TestOpen(t *testing.T) {
 		if err := s.write(ctx, laneAPI, put("a")); err != nil {
 			t.Fatal(err)
 		}
-		for path, mode := range map[string]fs.FileMode{"": fs.ModeDir | 0o700, fileName: 0o600, fileName + "-wal": 0o600, fileName + "-shm": 0o600, lockName: 0o600} {
+		for path, mode := range map[string]fs.FileMode{"": fs.ModeDir | 0o700, fileName: 0o600, fileName + "-wal": 0o600, fileName + "-shm": 0o600} {
 			info, err := os.Stat(filepath.Join(dir, path))
 			if err != nil || info.Mode() != mode {
 				t.Errorf("%s: %v, %v", path, info.Mode(), err)
@@ -88,7 +88,7 @@ func TestOpen(t *testing.T) {
 			t.Logf("flock(1) is not installed: the lock is only tried within one process")
 			return
 		}
-		other := exec.Command(flock, filepath.Join(dir, lockName), "sh", "-c", "echo held; read line")
+		other := exec.Command(flock, dir, "sh", "-c", "echo held; read line")
 		in, err := other.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

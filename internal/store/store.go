@@ -39,7 +39,6 @@ type Options struct {
 // The files of a data directory. SQLite adds -wal and -shm beside the first.
 const (
 	fileName = "jadwal.db"
-	lockName = "jadwal.lock"
 )
 
 // busyTimeout is how long a write waits for another process (the
@@ -76,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := lockFile(filepath.Join(o.Dir, lockName))
+	lock, err := lockDir(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", o.Dir, err)
 	}
@@ -97,7 +96,7 @@ func OpenOffline(ctx context.Context, o Options) (*Store, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := lockFile(filepath.Join(o.Dir, lockName))
+	lock, err := lockDir(o.Dir)
 	if err != nil && !errors.Is(err, errLocked) {
 		return nil, fmt.Errorf("data directory %s: %w", o.Dir, err)
 	}
