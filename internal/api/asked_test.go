@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 )
@@ -25,7 +24,7 @@ func TestRunsThatSomebodyAskedFor(t *testing.T) {
 			t.Fatalf("got %s", r.body)
 		}
 		again := c.do("POST", "/job/hand/run", "", "Idempotency-Key", "now")
-		if !bytes.Equal(cutStamp(again.body), cutStamp(r.body)) || again.header.Get("Idempotent-Replayed") != "true" {
+		if cutTimestamp(again.body) != cutTimestamp(r.body) || again.header.Get("Idempotent-Replayed") != "true" {
 			t.Errorf("got %s", again.body)
 		}
 		if r := ended(first); r.text("state") != "succeeded" || r.text("attempts") != "1" {
@@ -103,10 +102,4 @@ func TestRunsThatSomebodyAskedFor(t *testing.T) {
 			t.Errorf("got %s", r.body)
 		}
 	})
-}
-
-// cutStamp is an answer without the envelope's timestamp.
-func cutStamp(body []byte) []byte {
-	before, after, _ := bytes.Cut(body, []byte(`"timestamp":"`))
-	return append(bytes.Clone(before), after[len("2006-01-02T15:04:05Z"):]...)
 }
