@@ -87,7 +87,7 @@ func (a *author) run(limit int) {
 		}
 		i := a.rng.IntN(len(a.jobs))
 		s := a.jobs[i]
-		switch n := a.rng.IntN(10); {
+		switch n := a.rng.IntN(12); {
 		case n < 4:
 			a.edit(s)
 		case n < 6 && !s.last().paused:
@@ -96,6 +96,10 @@ func (a *author) run(limit int) {
 			a.change(s, "resume", "POST", "/resume", nil, change{})
 		case n == 8 && len(a.jobs) > limit/2:
 			a.change(s, "delete", "DELETE", "", nil, change{deleted: true})
+		case n == 10:
+			a.runNow(s)
+		case n == 11:
+			a.cancelNewest(s)
 		}
 		if s.last().deleted {
 			a.jobs = append(a.jobs[:i], a.jobs[i+1:]...)
@@ -139,6 +143,7 @@ func (a *author) createJob(every time.Duration, at time.Time) {
 	var view jobView
 	answer, err := a.client.Call("POST", "/job", map[string]any{
 		"name": s.name, "schedules": []any{spec}, "timeout": "10s",
+		"retry":  map[string]any{"max_attempts": 2, "min_backoff": "1s", "max_backoff": "1s"},
 		"target": map[string]any{"type": "http", "method": "POST", "url": url, "body": map[string]int{"n": a.made}},
 	}, &view)
 	switch {
@@ -177,6 +182,38 @@ func (a *author) edit(s *story) {
 		"schedules": []any{map[string]string{"every": every.String()}},
 		"target":    map[string]string{"url": a.url(s.name, marker)},
 	}, change{marker: marker, every: every})
+}
+
+// runNow asks for a run beside the schedule. One that was confirmed must be on
+// record in the end.
+func (a *author) runNow(s *story) {
+	var run runView
+	answer, err := a.client.Call("POST", fmt.Sprintf("/job/%d/run", s.id), nil, &run)
+	switch {
+	case err == nil && answer.OK():
+		s.asked = append(s.asked, run.ID)
+		a.count("run")
+	case err == nil && answer.Status < 500:
+		a.complain("a run of job %s was refused: %v", s.name, answer)
+	default:
+		a.lost(err)
+	}
+}
+
+// cancelNewest cancels the newest run of a job, whatever it is doing. That it
+// has ended by then is no complaint.
+func (a *author) cancelNewest(s *story) {
+	var runs []runView
+	if answer, err := a.client.Call("GET", fmt.Sprintf("/job/%d/run?limit=1", s.id), nil, &runs); err != nil || !answer.OK() || len(runs) == 0 {
+		return
+	}
+	answer, err := a.client.Call("POST", "/run/"+runs[0].ID+"/cancel", nil, nil)
+	switch {
+	case err != nil:
+		a.lost(err)
+	case answer.OK():
+		a.count("cancel")
+	}
 }
 
 // change makes one call that changes a job, and notes in its story what came of it.

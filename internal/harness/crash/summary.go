@@ -60,8 +60,10 @@ func (p *people) verdict(s summary) error {
 		if story.last().deleted {
 			records = s.deleted[story.id]
 		} else {
-			bad = append(bad, story.judgeRecords(records, s.now)...)
+			planned := slices.DeleteFunc(slices.Clone(records), func(r record) bool { return r.key.N > 0 })
+			bad = append(bad, story.judgeRecords(planned, s.now)...)
 		}
+		bad = append(bad, story.judgeAsked(records, s.now)...)
 		bad = append(bad, story.judgeDeliveries(records, arrived[story.name], s.now, &t)...)
 		for _, r := range records {
 			state := string(r.state)

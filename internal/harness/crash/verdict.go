@@ -41,6 +41,7 @@ type story struct {
 	first   time.Time // the next_at of the answer that confirmed the job; zero: that answer was lost
 	at      time.Time // of a job that runs once; zero: it runs every so often
 	changes []change
+	asked   []string // ids of runs beside the schedule that were confirmed
 }
 
 func (s *story) last() change { return s.changes[len(s.changes)-1] }
@@ -108,7 +109,7 @@ func (s *story) judgeDelivery(d harness.Delivery) string {
 		if c.sent.After(d.At) || c.deleted || c.marker != marker {
 			continue
 		}
-		if i >= from && !c.paused || d.Redelivery && !s.changes[from].deleted {
+		if i >= from && (!c.paused || asked(d.RunID)) || d.Redelivery && !s.changes[from].deleted {
 			return ""
 		}
 	}
@@ -116,8 +117,31 @@ func (s *story) judgeDelivery(d harness.Delivery) string {
 	return fmt.Sprintf("job %s: delivered %s (run %s) at %s, though %s was confirmed at %s", s.name, d.Path, d.RunID, clock(d.At), c.kind, clock(c.acked))
 }
 
-// judgeRecords returns what is wrong with the records of a job that is not
-// deleted, at now, sorted by instant: doubles, gaps, a wrong first or last one.
+// asked tells whether a run was asked for: such a one starts while its job is
+// paused, too.
+func asked(id string) bool {
+	key, ok := jadwal.ParseRunID(id)
+	return ok && key.N > 0
+}
+
+// judgeAsked returns which runs that somebody asked for are not recorded, or
+// not ended at now.
+func (s *story) judgeAsked(records []record, now time.Time) []string {
+	var bad []string
+	for _, id := range s.asked {
+		i := slices.IndexFunc(records, func(r record) bool { return r.key.ID() == id })
+		switch {
+		case i < 0:
+			bad = append(bad, fmt.Sprintf("job %s: run %s was asked for and is not recorded", s.name, id))
+		case !records[i].state.Final() && now.Sub(records[i].due()) > patience:
+			bad = append(bad, fmt.Sprintf("job %s: was asked for and is still open: %v", s.name, records[i]))
+		}
+	}
+	return bad
+}
+
+// judgeRecords returns what is wrong with the planned records of a job that is
+// not deleted, at now, sorted by instant: doubles, gaps, a wrong first or last one.
 func (s *story) judgeRecords(records []record, now time.Time) []string {
 	var bad []string
 	complain := func(format string, args ...any) {
@@ -209,7 +233,12 @@ func (s *story) judgeDeliveries(records []record, deliveries []harness.Delivery,
 			continue
 		}
 		due := time.UnixMicro(key.DueAt)
-		i := slices.IndexFunc(records, func(r record) bool { return !due.Before(r.due()) && !due.After(r.end()) })
+		i := slices.IndexFunc(records, func(r record) bool {
+			if key.N > 0 || r.key.N > 0 {
+				return r.key == key
+			}
+			return !due.Before(r.due()) && !due.After(r.end())
+		})
 		switch {
 		case i < 0 && due.After(now.Add(-slack)):
 		case i < 0:
