@@ -69,6 +69,16 @@ func (f *dayFilter) tabulate() {
 	f.years = &years
 }
 
+// monthFrom gives the first month of BYMONTH from a month on, or back with step -1.
+func (f *dayFilter) monthFrom(year, month, step int) (int, int) {
+	for f.months != 0 && f.months>>month&1 == 0 {
+		if month += step; month < 1 || month > 12 {
+			year, month = year+step, month-12*step
+		}
+	}
+	return year, month
+}
+
 // month gives the days of a month that pass: bit 0 is its first day.
 func (f *dayFilter) month(year, month int) uint32 {
 	if f.months != 0 && f.months>>month&1 == 0 {

@@ -132,6 +132,10 @@ func (p *pattern) nextDay(k *work, day, last int) (int, bool) {
 		}
 		k.steps++
 		year, month, d := civil(day)
+		if y, m := p.days.monthFrom(year, month, 1); m != month {
+			day = dayOf(y, m, 1)
+			continue
+		}
 		mask := p.days.month(year, month) >> (d - 1)
 		if mask != 0 && p.stride != nil {
 			mask &= p.stride.window(k, day)
@@ -155,6 +159,10 @@ func (p *pattern) prevDay(k *work, day, first int) (int, bool) {
 		}
 		k.steps++
 		year, month, d := civil(day)
+		if y, m := p.days.monthFrom(year, month, -1); m != month {
+			day = dayOf(y, m, daysIn(y, m))
+			continue
+		}
 		mask := p.days.month(year, month) << (32 - d)
 		if mask != 0 && p.stride != nil {
 			mask &= p.stride.window(k, day-31)
