@@ -137,6 +137,9 @@ func TestStrideIsWhatTicksSay(t *testing.T) {
 		}
 		for range 20 {
 			from := r.IntN(80_000) - 20_000
+			if s != nil && s.days != nil && r.IntN(2) == 0 {
+				from = int(s.days[r.IntN(len(s.days))]) - r.IntN(32)
+			}
 			window := ^uint32(0)
 			if s != nil {
 				window = s.window(&work{}, from)
@@ -198,6 +201,14 @@ func TestCountIsWhatStepsSay(t *testing.T) {
 	}
 	if checked < 200 {
 		t.Errorf("only %d rules were counted", checked)
+	}
+}
+
+func TestCountMeetsTimesThatAClockChangeShifts(t *testing.T) {
+	// 02:15 does not exist on October 4 and runs at 02:45, after 02:40.
+	rule := mustParse(t, "DTSTART:20261003T000000\nRRULE:FREQ=DAILY;BYHOUR=2;BYMINUTE=15,40;BYSECOND=0;COUNT=6", "Australia/Lord_Howe", "shift", "")
+	if last := time.Unix(rule.place.last, 0).In(rule.place.zone).Format("01-02 15:04"); last != "10-05 02:40" {
+		t.Errorf("the last is %s", last)
 	}
 }
 

@@ -45,7 +45,7 @@ func (p *placement) bulk(k *search, after int64, most int) (last int64, n int) {
 	w := after + e.Offset
 	day := int(floorDiv(w, daySeconds))
 	end := min(int(floorDiv(e.End+min(e.Offset, e.After), daySeconds)), p.maxDay+1)
-	if w < e.Start+max(e.Before, e.Offset) || day >= end {
+	if w < e.Start+e.Offset+max(e.Before-e.Offset, e.Offset-e.Before) || day >= end {
 		return after, 0
 	}
 	per := times.size()
