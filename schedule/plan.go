@@ -184,7 +184,7 @@ func (d DST) check() (errs Errors) {
 
 // Next returns the first instant strictly after its argument, in UTC. It does
 // not allocate. A search ends, with false, at the year 9999 or after 100 years
-// without an instant of a cron schedule.
+// without an instant of a cron schedule or of a rule.
 func (p *Plan) Next(after time.Time) (time.Time, bool) {
 	at, ok := p.next(milli(after))
 	if !ok {
@@ -206,7 +206,7 @@ func (p *Plan) next(after int64) (int64, bool) {
 
 // Prev returns the last instant strictly before its argument, in UTC. It does
 // not allocate. A search ends, with false, at the year 1 or after 100 years
-// without an instant of a cron schedule.
+// without an instant of a cron schedule or of a rule.
 func (p *Plan) Prev(before time.Time) (time.Time, bool) {
 	at, ok := p.prev(milliUp(before))
 	if !ok {

@@ -45,7 +45,7 @@ type zone struct {
 const (
 	pageBits  = 25
 	tableFrom = -2208988800 // 1900-01-01T00:00:00Z
-	tableTo   = 4102444800  // 2100-01-01T00:00:00Z
+	tableTo   = 5680281600  // 2150-01-01T00:00:00Z
 )
 
 // zones keeps the table of every location that was asked for, at most
@@ -191,4 +191,25 @@ func (z *zone) spanBeyond(unix int64) span {
 	s := span{start: prevChange(z.loc, unix, unix-reach), end: nextChange(z.loc, unix, unix+reach), off: offsetAt(z.loc, unix)}
 	s.before, s.after = offsetAt(z.loc, s.start-1), offsetAt(z.loc, s.end)
 	return s
+}
+
+// OffsetsEnd is the end of the tables, in Unix seconds: the year 2150. A stretch
+// beyond it takes some microseconds to find.
+const OffsetsEnd = tableTo
+
+// Offsets is a table of a location's offsets from UTC. It never changes.
+type Offsets struct{ zone *zone }
+
+// Span is a stretch of time with one offset: Unix seconds from Start up to and
+// excluding End, and the offsets, in seconds east of UTC, before it, in it and
+// after it. Where nothing changes at an end, the offsets on both sides are equal.
+type Span struct{ Start, End, Before, Offset, After int64 }
+
+// OffsetsOf returns the table of a location.
+func OffsetsOf(loc *time.Location) Offsets { return Offsets{zoneOf(loc)} }
+
+// At returns the stretch that holds an instant of the years 1 to 9999, in Unix seconds.
+func (o Offsets) At(unix int64) Span {
+	s := o.zone.spanAt(unix)
+	return Span{s.start, s.end, s.before, s.off, s.after}
 }

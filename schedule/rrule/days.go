@@ -21,6 +21,7 @@ type dayFilter struct {
 	yearDays     *[2]bitset // from the front, from the end; bit 1 to 366
 	weeks        *[2]uint64 // from the front, from the end; bit 1 to 53
 	wkst         int
+	years        *[yearKinds][12]uint32 // the months of each kind of year, where they take long to compute
 }
 
 type bitset [6]uint64
@@ -28,8 +29,68 @@ type bitset [6]uint64
 func (b *bitset) set(i int)      { b[i>>6] |= 1 << (i & 63) }
 func (b *bitset) has(i int) bool { return b[i>>6]>>(i&63)&1 == 1 }
 
+// yearKinds is how many kinds of years there are: by the weekday of January 1
+// and by which of the year before, the year and the year after is a leap year.
+// Nothing else decides which days of a year pass.
+const yearKinds = 28
+
+func yearKind(year int) int {
+	kind := 4 * weekdayOf(dayOf(year, 1, 1))
+	switch {
+	case isLeap(year):
+		kind++
+	case isLeap(year - 1):
+		kind += 2
+	case isLeap(year + 1):
+		kind += 3
+	}
+	return kind
+}
+
+// tabulate computes the months of every kind of year ahead, so that a search
+// over many costs the same whatever the parts are.
+func (f *dayFilter) tabulate() {
+	if f.ordinals == nil && f.yearDays == nil && f.weeks == nil {
+		return
+	}
+	var years [yearKinds][12]uint32
+	var done [yearKinds]bool
+	for year, left := 2000, yearKinds; left > 0; year++ { // all are there within 400 years
+		kind := yearKind(year)
+		if done[kind] {
+			continue
+		}
+		for month := range 12 {
+			years[kind][month] = f.compute(year, month+1)
+		}
+		done[kind] = true
+		left--
+	}
+	f.years = &years
+}
+
+// monthFrom gives the first month of BYMONTH from a month on, or back with step -1.
+func (f *dayFilter) monthFrom(year, month, step int) (int, int) {
+	for f.months != 0 && f.months>>month&1 == 0 {
+		if month += step; month < 1 || month > 12 {
+			year, month = year+step, month-12*step
+		}
+	}
+	return year, month
+}
+
 // month gives the days of a month that pass: bit 0 is its first day.
 func (f *dayFilter) month(year, month int) uint32 {
+	if f.months != 0 && f.months>>month&1 == 0 {
+		return 0
+	}
+	if f.years != nil {
+		return f.years[yearKind(year)][month-1]
+	}
+	return f.compute(year, month)
+}
+
+func (f *dayFilter) compute(year, month int) uint32 {
 	length := daysIn(year, month)
 	all := uint32(1)<<length - 1
 	if f.any {

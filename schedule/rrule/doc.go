@@ -5,8 +5,12 @@
 // A rule is a pattern on the wall clock (wall.go), found by arithmetic rather
 // than by walking from DTSTART, and a placement of that pattern onto the line
 // of instants by the offsets of a zone (zone.go). Which days a rule may fall on
-// is a mask of 32 bits a month (days.go). Every search ends at the year 9999 or
-// at DTSTART; each of its steps is at least one matching day, month or period.
+// is a mask of 32 bits a month (days.go), and so is what INTERVAL leaves of the
+// days (stride.go).
+//
+// Every search ends after 100 years, and costs at most some thousand looks at a
+// month, a period or a stretch of one offset, whatever the rule is; a rule for
+// which that cannot be had is refused as too costly.
 //
 // # Why not a library
 //

@@ -166,7 +166,7 @@ func (s *spec) readDates(l line, list *[]moment) error {
 			return err
 		}
 		if zone != nil && zone.String() != s.zone.String() {
-			elsewhere := placement{zone: zone, fixed: true, gap: gapShift, overlap: overlapFirst}
+			elsewhere := placement{zone: zone, table: schedule.OffsetsOf(zone), fixed: true, gap: gapShift, overlap: overlapFirst}
 			at, n := elsewhere.images(m.wall)
 			if n == 0 {
 				return refuse(l.name, codeRange, "%s names a day that %s left out, %s", l.name, l.tzid, quote(value))

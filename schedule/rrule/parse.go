@@ -114,7 +114,8 @@ func Parse(text string, zone *time.Location, anchor time.Time, gap, overlap stri
 		s.begin = moment{kind: instant, wall: anchor.Unix(), implied: true}
 	}
 	s.beginWall = s.begin.wallAt(s.zone)
-	rule, err := compile(s, gap, overlap)
+	var k search
+	rule, err := compile(&k, s, gap, overlap)
 	if err != nil {
 		return nil, err
 	}

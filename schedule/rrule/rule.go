@@ -3,9 +3,12 @@ package rrule
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"sort"
 	"time"
+
+	"github.com/teknohole/jadwal/schedule"
 )
 
 // The choices for local times that a clock change leaves out or repeats. The
@@ -34,13 +37,15 @@ type Rule struct {
 }
 
 // Next gives the first occurrence strictly after a time, in UTC and in whole
-// seconds, and false when there is none up to the year 9999.
+// seconds. It is false when there is none up to the year 9999, or none of RRULE
+// in the 100 years after that time (or after DTSTART, if that is later).
 func (r *Rule) Next(after time.Time) (time.Time, bool) {
 	t := after.Unix()
 	if t == math.MaxInt64 {
 		return time.Time{}, false
 	}
-	at, ok := r.from(t + 1)
+	var k search
+	at, ok := r.from(&k, t+1)
 	if !ok {
 		return time.Time{}, false
 	}
@@ -48,10 +53,10 @@ func (r *Rule) Next(after time.Time) (time.Time, bool) {
 }
 
 // from gives the first occurrence at or after t.
-func (r *Rule) from(t int64) (int64, bool) {
-	var e era
+func (r *Rule) from(k *search, t int64) (int64, bool) {
+	limit := min(max(t, r.place.start), lastSecond) + horizon
 	for {
-		at, ok := r.place.next(&e, t)
+		at, ok := r.place.next(k, t, limit)
 		i := sort.Search(len(r.extra), func(i int) bool { return r.extra[i] >= t })
 		if i < len(r.extra) && (!ok || r.extra[i] < at) {
 			at, ok = r.extra[i], true
@@ -59,7 +64,7 @@ func (r *Rule) from(t int64) (int64, bool) {
 		if !ok {
 			return 0, false
 		}
-		_, to, excluded := r.excluded(&e, at)
+		_, to, excluded := r.excluded(k, at)
 		if !excluded {
 			return at, true
 		}
@@ -68,7 +73,8 @@ func (r *Rule) from(t int64) (int64, bool) {
 }
 
 // Prev gives the last occurrence strictly before a time, in UTC and in whole
-// seconds, and false when there is none.
+// seconds. It is false when there is none, or none of RRULE in the 100 years
+// before that time (or before UNTIL or the last of COUNT, if that is earlier).
 func (r *Rule) Prev(before time.Time) (time.Time, bool) {
 	t := before.Unix()
 	if before.Nanosecond() == 0 {
@@ -77,19 +83,29 @@ func (r *Rule) Prev(before time.Time) (time.Time, bool) {
 		}
 		t--
 	}
-	var e era
+	var k search
+	at, ok := r.upTo(&k, t)
+	if !ok {
+		return time.Time{}, false
+	}
+	return time.Unix(at, 0).UTC(), true
+}
+
+// upTo gives the last occurrence at or before t.
+func (r *Rule) upTo(k *search, t int64) (int64, bool) {
+	limit := max(min(t, r.place.last), r.place.start) - horizon
 	for {
-		at, ok := r.place.prev(&e, t)
+		at, ok := r.place.prev(k, t, limit)
 		i := sort.Search(len(r.extra), func(i int) bool { return r.extra[i] > t })
 		if i > 0 && (!ok || r.extra[i-1] > at) {
 			at, ok = r.extra[i-1], true
 		}
 		if !ok {
-			return time.Time{}, false
+			return 0, false
 		}
-		from, _, excluded := r.excluded(&e, at)
+		from, _, excluded := r.excluded(k, at)
 		if !excluded {
-			return time.Unix(at, 0).UTC(), true
+			return at, true
 		}
 		t = from - 1
 	}
@@ -97,29 +113,31 @@ func (r *Rule) Prev(before time.Time) (time.Time, bool) {
 
 // excluded tells whether EXDATE removes an instant, and then the whole stretch
 // around it that is removed with it: from up to but not including to.
-func (r *Rule) excluded(e *era, at int64) (from, to int64, yes bool) {
+func (r *Rule) excluded(k *search, at int64) (from, to int64, yes bool) {
 	if _, found := slices.BinarySearch(r.except, at); found {
 		return at, at + 1, true
 	}
 	if len(r.noDays) == 0 {
 		return 0, 0, false
 	}
-	if !e.holds(at) {
-		*e = eraAt(r.place.zone, at)
-	}
-	day := floorDiv(at+e.offset, daySeconds)
+	e := k.at(&r.place, at)
+	day := floorDiv(at+e.Offset, daySeconds)
 	if _, found := slices.BinarySearch(r.noDays, int(day)); !found {
 		return 0, 0, false
 	}
-	start := day*daySeconds - e.offset
-	return max(e.start, start), min(e.end, start+daySeconds), true
+	start := day*daySeconds - e.Offset
+	return max(e.Start, start), min(e.End, start+daySeconds), true
 }
 
 // compile makes the rule that s describes. DTSTART is known by now: wall is
 // its local time in the zone, in wall seconds.
-func compile(s spec, gap, overlap string) (*Rule, error) {
+func compile(k *search, s spec, gap, overlap string) (*Rule, error) {
+	pattern, ok := newPattern(&s)
+	if !ok {
+		return nil, refuse("INTERVAL", codeCostly, "INTERVAL=%d with so many times of day takes too long to compute; take a multiple of 60, or fewer values in BYHOUR, BYMINUTE and BYSECOND", s.interval)
+	}
 	p := placement{
-		pattern: newPattern(&s), zone: s.zone, fixed: s.freq >= daily, gap: gap, overlap: overlap,
+		pattern: pattern, zone: s.zone, table: schedule.OffsetsOf(s.zone), fixed: s.freq >= daily, gap: gap, overlap: overlap,
 		last: lastSecond,
 	}
 	if overlap == overlapAuto {
@@ -134,28 +152,21 @@ func compile(s spec, gap, overlap string) (*Rule, error) {
 		p.last = min(p.last, s.until.end(&p))
 	}
 
-	var e era
-	first, ok := p.next(&e, p.start)
+	first, ok := p.next(k, p.start, p.start+horizon)
 	if !ok {
 		p.last = lastSecond
 		if s.until.kind != absent {
-			first, ok = p.next(&e, p.start)
+			first, ok = p.next(k, p.start, p.start+horizon)
 		}
 		if ok {
 			return nil, refuse("UNTIL", codeNever, "UNTIL=%s is before the first occurrence, %s", s.until.text(), time.Unix(first, 0).In(s.zone).Format(time.RFC3339))
 		}
-		return nil, refuse("", codeNever, "the rule never fires: no date up to the year 9999 fits all of %s", s.ruleText())
+		return nil, refuse("", codeNever, "the rule never fires: no date of the 100 years after its beginning fits all of %s", s.ruleText())
 	}
 	if s.count > 0 {
-		last := first
-		for i := 1; i < s.count; i++ {
-			at, ok := p.next(&e, last+1)
-			if !ok {
-				break
-			}
-			last = at
+		if p.last, ok = p.countTo(k, first, s.count); !ok {
+			return nil, refuse("COUNT", codeCostly, "COUNT=%d of this rule takes too long to count; take a lower one, or UNTIL", s.count)
 		}
-		p.last = last
 	}
 
 	r := &Rule{spec: s, place: p}
@@ -187,7 +198,7 @@ func compile(s spec, gap, overlap string) (*Rule, error) {
 	slices.Sort(r.extra)
 	slices.Sort(r.except)
 	slices.Sort(r.noDays)
-	if _, ok := r.from(math.MinInt64); !ok {
+	if _, ok := r.from(k, math.MinInt64); !ok {
 		return nil, refuse("EXDATE", codeNever, "EXDATE removes every occurrence of the rule, so it never fires")
 	}
 	return r, nil
@@ -205,7 +216,7 @@ var lastSecond = int64(dayOf(9999, 12, 31))*daySeconds - 1
 // newPattern applies RFC 5545's table (section 3.3.10, page 44): a part for a
 // period shorter than FREQ expands, any other limits, and what no part says
 // comes from DTSTART.
-func newPattern(s *spec) pattern {
+func newPattern(s *spec) (pattern, bool) {
 	begin := s.beginWall
 	day := int(floorDiv(begin, daySeconds))
 	second := int(mod(begin, daySeconds))
@@ -246,34 +257,26 @@ func newPattern(s *spec) pattern {
 
 	if s.freq < daily {
 		p.phase = floorDiv(begin, int64(s.freq.unit()))
-		p.residues = newResidues(&p)
 	} else {
 		p.phase = p.periodOf(day)
 	}
+	if s.freq <= daily {
+		p.fold()
+		var ok bool
+		if p.stride, ok = newStride(&p); !ok {
+			return p, false
+		}
+	}
+	p.days.tabulate()
 	if setPos := s.lists[bySetPos]; setPos != nil {
 		if s.freq >= weekly {
 			p.sets = true
-			p.setPos = reachable(setPos, p.inner.size()*[]int{weekly: 7, monthly: 31, yearly: 371}[s.freq])
+			p.setPos = reachable(setPos, p.inner.size()*[]int{weekly: bits.OnesCount8(p.days.weekdays), monthly: 31, yearly: 371}[s.freq])
 		} else {
 			p.picked = pick(p.inner, setPos)
 		}
 	}
-	return p
-}
-
-// newResidues tabulates which residues the allowed ticks leave, so that a day
-// without one costs a single look however the interval and the limits meet.
-func newResidues(p *pattern) []uint64 {
-	unit := p.freq.unit()
-	if p.interval == 1 || p.interval > int64(daySeconds/unit) {
-		return nil
-	}
-	table := make([]uint64, p.interval/64+1)
-	for s, ok := p.limit.next(0); ok; s, ok = p.limit.next(s + unit) {
-		residue := int64(s/unit) % p.interval
-		table[residue>>6] |= 1 << (residue & 63)
-	}
-	return table
+	return p, true
 }
 
 // pick applies BYSETPOS to what one tick expands to. The result is not nil.
@@ -329,6 +332,9 @@ func newDayFilter(s *spec, begin int) dayFilter {
 		}
 	}
 	f.ordinalYear = s.freq == yearly && f.months == 0
+	if !f.ordinalYear { // no month has a sixth
+		f.ordinals = slices.DeleteFunc(f.ordinals, func(o weekdayNum) bool { return max(o.n, -o.n) > 5 })
+	}
 
 	named := s.byDay != nil || s.lists[byMonthDay] != nil || s.lists[byYearDay] != nil
 	switch {
@@ -408,6 +414,7 @@ const (
 	codeRepeated = "duplicate"    // twice where once is allowed
 	codeConflict = "conflict"     // two parts that exclude each other
 	codeTooLong  = "too_long"     // the text or a list
+	codeCostly   = "too_costly"   // it would take too long to compute
 	codeNever    = "never_fires"  // well-formed, but without occurrences
 )
 

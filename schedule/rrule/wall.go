@@ -1,7 +1,7 @@
 package rrule
 
 import (
-	"math"
+	"math/bits"
 	"sort"
 )
 
@@ -41,67 +41,77 @@ type pattern struct {
 	interval int64
 	phase    int64 // a period (or tick) that fires; the others are multiples of interval away
 	days     dayFilter
+	stride   *stride  // up to daily: the days that INTERVAL leaves; nil: all
 	limit    clock    // which ticks of a day may fire
 	inner    clock    // what a tick expands to, in seconds from its start
 	picked   []int    // with BYSETPOS up to daily: what is left of inner, ascending
 	sets     bool     // BYSETPOS from weekly on: next and prev go by whole periods
 	setPos   [2][]int // its positions from the front and from the end, ascending
-	residues []uint64 // bit i: some tick of limit is i modulo interval; nil unless 1 < interval <= ticks a day
 	minDay   int      // searches stop beyond these two, both inclusive
 	maxDay   int
 }
 
-// next gives the first wall second of the pattern at or after w.
-func (p *pattern) next(w int64) (int64, bool) {
+// work counts what a search costs, in steps of some ten nanoseconds each: a
+// look at a month, at a period, at a stretch of ticks or of one offset.
+type work struct{ steps int }
+
+// next gives the first wall second of the pattern from w up to limit.
+func (p *pattern) next(k *work, w, limit int64) (int64, bool) {
 	day := int(floorDiv(w, daySeconds))
 	second := int(w - int64(day)*daySeconds)
 	if day < p.minDay {
 		day, second = p.minDay, 0
 	}
-	if p.hopeless() {
+	if p.hopeless() || w > limit {
 		return 0, false
 	}
+	last := min(p.maxDay, int(floorDiv(limit, daySeconds)))
 	if p.sets {
-		return p.nextInSet(day, second)
+		at, ok := p.nextInSet(k, day, second, last)
+		return at, ok && at <= limit
 	}
 	for {
-		found, ok := p.nextDay(day)
+		found, ok := p.nextDay(k, day, last)
 		if !ok {
 			return 0, false
 		}
 		if found > day {
 			day, second = found, 0
 		}
-		if s, ok := p.nextInDay(day, second); ok {
-			return int64(day)*daySeconds + int64(s), true
+		if s, ok := p.nextInDay(k, day, second); ok {
+			at := int64(day)*daySeconds + int64(s)
+			return at, at <= limit
 		}
 		day, second = day+1, 0
 	}
 }
 
-// prev gives the last wall second of the pattern at or before w.
-func (p *pattern) prev(w int64) (int64, bool) {
+// prev gives the last wall second of the pattern from w down to limit.
+func (p *pattern) prev(k *work, w, limit int64) (int64, bool) {
 	day := int(floorDiv(w, daySeconds))
 	second := int(w - int64(day)*daySeconds)
 	if day > p.maxDay {
 		day, second = p.maxDay, daySeconds-1
 	}
-	if p.hopeless() {
+	if p.hopeless() || w < limit {
 		return 0, false
 	}
+	first := max(p.minDay, int(floorDiv(limit, daySeconds)))
 	if p.sets {
-		return p.prevInSet(day, second)
+		at, ok := p.prevInSet(k, day, second, first)
+		return at, ok && at >= limit
 	}
 	for {
-		found, ok := p.prevDay(day)
+		found, ok := p.prevDay(k, day, first)
 		if !ok {
 			return 0, false
 		}
 		if found < day {
 			day, second = found, daySeconds-1
 		}
-		if s, ok := p.prevInDay(day, second); ok {
-			return int64(day)*daySeconds + int64(s), true
+		if s, ok := p.prevInDay(k, day, second); ok {
+			at := int64(day)*daySeconds + int64(s)
+			return at, at >= limit
 		}
 		day, second = day-1, daySeconds-1
 	}
@@ -112,68 +122,66 @@ func (p *pattern) hopeless() bool {
 	return p.sets && len(p.setPos[0])+len(p.setPos[1]) == 0 || p.picked != nil && len(p.picked) == 0
 }
 
-// nextDay gives the first day from day on that passes the filter and lies in
-// a period that INTERVAL selects. A day of ticks may still turn out to have
-// none at a wanted time.
-func (p *pattern) nextDay(day int) (int, bool) {
+// nextDay gives the first day from day up to last that passes the filter and
+// that INTERVAL selects. It looks at each month or period at most once.
+func (p *pattern) nextDay(k *work, day, last int) (int, bool) {
 	for {
 		day = p.align(day)
-		if day > p.maxDay {
+		if day > last {
 			return 0, false
 		}
+		k.steps++
 		year, month, d := civil(day)
+		if y, m := p.days.monthFrom(year, month, 1); m != month {
+			day = dayOf(y, m, 1)
+			continue
+		}
 		mask := p.days.month(year, month) >> (d - 1)
+		if mask != 0 && p.stride != nil {
+			mask &= p.stride.window(k, day)
+		}
 		if mask == 0 {
 			day += daysIn(year, month) - d + 1
 			continue
 		}
-		for ; mask&1 == 0; mask >>= 1 {
-			day++
-		}
+		day += bits.TrailingZeros32(mask)
 		if p.align(day) == day {
-			return day, day <= p.maxDay
+			return day, day <= last
 		}
 	}
 }
 
-func (p *pattern) prevDay(day int) (int, bool) {
+func (p *pattern) prevDay(k *work, day, first int) (int, bool) {
 	for {
 		day = p.alignDown(day)
-		if day < p.minDay {
+		if day < first {
 			return 0, false
 		}
+		k.steps++
 		year, month, d := civil(day)
+		if y, m := p.days.monthFrom(year, month, -1); m != month {
+			day = dayOf(y, m, daysIn(y, m))
+			continue
+		}
 		mask := p.days.month(year, month) << (32 - d)
+		if mask != 0 && p.stride != nil {
+			mask &= p.stride.window(k, day-31)
+		}
 		if mask == 0 {
 			day -= d
 			continue
 		}
-		for ; mask>>31 == 0; mask <<= 1 {
-			day--
-		}
+		day -= bits.LeadingZeros32(mask)
 		if p.alignDown(day) == day {
-			return day, day >= p.minDay
+			return day, day >= first
 		}
 	}
 }
 
-// align gives day when its period is one that INTERVAL selects, otherwise a
-// later day such that no day in between is selected.
+// align gives day when its period is one that INTERVAL selects, otherwise the
+// first day of the next period that is. Up to daily, stride does it.
 func (p *pattern) align(day int) int {
-	if p.interval == 1 {
-		return day
-	}
-	if p.freq < daily {
-		ticks := int64(daySeconds / p.freq.unit())
-		wait := mod(p.phase-int64(day)*ticks, p.interval)
-		switch {
-		case p.residues != nil && !p.hasResidue(wait):
-			return day + 1
-		case p.residues == nil && wait >= ticks:
-			return day + int(wait/ticks)
-		case p.residues == nil && !p.limited(int(wait)):
-			return day + 1
-		}
+	if p.interval == 1 || p.freq <= daily {
 		return day
 	}
 	period := p.periodOf(day)
@@ -186,20 +194,8 @@ func (p *pattern) align(day int) int {
 
 // alignDown gives day, or an earlier one such that no day in between is selected.
 func (p *pattern) alignDown(day int) int {
-	if p.interval == 1 {
+	if p.interval == 1 || p.freq <= daily {
 		return day
-	}
-	if p.freq < daily {
-		if p.align(day) == day {
-			return day
-		}
-		if p.residues != nil {
-			return day - 1
-		}
-		// The last tick before this day, and the day that holds it.
-		ticks := int64(daySeconds / p.freq.unit())
-		start := int64(day) * ticks
-		return min(day-1, int(floorDiv(start-1-mod(start-1-p.phase, p.interval), ticks)))
 	}
 	period := p.periodOf(day)
 	off := mod(period-p.phase, p.interval)
@@ -210,16 +206,6 @@ func (p *pattern) alignDown(day int) int {
 		return p.startOf(before) - 1
 	}
 	return p.minDay - 1
-}
-
-// hasResidue tells whether some allowed tick is wait modulo the interval,
-// wait being how far into the day the first tick of the phase lies.
-func (p *pattern) hasResidue(wait int64) bool { return p.residues[wait>>6]>>(wait&63)&1 == 1 }
-
-func (p *pattern) limited(tick int) bool {
-	s := tick * p.freq.unit()
-	at, ok := p.limit.next(s)
-	return ok && at == s
 }
 
 // periodOf numbers the periods of daily and coarser frequencies. With
@@ -257,10 +243,10 @@ func (p *pattern) startOf(period int64) int {
 }
 
 // nextInDay gives the first second of a day that passed nextDay, from s on.
-func (p *pattern) nextInDay(day, s int) (int, bool) {
+func (p *pattern) nextInDay(k *work, day, s int) (int, bool) {
 	unit := p.freq.unit()
 	tick := s / unit
-	if at, ok := p.nextTick(day, tick); !ok {
+	if at, ok := p.nextTick(k, day, tick); !ok {
 		return 0, false
 	} else if at > tick {
 		tick, s = at, at*unit
@@ -268,7 +254,7 @@ func (p *pattern) nextInDay(day, s int) (int, bool) {
 	if inside, ok := p.nextInner(s - tick*unit); ok {
 		return tick*unit + inside, true
 	}
-	tick, ok := p.nextTick(day, tick+1)
+	tick, ok := p.nextTick(k, day, tick+1)
 	if !ok {
 		return 0, false
 	}
@@ -276,10 +262,10 @@ func (p *pattern) nextInDay(day, s int) (int, bool) {
 	return tick*unit + inside, true
 }
 
-func (p *pattern) prevInDay(day, s int) (int, bool) {
+func (p *pattern) prevInDay(k *work, day, s int) (int, bool) {
 	unit := p.freq.unit()
 	tick := s / unit
-	if at, ok := p.prevTick(day, tick); !ok {
+	if at, ok := p.prevTick(k, day, tick); !ok {
 		return 0, false
 	} else if at < tick {
 		tick, s = at, at*unit+unit-1
@@ -287,7 +273,7 @@ func (p *pattern) prevInDay(day, s int) (int, bool) {
 	if inside, ok := p.prevInner(s - tick*unit); ok {
 		return tick*unit + inside, true
 	}
-	tick, ok := p.prevTick(day, tick-1)
+	tick, ok := p.prevTick(k, day, tick-1)
 	if !ok {
 		return 0, false
 	}
@@ -297,13 +283,14 @@ func (p *pattern) prevInDay(day, s int) (int, bool) {
 
 // nextTick gives the first tick of the day from tick on that the limits and
 // the interval select. Every turn of the loop moves at least one tick.
-func (p *pattern) nextTick(day, tick int) (int, bool) {
+func (p *pattern) nextTick(k *work, day, tick int) (int, bool) {
 	if p.freq >= daily {
 		return 0, tick == 0
 	}
 	unit := p.freq.unit()
 	ticks := daySeconds / unit
 	for tick < ticks {
+		k.steps++
 		s, ok := p.limit.next(tick * unit)
 		if !ok {
 			return 0, false
@@ -318,13 +305,14 @@ func (p *pattern) nextTick(day, tick int) (int, bool) {
 	return 0, false
 }
 
-func (p *pattern) prevTick(day, tick int) (int, bool) {
+func (p *pattern) prevTick(k *work, day, tick int) (int, bool) {
 	if p.freq >= daily {
 		return 0, tick == 0
 	}
 	unit := p.freq.unit()
 	ticks := daySeconds / unit
 	for tick >= 0 {
+		k.steps++
 		s, ok := p.limit.prev(tick * unit)
 		if !ok {
 			return 0, false
@@ -359,87 +347,4 @@ func (p *pattern) prevInner(s int) (int, bool) {
 		return 0, false
 	}
 	return p.picked[i-1], true
-}
-
-// periodDays are the days of one period that pass the filter, ascending. The
-// longest period is a year of 53 weeks.
-type periodDays struct {
-	n   int
-	day [372]int32
-}
-
-func (p *pattern) collect(period int64, set *periodDays) {
-	set.n = 0
-	end := p.startOf(period + 1)
-	for day := p.startOf(period); day < end; {
-		year, month, d := civil(day)
-		mask := p.days.month(year, month) >> (d - 1)
-		stop := min(end, day+daysIn(year, month)-d+1)
-		for ; day < stop; day, mask = day+1, mask>>1 {
-			if mask&1 == 1 {
-				set.day[set.n] = int32(day)
-				set.n++
-			}
-		}
-	}
-}
-
-// position gives the wall second at a BYSETPOS value in the set of one period:
-// 1 is the first, -1 the last (RFC 5545 section 3.3.10). Positions that the set
-// does not have lie at the end of time that they are beyond.
-func (p *pattern) position(set *periodDays, pos int) int64 {
-	times := p.inner.size()
-	i := pos - 1
-	if pos < 0 {
-		i = set.n*times + pos
-	}
-	if i < 0 {
-		return math.MinInt64
-	}
-	if i >= set.n*times {
-		return math.MaxInt64
-	}
-	return int64(set.day[i/times])*daySeconds + int64(p.inner.at(i%times))
-}
-
-func (p *pattern) nextInSet(day, second int) (int64, bool) {
-	from := int64(day)*daySeconds + int64(second)
-	period := p.periodOf(day)
-	period += mod(p.phase-period, p.interval)
-	var set periodDays
-	for ; p.startOf(period) <= p.maxDay; period += p.interval {
-		p.collect(period, &set)
-		best := int64(math.MaxInt64)
-		for _, list := range p.setPos {
-			i := sort.Search(len(list), func(i int) bool { return p.position(&set, list[i]) >= from })
-			if i < len(list) {
-				best = min(best, p.position(&set, list[i]))
-			}
-		}
-		if best != math.MaxInt64 {
-			return best, best < int64(p.maxDay+1)*daySeconds
-		}
-	}
-	return 0, false
-}
-
-func (p *pattern) prevInSet(day, second int) (int64, bool) {
-	from := int64(day)*daySeconds + int64(second)
-	period := p.periodOf(day)
-	period -= mod(period-p.phase, p.interval)
-	var set periodDays
-	for ; period >= p.periodOf(p.minDay); period -= p.interval {
-		p.collect(period, &set)
-		best := int64(math.MinInt64)
-		for _, list := range p.setPos {
-			i := sort.Search(len(list), func(i int) bool { return p.position(&set, list[i]) > from })
-			if i > 0 {
-				best = max(best, p.position(&set, list[i-1]))
-			}
-		}
-		if best != math.MinInt64 {
-			return best, best >= int64(p.minDay)*daySeconds
-		}
-	}
-	return 0, false
 }

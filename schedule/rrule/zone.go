@@ -1,36 +1,31 @@
 package rrule
 
 import (
-	"math"
 	"time"
+
+	"github.com/teknohole/jadwal/schedule"
 )
 
-// era is a stretch of instants, Unix seconds from start up to but not
-// including end, in which a zone's offset (seconds east of UTC) does not
-// change. The first begins at MinInt64, the last ends at MaxInt64.
-type era struct {
-	start, end, offset int64
+// search is the state of one search: its cost, and the last stretch looked at,
+// in which the zone's offset does not change.
+type search struct {
+	work
+	era schedule.Span
 }
 
-func (e *era) holds(t int64) bool { return e.start <= t && t < e.end }
+// untabled is what a stretch costs, in steps, for which there is no table.
+const untabled = 100
 
-func eraAt(zone *time.Location, t int64) era {
-	at := time.Unix(t, 0).In(zone)
-	_, offset := at.Zone()
-	e := era{math.MinInt64, math.MaxInt64, int64(offset)}
-	start, end := at.ZoneBounds()
-	if !start.IsZero() {
-		e.start = start.Unix()
+// at gives the stretch that holds t.
+func (k *search) at(p *placement, t int64) *schedule.Span {
+	if t < k.era.Start || t >= k.era.End {
+		k.steps++
+		if t >= schedule.OffsetsEnd {
+			k.steps += untabled
+		}
+		k.era = p.table.At(t)
 	}
-	if !end.IsZero() {
-		e.end = end.Unix()
-	}
-	// Beyond its table ZoneBounds takes every year to have 365 days, so that on
-	// December 31 of a leap year (2040 is the first) it gives an end that is past.
-	for e.end <= t {
-		e.end += daySeconds
-	}
-	return e
+	return &k.era
 }
 
 func offsetAt(zone *time.Location, t int64) int64 {
@@ -53,6 +48,7 @@ const reach = 26 * 3600
 type placement struct {
 	pattern
 	zone    *time.Location
+	table   schedule.Offsets // of zone
 	fixed   bool
 	gap     string // runAfter, skip or shift
 	overlap string // first, second or both
@@ -72,29 +68,26 @@ func (p *placement) accepts(first, second bool) bool {
 	return true
 }
 
-// next gives the first instant at or after t. e is a cache of the last era
-// looked at, for callers that go on from there.
-func (p *placement) next(e *era, t int64) (int64, bool) {
-	t = max(t, p.start)
-	for t <= p.last {
-		if !e.holds(t) {
-			*e = eraAt(p.zone, t)
-		}
-		before, after := p.around(e, t)
-		lost, hasLost := p.nextLost(e, before, t)
-		w := t + e.offset
+// horizon is how far a search goes, in seconds: 100 years, as for cron.
+const horizon = 36525 * daySeconds
+
+// next gives the first instant from t up to limit. k may come from a search
+// that this one goes on from.
+func (p *placement) next(k *search, t, limit int64) (int64, bool) {
+	t, limit = max(t, p.start), min(limit, p.last)
+	for t <= limit {
+		e := *k.at(p, t)
+		lost, hasLost := p.nextLost(k, &e, t)
+		w := t + e.Offset
 		var nominal int64
 		var found, repeat bool
 		for {
-			nominal, found = p.pattern.next(w)
-			if !found || nominal-e.offset >= e.end || hasLost && nominal-e.offset >= lost {
+			nominal, found = p.pattern.next(&k.work, w, limit+e.Offset+reach)
+			if !found || nominal-e.Offset >= e.End || hasLost && nominal-e.Offset >= lost {
 				break
 			}
-			if nominal >= e.end-reach+e.offset && after == unknown {
-				after = offsetAt(p.zone, e.end)
-			}
-			first := after != unknown && nominal-after >= e.end
-			second := before != unknown && nominal-before < e.start
+			first := nominal-e.After >= e.End
+			second := nominal-e.Before < e.Start
 			if p.accepts(first, second) {
 				break
 			}
@@ -103,57 +96,41 @@ func (p *placement) next(e *era, t int64) (int64, bool) {
 				repeat = true
 				break
 			}
-			w = e.start + before
+			w = e.Start + e.Before
 		}
 		switch {
-		case hasLost && lost < e.end && (!found || repeat || nominal-e.offset >= lost):
-			return lost, lost <= p.last
-		case found && !repeat && nominal-e.offset < e.end:
-			return nominal - e.offset, nominal-e.offset <= p.last
-		case e.end == math.MaxInt64:
-			return 0, false
-		}
-		if after == unknown {
-			after = offsetAt(p.zone, e.end)
-		}
-		switch {
-		case repeat || t+e.offset > e.end+after:
-			t = e.end // wall times before w come again
+		case hasLost && lost < e.End && (!found || repeat || nominal-e.Offset >= lost):
+			return lost, lost <= limit
+		case found && !repeat && nominal-e.Offset < e.End:
+			return nominal - e.Offset, nominal-e.Offset <= limit
+		case repeat || t+e.Offset > e.End+e.After:
+			t = e.End // wall times before w come again
 		case !found:
 			return 0, false
 		default:
-			t = max(e.end, nominal-reach)
+			t = max(e.End, nominal-reach)
 		}
 	}
 	return 0, false
 }
 
-// prev gives the last instant at or before t.
-func (p *placement) prev(e *era, t int64) (int64, bool) {
-	t = min(t, p.last)
-	for t >= p.start {
-		if !e.holds(t) {
-			*e = eraAt(p.zone, t)
-		}
-		before, after := unknown, unknown
-		if e.start != math.MinInt64 {
-			before = offsetAt(p.zone, e.start-1)
-		}
-		if e.end != math.MaxInt64 && t >= e.end-reach {
-			after = offsetAt(p.zone, e.end)
-		}
-		lost, hasLost := p.prevLost(e, before, t)
-		w := t + e.offset
+// prev gives the last instant from t down to limit.
+func (p *placement) prev(k *search, t, limit int64) (int64, bool) {
+	t, limit = min(t, p.last), max(limit, p.start)
+	for t >= limit {
+		e := *k.at(p, t)
+		lost, hasLost := p.prevLost(k, &e, t)
+		w := t + e.Offset
 		var nominal int64
 		var found, in bool
 		for {
-			nominal, found = p.pattern.prev(w)
-			in = found && (e.start == math.MinInt64 || nominal-e.offset >= e.start)
+			nominal, found = p.pattern.prev(&k.work, w, limit+e.Offset-reach)
+			in = found && nominal-e.Offset >= e.Start
 			if !in {
 				break
 			}
-			first := after != unknown && nominal-after >= e.end
-			second := before != unknown && nominal-before < e.start
+			first := nominal-e.After >= e.End
+			second := nominal-e.Before < e.Start
 			if p.accepts(first, second) {
 				break
 			}
@@ -161,46 +138,28 @@ func (p *placement) prev(e *era, t int64) (int64, bool) {
 				in = false
 				break
 			}
-			w = e.end + after - 1
+			w = e.End + e.After - 1
 		}
 		switch {
-		case in && (!hasLost || nominal-e.offset >= lost):
-			return nominal - e.offset, nominal-e.offset >= p.start
+		case in && (!hasLost || nominal-e.Offset >= lost):
+			return nominal - e.Offset, nominal-e.Offset >= limit
 		case hasLost:
-			return lost, lost >= p.start
-		case e.start == math.MinInt64:
-			return 0, false
-		case t+e.offset < e.start+before || found && nominal-e.offset >= e.start:
-			t = e.start - 1 // wall times after w were there before
+			return lost, lost >= limit
+		case t+e.Offset < e.Start+e.Before || found && nominal-e.Offset >= e.Start:
+			t = e.Start - 1 // wall times after w were there before
 		case !found:
 			return 0, false
 		default:
-			t = min(e.start-1, nominal+reach)
+			t = min(e.Start-1, nominal+reach)
 		}
 	}
 	return 0, false
 }
 
-// unknown stands for an offset that was not looked up because nothing near
-// enough needs it. No zone has it.
-const unknown = int64(math.MinInt64)
-
-// around gives the offsets before and after an era as far as t is near them.
-func (p *placement) around(e *era, t int64) (before, after int64) {
-	before, after = unknown, unknown
-	if e.start != math.MinInt64 && t < e.start+reach {
-		before = offsetAt(p.zone, e.start-1)
-	}
-	if e.end != math.MaxInt64 && t >= e.end-reach {
-		after = offsetAt(p.zone, e.end)
-	}
-	return before, after
-}
-
 // lostRanges gives the wall times between era e and the one before it that no
 // clock showed, without the days that are missing as a whole.
-func lostRanges(e *era, before int64) [2][2]int64 {
-	from, to := e.start+before, e.start+e.offset
+func lostRanges(e *schedule.Span) [2][2]int64 {
+	from, to := e.Start+e.Before, e.Start+e.Offset
 	firstDay := from + mod(-from, daySeconds)
 	lastDay := to - mod(to, daySeconds)
 	if firstDay < lastDay {
@@ -211,23 +170,23 @@ func lostRanges(e *era, before int64) [2][2]int64 {
 
 // nextLost gives the first instant at or after t that stands for a wall time
 // lost at the start of e.
-func (p *placement) nextLost(e *era, before, t int64) (int64, bool) {
-	if !p.fixed || p.gap == gapSkip || before == unknown || before >= e.offset {
+func (p *placement) nextLost(k *search, e *schedule.Span, t int64) (int64, bool) {
+	if !p.fixed || p.gap == gapSkip || e.Before >= e.Offset {
 		return 0, false
 	}
-	if p.gap == gapRunAfter && t > e.start {
+	if p.gap == gapRunAfter && t > e.Start {
 		return 0, false
 	}
-	for _, r := range lostRanges(e, before) {
+	for _, r := range lostRanges(e) {
 		from := r[0]
 		if p.gap == gapShift {
-			from = max(from, t+before)
+			from = max(from, t+e.Before)
 		}
-		if w, ok := p.pattern.next(from); ok && w < r[1] {
+		if w, ok := p.pattern.next(&k.work, from, r[1]-1); ok {
 			if p.gap == gapRunAfter {
-				return e.start, true
+				return e.Start, true
 			}
-			return w - before, true
+			return w - e.Before, true
 		}
 	}
 	return 0, false
@@ -235,21 +194,21 @@ func (p *placement) nextLost(e *era, before, t int64) (int64, bool) {
 
 // prevLost gives the last instant at or before t that stands for a wall time
 // lost at the start of e.
-func (p *placement) prevLost(e *era, before, t int64) (int64, bool) {
-	if !p.fixed || p.gap == gapSkip || before == unknown || before >= e.offset {
+func (p *placement) prevLost(k *search, e *schedule.Span, t int64) (int64, bool) {
+	if !p.fixed || p.gap == gapSkip || e.Before >= e.Offset {
 		return 0, false
 	}
-	ranges := lostRanges(e, before)
+	ranges := lostRanges(e)
 	for i := len(ranges) - 1; i >= 0; i-- {
 		to := ranges[i][1] - 1
 		if p.gap == gapShift {
-			to = min(to, t+before)
+			to = min(to, t+e.Before)
 		}
-		if w, ok := p.pattern.prev(to); ok && w >= ranges[i][0] {
+		if w, ok := p.pattern.prev(&k.work, to, ranges[i][0]); ok {
 			if p.gap == gapRunAfter {
-				return e.start, true
+				return e.Start, true
 			}
-			return w - before, true
+			return w - e.Before, true
 		}
 	}
 	return 0, false
@@ -258,12 +217,12 @@ func (p *placement) prevLost(e *era, before, t int64) (int64, bool) {
 // images gives the instants, none to two, at which a single wall time fires.
 func (p *placement) images(w int64) (at [2]int64, n int) {
 	one := placement{
-		pattern: single(w), zone: p.zone, fixed: p.fixed, gap: p.gap, overlap: p.overlap,
+		pattern: single(w), zone: p.zone, table: p.table, fixed: p.fixed, gap: p.gap, overlap: p.overlap,
 		start: w - 2*reach, last: w + 2*reach,
 	}
-	var e era
+	var k search
 	for t := one.start; n < 2; n++ {
-		i, ok := one.next(&e, t)
+		i, ok := one.next(&k, t, one.last)
 		if !ok {
 			break
 		}
