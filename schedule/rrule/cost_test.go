@@ -124,7 +124,7 @@ func TestStrideIsWhatTicksSay(t *testing.T) {
 		case p.freq == minutely:
 			p.limit = clock{uint32(1 << r.IntN(24)), uint64(r.Int64N(allSixty) + 1), 1}
 		case p.freq == secondly && r.IntN(3) > 0:
-			p.limit = clock{1<<r.IntN(24) | 1<<r.IntN(24), 1 << r.IntN(60), uint64(r.Int64N(allSixty) + 1)}
+			p.limit = clock{uint32(3 << r.IntN(23)), 1 << r.IntN(60), uint64(r.Int64N(allSixty) + 1)}
 		case p.freq == secondly:
 			p.limit = clock{allHours, allSixty, allSixty}
 		}
