@@ -128,16 +128,20 @@ type Outcome struct {
 }
 
 // Begin turns an open run into Run, of the same key, provided that its stored
-// attempt is still Attempt.
+// attempt and state are still Attempt and State: a run that waits for its next
+// attempt and one that makes the attempt before differ in the state alone.
 type Begin struct {
 	Attempt int
+	State   RunState
 	Run     OpenRun
 }
 
-// Close removes an open run, provided that its stored attempt is still Attempt.
+// Close removes an open run, provided that its stored attempt and state are
+// still Attempt and State.
 type Close struct {
 	Key     RunKey
 	Attempt int
+	State   RunState
 }
 
 // Applied marks a change as applied: the cursor takes on Version and OwnerID,

@@ -343,7 +343,7 @@ func (e *Engine) overlap(j *job, now time.Time) {
 	j.waiting, j.parkedTo = false, 0
 	wake := now.Add(min(now.Sub(j.since(now))/8, maxFold)).UnixMicro()
 	e.plan(j, now)
-	if j.next != 0 && wake > j.next && e.full(j, now) {
+	if j.next != 0 && wake > max(j.next, j.due) && e.full(j, now) {
 		j.waiting, j.parkedTo = true, wake
 		e.times.add(jadwal.Due{JobID: j.id, At: wake})
 	}
@@ -453,7 +453,7 @@ func (e *Engine) close(j *job, run jadwal.OpenRun, end jadwal.Run, now time.Time
 	end.StartedAt, end.FinishedAt = run.StartedAt, now
 	o := e.outcome(j, now)
 	if !o.unopen(run.Key) {
-		o.Closes = append(o.Closes, jadwal.Close{Key: run.Key, Attempt: o.unbegin(run.Key, run.Attempt)})
+		o.Closes = append(o.Closes, o.unbegin(jadwal.Close{Key: run.Key, Attempt: run.Attempt, State: run.State}))
 	}
 	e.append(o, end)
 }

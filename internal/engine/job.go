@@ -183,6 +183,15 @@ func (f *flight) running() jadwal.OpenRun {
 	}
 }
 
+// rowState is the state of f's stored open run: it waits there until its
+// attempt is stored as running.
+func (f *flight) rowState() jadwal.RunState {
+	if f.row == f.attempt {
+		return jadwal.RunRunning
+	}
+	return jadwal.RunQueued
+}
+
 type result struct {
 	flight *flight
 	target.Result

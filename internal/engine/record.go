@@ -44,7 +44,7 @@ func (e *Engine) spill(f *flight, now time.Time) {
 	}
 	o := e.outcome(j, now)
 	if f.stored {
-		o.move(f.row, f.running())
+		o.move(f.row, f.rowState(), f.running())
 	} else {
 		o.Opens = append(o.Opens, f.running())
 		o.Started++
@@ -117,7 +117,7 @@ func (e *Engine) wait(f *flight, r result, at, now time.Time) {
 	run := f.running()
 	run.State, run.ReadyAt = jadwal.RunQueued, at
 	if f.stored {
-		o.move(f.row, run)
+		o.move(f.row, f.rowState(), run)
 	} else {
 		o.Opens = append(o.Opens, run)
 		o.Started++
@@ -152,7 +152,7 @@ func (e *Engine) end(f *flight, run jadwal.Run, now time.Time) {
 		o.Next, j.tail = j.next, j.next
 	case o.unopen(f.key):
 	default:
-		o.Closes = append(o.Closes, jadwal.Close{Key: f.key, Attempt: o.unbegin(f.key, f.row)})
+		o.Closes = append(o.Closes, o.unbegin(jadwal.Close{Key: f.key, Attempt: f.row, State: f.rowState()}))
 	}
 	e.append(o, run)
 }
@@ -170,8 +170,9 @@ func (j *job) land(f *flight) {
 	j.flights = slices.DeleteFunc(j.flights, func(other *flight) bool { return other == f })
 }
 
-// move changes a stored open run, whose stored attempt is row, into run.
-func (s *step) move(row int, run jadwal.OpenRun) {
+// move changes a stored open run, whose stored attempt and state are given,
+// into run.
+func (s *step) move(row int, state jadwal.RunState, run jadwal.OpenRun) {
 	for i := range s.Opens {
 		if s.Opens[i].Key == run.Key {
 			s.Opens[i] = run
@@ -184,7 +185,7 @@ func (s *step) move(row int, run jadwal.OpenRun) {
 			return
 		}
 	}
-	s.Begins = append(s.Begins, jadwal.Begin{Attempt: row, Run: run})
+	s.Begins = append(s.Begins, jadwal.Begin{Attempt: row, State: state, Run: run})
 }
 
 // unopen takes back an open run that no batch has taken yet.
@@ -194,14 +195,14 @@ func (s *step) unopen(key jadwal.RunKey) bool {
 	return len(s.Opens) < n
 }
 
-// unbegin takes back a begin that no batch has taken yet, and returns the
-// attempt that the store knows of.
-func (s *step) unbegin(key jadwal.RunKey, row int) int {
+// unbegin takes back a begin that no batch has taken yet, and returns the close
+// with what the store knows of.
+func (s *step) unbegin(c jadwal.Close) jadwal.Close {
 	for i, b := range s.Begins {
-		if b.Run.Key == key {
+		if b.Run.Key == c.Key {
 			s.Begins = slices.Delete(s.Begins, i, i+1)
-			return b.Attempt
+			return jadwal.Close{Key: c.Key, Attempt: b.Attempt, State: b.State}
 		}
 	}
-	return row
+	return c
 }

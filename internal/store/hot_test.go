@@ -145,7 +145,7 @@ func TestCommit(t *testing.T) {
 			return &jadwal.Outcome{
 				JobID: h.job.ID, Version: 1, At: us(2), Next: us(3),
 				Records: []jadwal.Run{h.succeeded(1), jadwal.Stretch{From: at(2), Through: at(2), State: jadwal.RunSkipped, Reason: jadwal.ReasonOverlap}.Record(h.job.ID, 1, at(2))},
-				Closes:  []jadwal.Close{{Key: h.running(1).Key, Attempt: attempt}},
+				Closes:  []jadwal.Close{{Key: h.running(1).Key, Attempt: attempt, State: jadwal.RunRunning}},
 			}
 		}
 		if v := h.commit(at(2), end(2)); v[0] != jadwal.Rejected {
@@ -169,7 +169,7 @@ func TestCommit(t *testing.T) {
 		queued := h.running(1)
 		queued.State, queued.Attempt, queued.StartedAt = jadwal.RunQueued, 0, time.Time{}
 		h.commit(at(1), &jadwal.Outcome{JobID: h.job.ID, Version: 1, At: us(1), Next: us(2), Opens: []jadwal.OpenRun{queued}})
-		begin := &jadwal.Outcome{JobID: h.job.ID, Version: 1, At: us(2), Next: us(2), Begins: []jadwal.Begin{{Attempt: 0, Run: h.running(1)}}}
+		begin := &jadwal.Outcome{JobID: h.job.ID, Version: 1, At: us(2), Next: us(2), Begins: []jadwal.Begin{{Attempt: 0, State: jadwal.RunQueued, Run: h.running(1)}}}
 		if v := h.commit(at(2), begin); v[0] != jadwal.Recorded || h.cursor().Open[0].State != jadwal.RunRunning {
 			t.Fatal(v, h.cursor())
 		}

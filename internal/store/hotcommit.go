@@ -9,7 +9,7 @@ import (
 
 // Commit records outcomes, at most one a job, in one transaction, and returns
 // one verdict each. It moves each cursor from exactly (Version, At) to Next,
-// inserts, moves on and removes open runs by (run, attempt), appends to
+// inserts, moves on and removes open runs by (run, attempt, state), appends to
 // history, and marks changes as applied. An outcome whose cursor, open run or
 // change is not where it says is Rejected: nothing of it is written, since
 // somebody else has recorded it.
@@ -98,12 +98,12 @@ func insertOpen(t *tx, r *jadwal.OpenRun) error {
 // standsAs tells whether the open runs and the change are as o expects them.
 func standsAs(t *tx, o *jadwal.Outcome) (bool, error) {
 	for _, c := range o.Closes {
-		if ok, err := openAt(t, c.Key, c.Attempt); err != nil || !ok {
+		if ok, err := openAt(t, c.Key, c.Attempt, c.State); err != nil || !ok {
 			return false, err
 		}
 	}
 	for i := range o.Begins {
-		if ok, err := openAt(t, o.Begins[i].Run.Key, o.Begins[i].Attempt); err != nil || !ok {
+		if ok, err := openAt(t, o.Begins[i].Run.Key, o.Begins[i].Attempt, o.Begins[i].State); err != nil || !ok {
 			return false, err
 		}
 	}
@@ -113,9 +113,9 @@ func standsAs(t *tx, o *jadwal.Outcome) (bool, error) {
 	return true, nil
 }
 
-func openAt(t *tx, key jadwal.RunKey, attempt int) (bool, error) {
-	return t.one("SELECT 1 FROM open_run WHERE due_at = $1 AND job_id = $2 AND n = $3 AND attempt = $4", func(row) {},
-		key.DueAt, key.JobID, int64(key.N), attempt)
+func openAt(t *tx, key jadwal.RunKey, attempt int, state jadwal.RunState) (bool, error) {
+	return t.one("SELECT 1 FROM open_run WHERE due_at = $1 AND job_id = $2 AND n = $3 AND attempt = $4 AND state = $5", func(row) {},
+		key.DueAt, key.JobID, int64(key.N), attempt, string(state))
 }
 
 // moveCursor moves the cursor from where o found it, false when it is not

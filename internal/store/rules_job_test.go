@@ -412,7 +412,7 @@ func TestRunRules(t *testing.T) {
 			if r, err := w.Run(ctx, key); err != nil || r.State != jadwal.RunRunning || r.Attempts != 1 || !r.StartedAt.Equal(j.NextAt) {
 				t.Errorf("%+v, %v", r, err)
 			}
-			w.commit(&jadwal.Outcome{JobID: j.ID, Version: 1, Records: []jadwal.Run{finished(key)}, Closes: []jadwal.Close{{Key: key, Attempt: 1}}})
+			w.commit(&jadwal.Outcome{JobID: j.ID, Version: 1, Records: []jadwal.Run{finished(key)}, Closes: []jadwal.Close{{Key: key, Attempt: 1, State: jadwal.RunRunning}}})
 			if r, err := w.Run(ctx, key); err != nil || r.State != jadwal.RunSucceeded {
 				t.Errorf("%+v, %v", r, err)
 			}
