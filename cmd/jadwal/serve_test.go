@@ -319,13 +319,20 @@ func (r *receiver) deliveries() []http.Header {
 // delivery.
 func everySecond(t *testing.T, c *harness.Client, r *receiver) (jobID int64) {
 	t.Helper()
+	jobID = newTick(t, c, r)
+	eventually(t, "the first delivery", func() bool { return len(r.deliveries()) > 0 })
+	return jobID
+}
+
+// newTick makes a job that calls r each second.
+func newTick(t *testing.T, c *harness.Client, r *receiver) (jobID int64) {
+	t.Helper()
 	var job struct{ ID int64 }
 	call(t, c, http.StatusCreated, "POST", "/job", map[string]any{
 		"name":      "tick",
 		"schedules": []any{map[string]string{"every": "1s"}},
 		"target":    map[string]string{"type": "http", "method": "POST", "url": r.URL},
 	}, &job)
-	eventually(t, "the first delivery", func() bool { return len(r.deliveries()) > 0 })
 	return job.ID
 }
 
@@ -371,7 +378,7 @@ func TestStopping(t *testing.T) {
 		})
 	}
 	t.Run("what does not end within the drain timeout is delivered again", func(t *testing.T) {
-		r := newReceiver(t, time.Hour)
+		r := newReceiver(t, 10*time.Second) // within the timeout that is the default
 		data := filepath.Join(t.TempDir(), "data")
 		s := startServer(t, data, nil, "--drain-timeout", "1s")
 		everySecond(t, s.mustSignIn("admin", "admin123"), r)

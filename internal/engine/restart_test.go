@@ -128,6 +128,24 @@ func TestRestart(t *testing.T) {
 		until("01:12:00")
 		w.check(long.ID, "01:00 succeeded")
 	})
+	scenario(t, "a stop stores also what has only just begun: an outage makes a missed instant of none of it", func(t *testing.T, w *world) {
+		job := w.job("minutely", "* * * * *")
+		w.drain = 200 * time.Millisecond
+		w.sink.set(10 * time.Second)
+		w.run()
+		until("00:01:00")
+		w.quit()
+		w.check(job.ID, "00:01 running")
+		until("00:10:30")
+		w.restart()
+		until("00:10:50")
+		if got := tell(w.runs(job.ID)[:1]); got != "00:01 succeeded" {
+			t.Errorf("the run that the stop interrupted: %s", got)
+		}
+		if got := w.sink.deliveries(); len(got) < 2 || got[0].run != got[1].run || !got[1].redelivery {
+			t.Errorf("deliveries: %+v", got)
+		}
+	})
 	scenario(t, "nothing new starts during a stop", func(t *testing.T, w *world) {
 		long, quick := w.job("long", "0 1 * * *"), w.job("quick", "every 1s")
 		w.sink.takes = func(d delivery) time.Duration {

@@ -38,6 +38,7 @@ type world struct {
 	perHost int
 	fault   *faults
 	bury    []func()
+	hear    func(target.Call) // nil: nobody listens; it runs before each attempt
 
 	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
 }
@@ -206,11 +207,24 @@ func (f *faults) dial(s *sink) func(context.Context, string, string) (net.Conn, 
 	}
 }
 
+// wire is a target whose calls are heard.
+type wire struct {
+	Target
+	hear func(target.Call)
+}
+
+func (l wire) Do(ctx context.Context, call target.Call) target.Result {
+	if l.hear != nil {
+		l.hear(call)
+	}
+	return l.Target.Do(ctx, call)
+}
+
 // run starts an engine.
 func (w *world) run() {
 	w.fault = &faults{Store: w.st}
 	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
-	w.eng = New(Options{Store: w.fault, Target: http, InFlight: w.slots, PerHost: w.perHost, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	w.eng = New(Options{Store: w.fault, Target: wire{http, w.hear}, InFlight: w.slots, PerHost: w.perHost, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
 	w.eng.step = func() time.Duration { return time.Duration(w.stepped.Load()) }
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/schedule"
 )
@@ -255,6 +258,96 @@ func TestCommit(t *testing.T) {
 			t.Errorf("%+v, %v", job, err)
 		}
 	})
+}
+
+// digest is everything in the tables, as text.
+func (h *hot) digest() string {
+	h.t.Helper()
+	c, err := sqlite.OpenConn(h.path, sqlite.OpenReadOnly)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer c.Close()
+	var b strings.Builder
+	each := func(sql string, fn func(*sqlite.Stmt)) {
+		if err := sqlitex.Execute(c, sql, &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
+			fn(s)
+			return nil
+		}}); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	var tables []string
+	each("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name", func(s *sqlite.Stmt) { tables = append(tables, s.ColumnText(0)) })
+	for _, table := range tables {
+		each("SELECT * FROM "+table+" ORDER BY 1, 2", func(s *sqlite.Stmt) {
+			fmt.Fprint(&b, table)
+			for i := range s.ColumnCount() {
+				fmt.Fprintf(&b, " %s=%q", s.ColumnName(i), s.ColumnText(i))
+			}
+			fmt.Fprintln(&b)
+		})
+	}
+	return b.String()
+}
+
+// An outcome that closes, begins, opens, records and applies, and is wrong in
+// one thing only, leaves no trace.
+func TestWhatIsRejectedWritesNothing(t *testing.T) {
+	h := newHot(t)
+	queued := h.running(2)
+	queued.State, queued.Attempt, queued.StartedAt = jadwal.RunQueued, 0, time.Time{}
+	h.commit(at(2),
+		&jadwal.Outcome{JobID: h.job.ID, Version: 1, At: us(1), Next: us(3), Started: 1, Opens: []jadwal.OpenRun{h.running(1), queued}})
+	paused := h.job
+	paused.State = jadwal.JobPaused
+	_, change, err := h.UpdateJob(t.Context(), h.by, paused, 1, at(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := func() *jadwal.Outcome {
+		return &jadwal.Outcome{
+			JobID: h.job.ID, Version: 1, At: us(3), Started: 1,
+			Records: []jadwal.Run{h.succeeded(1)},
+			Closes:  []jadwal.Close{{Key: h.running(1).Key, Attempt: 1}},
+			Begins:  []jadwal.Begin{{Attempt: 0, Run: h.running(2)}},
+			Opens:   []jadwal.OpenRun{h.running(3)},
+			Applied: &jadwal.Applied{ChangeID: change, Version: 2, OwnerID: h.job.OwnerID, EffectiveAt: at(3)},
+		}
+	}
+	before := h.digest()
+	for _, tt := range []struct {
+		rule string
+		bend func(*jadwal.Outcome)
+	}{
+		{"the cursor has an older version", func(o *jadwal.Outcome) { o.Version = 2 }},
+		{"the cursor has a newer version", func(o *jadwal.Outcome) { o.Version = 0 }},
+		{"the cursor stands earlier", func(o *jadwal.Outcome) { o.At = us(4) }},
+		{"the cursor stands later", func(o *jadwal.Outcome) { o.At = us(2) }},
+		{"the cursor stands somewhere", func(o *jadwal.Outcome) { o.At = 0 }},
+		{"there is no such job", func(o *jadwal.Outcome) { o.JobID = 99 }},
+		{"the run that ends is in an earlier attempt", func(o *jadwal.Outcome) { o.Closes[0].Attempt = 2 }},
+		{"the run that ends is in a later attempt", func(o *jadwal.Outcome) { o.Closes[0].Attempt = 0 }},
+		{"the run that ends is not open", func(o *jadwal.Outcome) { o.Closes[0].Key.N = 7 }},
+		{"the second run that ends is not open", func(o *jadwal.Outcome) { o.Closes = append(o.Closes, jadwal.Close{Key: h.running(5).Key, Attempt: 1}) }},
+		{"the run that begins has begun less", func(o *jadwal.Outcome) { o.Begins[0].Attempt = 1 }},
+		{"the run that begins is not open", func(o *jadwal.Outcome) { o.Begins[0].Run.Key.N = 7 }},
+		{"the change is not there", func(o *jadwal.Outcome) { o.Applied.ChangeID = change + 1 }},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			o := right()
+			tt.bend(o)
+			if v, err := h.Commit(t.Context(), at(3), []*jadwal.Outcome{o}); err != nil || v[0] != jadwal.Rejected {
+				t.Errorf("verdict %v, %v", v, err)
+			}
+			if after := h.digest(); after != before {
+				t.Errorf("the tables were\n%s\nand are\n%s", before, after)
+			}
+		})
+	}
+	if v := h.commit(at(3), right()); v[0] != jadwal.Recorded || h.digest() == before {
+		t.Errorf("the right one: verdict %v", v)
+	}
 }
 
 func TestLoad(t *testing.T) {

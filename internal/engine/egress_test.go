@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/target"
+)
+
+// Only what a superuser owns, and has not merely inherited, goes everywhere.
+func TestWhoseEgressRulesApply(t *testing.T) {
+	scenario(t, "by owner and by what was inherited", func(t *testing.T, w *world) {
+		now := time.Now().UTC()
+		normal, err := w.st.CreateUser(t.Context(), w.actor(), jadwal.NewUser{Username: "ani", Email: "ani@example.com", PasswordHash: "none"}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]bool{}
+		for _, tt := range []struct {
+			owner              jadwal.User
+			inherited, limited bool
+		}{
+			{w.owner, false, false},
+			{w.owner, true, true},
+			{normal, false, true},
+			{normal, true, true},
+		} {
+			name := fmt.Sprintf("%s-%v", tt.owner.Username, tt.inherited)
+			want[name] = tt.limited
+			if _, err := w.st.CreateJob(t.Context(), w.actor(), jadwal.Job{
+				OwnerID: tt.owner.ID, Definition: definitionOf(name, "* * * * *"), State: jadwal.JobEnabled,
+				EgressLimited: tt.inherited, NextAt: midnight.Add(time.Minute),
+			}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var mu sync.Mutex
+		got := map[string]bool{}
+		w.hear = func(c target.Call) {
+			mu.Lock()
+			defer mu.Unlock()
+			got[c.Job.Name] = c.Limited
+		}
+		w.run()
+		until("00:01:01")
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		for name, limited := range want {
+			if is, called := got[name]; !called || is != limited {
+				t.Errorf("%s: called %v, limited %v, want %v", name, called, is, limited)
+			}
+		}
+	})
+}
