@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -240,7 +238,7 @@ func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
 		kind = "new, SQLite"
 	}
 	base := "http://" + browsable(addr) + "/"
-	fmt.Fprintf(w, "Jadwal %s · data %s (%s) · zone %s · zone database %s\n", jadwal.Version, cfg.Data, kind, localZone(), schedule.ZoneVersion())
+	fmt.Fprintf(w, "Jadwal %s · data %s (%s) · zone database %s\n", jadwal.Version, cfg.Data, kind, schedule.ZoneVersion())
 	fmt.Fprintf(w, "  API  %s    Docs  %sdocs\n", base, base)
 	switch {
 	case !admin.isNew:
@@ -263,18 +261,4 @@ func browsable(addr net.Addr) string {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)
-}
-
-// localZone is the name of the machine's time zone, as far as it can be told.
-func localZone() string {
-	name := strings.TrimPrefix(os.Getenv("TZ"), ":")
-	if name == "" {
-		link, _ := filepath.EvalSymlinks("/etc/localtime")
-		_, name, _ = strings.Cut(link, "zoneinfo/")
-	}
-	if _, err := time.LoadLocation(name); err == nil && name != "" {
-		return name
-	}
-	abbreviation, _ := time.Now().Zone()
-	return abbreviation
 }

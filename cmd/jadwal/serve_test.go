@@ -112,7 +112,7 @@ func TestFirstStart(t *testing.T) {
 	t.Run("on loopback it is admin123, with a warning at every start", func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "data")
 		s := startServer(t, data, nil)
-		want := regexp.MustCompile(`^Jadwal 0\.1\.0 · data ` + regexp.QuoteMeta(data) + ` \(new, SQLite\) · zone \S+ · zone database 20\d\d[a-z]
+		want := regexp.MustCompile(`^Jadwal 0\.1\.0 · data ` + regexp.QuoteMeta(data) + ` \(new, SQLite\) · zone database 20\d\d[a-z]
   API  http://127\.0\.0\.1:\d+/    Docs  http://127\.0\.0\.1:\d+/docs
   First start: sign in as admin / admin123 \(works from this machine only; change it: jadwal user reset-password admin --data '` + regexp.QuoteMeta(data) + `'\)
 $`)

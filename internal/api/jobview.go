@@ -49,7 +49,7 @@ func (b *retryBody) preset() { *b = retryBody(jadwal.DefaultRetry) }
 // scheduleBody is one schedule; exactly one member is set.
 type scheduleBody struct {
 	Cron  string `json:"cron,omitempty" doc:"A cron expression of five fields, or six with seconds first." example:"30 2 * * *"`
-	Every string `json:"every,omitempty" doc:"A duration of at least a second, from the job's creation on." example:"6h"`
+	Every string `json:"every,omitempty" doc:"A duration of at least a second, counted from start_at, else from the job's creation." example:"6h"`
 	At    string `json:"at,omitempty" doc:"An instant in RFC 3339, or a local time of the timezone." example:"2026-12-31T23:00:00Z"`
 	RRule string `json:"rrule,omitempty" doc:"A recurrence rule of RFC 5545." example:"FREQ=MONTHLY;BYDAY=-1FR"`
 }

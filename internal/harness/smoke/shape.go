@@ -45,7 +45,6 @@ func linesOf(readme string) []string {
 var (
 	runID  = regexp.MustCompile(`\b[0-9a-v]{29}\b`)
 	number = regexp.MustCompile(`[0-9][0-9.:]*((µ|m)?s\b|[a-z]\b)?`)
-	zone   = regexp.MustCompile(`zone [A-Z]\S*`)
 	data   = regexp.MustCompile(`data \S+`)
 )
 
@@ -53,7 +52,6 @@ var (
 func formOf(line string) string {
 	line = runID.ReplaceAllString(line, "ID")
 	line = data.ReplaceAllString(line, "data DIR")
-	line = zone.ReplaceAllString(line, "zone Z")
 	return number.ReplaceAllString(line, "0")
 }
 
