@@ -309,8 +309,8 @@ func TestWhatIsRejectedWritesNothing(t *testing.T) {
 		return &jadwal.Outcome{
 			JobID: h.job.ID, Version: 1, At: us(3), Started: 1,
 			Records: []jadwal.Run{h.succeeded(1)},
-			Closes:  []jadwal.Close{{Key: h.running(1).Key, Attempt: 1}},
-			Begins:  []jadwal.Begin{{Attempt: 0, Run: h.running(2)}},
+			Closes:  []jadwal.Close{{Key: h.running(1).Key, Attempt: 1, State: jadwal.RunRunning}},
+			Begins:  []jadwal.Begin{{Attempt: 0, State: jadwal.RunQueued, Run: h.running(2)}},
 			Opens:   []jadwal.OpenRun{h.running(3)},
 			Applied: &jadwal.Applied{ChangeID: change, Version: 2, OwnerID: h.job.OwnerID, EffectiveAt: at(3)},
 		}
@@ -328,8 +328,10 @@ func TestWhatIsRejectedWritesNothing(t *testing.T) {
 		{"there is no such job", func(o *jadwal.Outcome) { o.JobID = 99 }},
 		{"the run that ends is in an earlier attempt", func(o *jadwal.Outcome) { o.Closes[0].Attempt = 2 }},
 		{"the run that ends is in a later attempt", func(o *jadwal.Outcome) { o.Closes[0].Attempt = 0 }},
+		{"the run that ends waits again", func(o *jadwal.Outcome) { o.Closes[0].State = jadwal.RunQueued }},
+		{"the run that begins runs already", func(o *jadwal.Outcome) { o.Begins[0].State = jadwal.RunRunning }},
 		{"the run that ends is not open", func(o *jadwal.Outcome) { o.Closes[0].Key.N = 7 }},
-		{"the second run that ends is not open", func(o *jadwal.Outcome) { o.Closes = append(o.Closes, jadwal.Close{Key: h.running(5).Key, Attempt: 1}) }},
+		{"the second run that ends is not open", func(o *jadwal.Outcome) { o.Closes = append(o.Closes, jadwal.Close{Key: h.running(5).Key, Attempt: 1, State: jadwal.RunRunning}) }},
 		{"the run that begins has begun less", func(o *jadwal.Outcome) { o.Begins[0].Attempt = 1 }},
 		{"the run that begins is not open", func(o *jadwal.Outcome) { o.Begins[0].Run.Key.N = 7 }},
 		{"the change is not there", func(o *jadwal.Outcome) { o.Applied.ChangeID = change + 1 }},
