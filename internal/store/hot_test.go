@@ -331,7 +331,9 @@ func TestWhatIsRejectedWritesNothing(t *testing.T) {
 		{"the run that ends waits again", func(o *jadwal.Outcome) { o.Closes[0].State = jadwal.RunQueued }},
 		{"the run that begins runs already", func(o *jadwal.Outcome) { o.Begins[0].State = jadwal.RunRunning }},
 		{"the run that ends is not open", func(o *jadwal.Outcome) { o.Closes[0].Key.N = 7 }},
-		{"the second run that ends is not open", func(o *jadwal.Outcome) { o.Closes = append(o.Closes, jadwal.Close{Key: h.running(5).Key, Attempt: 1, State: jadwal.RunRunning}) }},
+		{"the second run that ends is not open", func(o *jadwal.Outcome) {
+			o.Closes = append(o.Closes, jadwal.Close{Key: h.running(5).Key, Attempt: 1, State: jadwal.RunRunning})
+		}},
 		{"the run that begins has begun less", func(o *jadwal.Outcome) { o.Begins[0].Attempt = 1 }},
 		{"the run that begins is not open", func(o *jadwal.Outcome) { o.Begins[0].Run.Key.N = 7 }},
 		{"the change is not there", func(o *jadwal.Outcome) { o.Applied.ChangeID = change + 1 }},
