@@ -73,7 +73,6 @@ type Options struct {
 	Log          *slog.Logger
 	InFlight     int           // attempts at once; 0: 4096. At most half of the process's limit of open files.
 	PerHost      int           // attempts at once to one host; 0: 256
-	CacheBytes   int           // of definitions; 0: 64 MiB
 	DrainTimeout time.Duration // for running attempts when the engine stops; 0: 30 s
 }
 
@@ -85,6 +84,7 @@ const (
 	fallRows         = 8192             // entries taken out of the timetable in one turn
 	fetchRows        = 500              // definitions read at once
 	fetchBytes       = 16 << 20
+	cacheBytes       = 64 << 20 // of definitions kept in memory
 	batchRows        = 500
 	batchBytes       = 4 << 20
 	linger           = 5 * time.Millisecond // a batch waits at most so long for company
@@ -160,9 +160,6 @@ func New(o Options) *Engine {
 	if o.PerHost == 0 {
 		o.PerHost = 256
 	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = 64 << 20
-	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 30 * time.Second
 	}
@@ -176,7 +173,7 @@ func New(o Options) *Engine {
 		hosts:   newHosts(o.PerHost, o.Log),
 		slots:   newSlots(o.InFlight),
 		metrics: newMetrics(),
-		cached:  newCache(o.CacheBytes),
+		cached:  newCache(cacheBytes),
 	}
 }
 
