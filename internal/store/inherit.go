@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -53,9 +52,9 @@ func yieldNames(t *tx, from, heir int64) error {
 	}
 	for _, c := range clashes {
 		var d jadwal.Definition
-		err := json.Unmarshal(c.definition, &d)
+		err := decode(c.id, c.definition, &d)
 		if err != nil {
-			return fmt.Errorf("definition of job %d: %w", c.id, err)
+			return err
 		}
 		if d.Name, err = freeName(t, from, heir, c.name); err != nil {
 			return err

@@ -48,10 +48,7 @@ func scanJob(r row) (jadwal.Job, error) {
 			StartedAt: r.time(13), FinishedAt: r.time(14), ReadyAt: r.time(18),
 		}
 	}
-	if err := json.Unmarshal(r.bytes(2), &job.Definition); err != nil {
-		return job, fmt.Errorf("definition of job %d: %w", job.ID, err)
-	}
-	return job, nil
+	return job, decode(job.ID, r.bytes(2), &job.Definition)
 }
 
 func errNoJob() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no such job") }
