@@ -19,6 +19,7 @@ const (
 	CodeForbidden        Code = "forbidden"
 	CodeLastSuperuser    Code = "last_superuser"
 	CodeOwnAccount       Code = "own_account"
+	CodeWrongPassword    Code = "wrong_password"
 	CodeNotFound         Code = "not_found"
 	CodeMethodNotAllowed Code = "method_not_allowed"
 	CodeTimeout          Code = "request_timeout"

@@ -53,7 +53,8 @@ type Actor struct {
 	SessionID int64 // 0: not a session (the operator's command line, the server itself)
 	Source    netip.Addr
 	RequestID string
-	Once      *Once // nil: whatever is asked is done again when it is asked again
+	UserAgent string // as the client calls itself; only a sign-in tells it
+	Once      *Once  // nil: whatever is asked is done again when it is asked again
 }
 
 // Once has a write happen at most once under a key of its user's: what was

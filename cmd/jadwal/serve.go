@@ -106,6 +106,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		Keys:           keys,
 		EngineHealth:   eng.Health,
 		Metrics:        newMetrics(eng),
+		ResetLifetime:  cfg.ResetLifetime,
 		Hasher:         hasher,
 		Limiter:        auth.NewLimiter(),
 		TrustedProxies: cfg.TrustedProxies,

@@ -29,6 +29,16 @@ var rights = map[string][5]int{ // nobody, deleted, other, owner, superuser
 	"GET /user":                           {401, 401, 403, 403, 0},
 	"POST /user":                          {401, 401, 403, 403, 0},
 	"DELETE /user/{id}":                   {401, 401, 403, 403, 0},
+	"POST /user/me/password":              {401, 401, 0, 0, 0},
+	"POST /user/password/reset":           {0, 0, 0, 0, 0},
+	"GET /user/{id}":                      {401, 401, 403, 403, 0},
+	"PATCH /user/{id}":                    {401, 401, 403, 403, 0},
+	"GET /user/{id}/status":               {401, 401, 403, 403, 0},
+	"POST /user/{id}/disable":             {401, 401, 403, 403, 0},
+	"POST /user/{id}/enable":              {401, 401, 403, 403, 0},
+	"POST /user/{id}/password/reset":      {401, 401, 403, 403, 0},
+	"GET /session":                        {401, 401, 0, 0, 0},
+	"DELETE /session/{id}":                {401, 401, 404, 0, 0},
 	"GET /job":                            {401, 401, 0, 0, 0},
 	"POST /job":                           {401, 401, 0, 0, 0},
 	"GET /job/{job}":                      {401, 401, 404, 0, 0},
@@ -81,12 +91,16 @@ func TestRoleByRoute(t *testing.T) {
 					who = s.asUser(unique+"-gone", false)
 					(&session{s, admin.access, ""}).do("DELETE", "/user/"+who.do("GET", "/user/me", "").text("id"), "")
 				}
-				target := strings.Replace(r.pattern, "{n}", "1", 1)
+				target, code := strings.Replace(r.pattern, "{n}", "1", 1), ""
 				switch {
 				case strings.Contains(target, "{job}"):
 					target = strings.Replace(target, "{job}", owner.createJob("mine"), 1)
-				case target == "/user/{id}":
-					target = "/user/" + s.asUser(unique+"-victim", false).do("GET", "/user/me", "").text("id")
+				case strings.HasPrefix(target, "/user/{id}"):
+					target = strings.Replace(target, "{id}", s.asUser(unique+"-victim", false).do("GET", "/user/me", "").text("id"), 1)
+				case target == "/session/{id}":
+					target = "/session/" + owner.do("GET", "/session", "").text("0.id")
+				case target == "/user/password/reset":
+					code = s.resetCode(unique + "-victim")
 				case target == "/run/{id}/cancel":
 					target = "/run/" + aWaitingRun(t, owner) + "/cancel"
 				case strings.HasPrefix(target, "/run/{id}"):
@@ -97,9 +111,11 @@ func TestRoleByRoute(t *testing.T) {
 				}
 				body := map[string]string{
 					"login": `{"identifier":"admin","password":"admin123"}`, "refreshToken": `{"refresh_token":"` + admin.refresh + `"}`,
-					"logout": `{"refresh_token":"` + who.refresh + `"}`, "patchMe": `{"is_superuser":false}`,
-					"createUser": `{"username":"` + unique + `-new","password":"new-password","email":"` + unique + `@new"}`,
-					"createJob":  `{"name":"new",` + hook + `}`, "putJob": `{` + hook + `}`, "cloneJob": `{"name":"copy"}`, "patchJob": `{"description":"x"}`, "previewSchedule": `{"schedules":[{"every":"1h"}]}`,
+					"logout": `{"refresh_token":"` + who.refresh + `"}`, "patchMe": `{"is_superuser":false}`, "patchUser": `{"is_superuser":false}`,
+					"changePassword": `{"current_password":"` + userPassword + `","new_password":"another one"}`,
+					"redeemReset":    `{"code":"` + code + `","new_password":"another one"}`,
+					"createUser":     `{"username":"` + unique + `-new","password":"new-password","email":"` + unique + `@new"}`,
+					"createJob":      `{"name":"new",` + hook + `}`, "putJob": `{` + hook + `}`, "cloneJob": `{"name":"copy"}`, "patchJob": `{"description":"x"}`, "previewSchedule": `{"schedules":[{"every":"1h"}]}`,
 				}[r.doc.id]
 				got := s.status(r.method, target, body, who.access)
 				expected := want[i]
@@ -125,6 +141,17 @@ func TestRoleByRoute(t *testing.T) {
 			t.Errorf("%s is no route", name)
 		}
 	}
+}
+
+// resetCode makes a user and a code that sets the user's password.
+func (s *server) resetCode(name string) string {
+	s.t.Helper()
+	id := s.asUser(name, false).do("GET", "/user/me", "").text("id")
+	r := s.login("admin", adminPassword).do("POST", "/user/"+id+"/password/reset", "")
+	if r.status != 201 {
+		s.t.Fatalf("got %s", r.body)
+	}
+	return r.text("code")
 }
 
 // aRun is the id of a finished run of the caller's.
@@ -161,7 +188,7 @@ func aWaitingRun(t *testing.T, c *session) string {
 
 // A rule that forgets an action forbids it.
 func TestAnActionWithoutARuleIsForbidden(t *testing.T) {
-	root := jadwal.User{ID: 1, IsSuperuser: true}
+	root := jadwal.Actor{User: jadwal.User{ID: 1, IsSuperuser: true}}
 	if err := jadwal.Allow(root, "no.such.action", jadwal.Object{}); jadwal.CodeOf(err) != jadwal.CodeForbidden {
 		t.Errorf("got %v", err)
 	}
@@ -169,7 +196,7 @@ func TestAnActionWithoutARuleIsForbidden(t *testing.T) {
 		if err := jadwal.Allow(root, r.action, jadwal.Object{}); err != nil {
 			t.Errorf("%s %s: a superuser gets %v", r.method, r.pattern, err)
 		}
-		err := jadwal.Allow(jadwal.User{}, r.action, jadwal.Object{})
+		err := jadwal.Allow(jadwal.Actor{}, r.action, jadwal.Object{})
 		if (err == nil) != (r.action == jadwal.ActionPublic) {
 			t.Errorf("%s %s: nobody gets %v", r.method, r.pattern, err)
 		}

@@ -51,7 +51,8 @@ func badPaths() (all []bad) {
 	for _, m := range []struct{ method, target string }{
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
-		{"GET", "/user/1"}, {"PATCH", "/user/1"}, {"POST", "/user/x"}, {"GET", "/user/me%2F"}, {"GET", "/user/me%00"}, {"GET", "/user/me%20"}, {"GET", "/user/m\xc3"}, {"GET", "/user/me%3Fx"},
+		{"PUT", "/user/1"}, {"POST", "/user/x"}, {"POST", "/user/me%2F"}, {"POST", "/user/me%00"}, {"POST", "/user/me%20"}, {"POST", "/user/m\xc3"}, {"POST", "/user/me%3Fx"},
+		{"GET", "/user/me/password"}, {"PATCH", "/user/me/password"}, {"GET", "/user/password/reset"}, {"GET", "/user/1/password/reset"}, {"GET", "/user/1/disable"}, {"DELETE", "/user/1/enable"}, {"POST", "/user/1/status"}, {"DELETE", "/session"}, {"POST", "/session"}, {"GET", "/session/1"}, {"PATCH", "/session/1"},
 		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/run"}, {"DELETE", "/run/x"},
 		{"GET", "/schedule/preview"}, {"POST", "/health/live"}, {"POST", "/health/ready"}, {"POST", "/metrics"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
@@ -84,6 +85,9 @@ func badBodies() (all []bad) {
 		{"user", "POST", "/logout", `{"refresh_token":"x"}`},
 		{"user", "PATCH", "/user/me", `{"email":"x@example.com"}`},
 		{"admin", "POST", "/user", newUserBody},
+		{"admin", "PATCH", "/user/2", `{"email":"x@example.com"}`},
+		{"user", "POST", "/user/me/password", `{"current_password":"x","new_password":"x-password"}`},
+		{"", "POST", "/user/password/reset", `{"code":"x","new_password":"x-password"}`},
 		{"user", "POST", "/job", newJobBody},
 		{"user", "PATCH", "/job/mine", `{"description":"x"}`},
 		{"user", "PUT", "/job/mine", `{"description":"x","target":{"url":"https://example.com/"}}`},
@@ -137,6 +141,12 @@ func badMembers() (all []bad) {
 		add("admin", "POST", "/user", `{"username":"x","password":"x-password","email":`+v+`}`, "email")
 		add("user", "PATCH", "/user/me", `{"username":`+v+`}`, "username")
 		add("user", "PATCH", "/user/me", `{"email":`+v+`}`, "email")
+		add("admin", "PATCH", "/user/2", `{"username":`+v+`}`, "username")
+		add("admin", "PATCH", "/user/2", `{"email":`+v+`}`, "email")
+		add("user", "POST", "/user/me/password", `{"current_password":`+v+`,"new_password":"x-password"}`, "current_password")
+		add("user", "POST", "/user/me/password", `{"current_password":"x","new_password":`+v+`}`, "new_password")
+		add("", "POST", "/user/password/reset", `{"code":`+v+`,"new_password":"x-password"}`, "code")
+		add("", "POST", "/user/password/reset", `{"code":"x","new_password":`+v+`}`, "new_password")
 		add("user", "POST", "/job", `{"name":`+v+`,"target":{"url":"https://example.com/"}}`, "name")
 		add("user", "POST", "/job", `{"name":"x","target":{"url":`+v+`}}`, "target.url")
 	}
@@ -172,6 +182,9 @@ func badMembers() (all []bad) {
 		"short67", "ééé", strings.Repeat("x", 1025), strings.Repeat("é", 513), "with\\u0000nul", "password", "PASSWORD", "12345678", "x-name-1", "X-NAME-1", "x@example.com", "X@Example.Com",
 	} {
 		add("admin", "POST", "/user", `{"username":"x-name-1","password":"`+password+`","email":"x@example.com"}`, "password")
+		if !strings.HasPrefix(strings.ToLower(password), "x") || len(password) > 100 {
+			add("user", "POST", "/user/me/password", `{"current_password":"x","new_password":"`+password+`"}`, "new_password")
+		}
 	}
 	for _, p := range []struct{ member, field string }{
 		{`"tags":["A"]`, "tags[0]"}, {`"tags":"a"`, "tags"}, {`"timezone":"Mars"`, "timezone"}, {`"timezone":""`, "timezone"}, {`"timeout":"0.5s"`, "timeout"}, {`"timeout":"25h"`, "timeout"}, {`"timeout":"-1s"`, "timeout"},
@@ -204,9 +217,39 @@ func badOthers() (all []bad) {
 	add := func(as, method, target string, status int, code, field string) {
 		all = append(all, bad{as + " " + method + " " + target, as, method, target, "", nil, status, code, field})
 	}
-	for _, id := range []string{"01", "+2", "-2", "2.0", "%32", "2%20", "0x2", "two", "1e0", "%D9%A2", "2;x", "2,3", "*"} {
+	for _, target := range []string{"/user/999", "/user/0", "/user/99999999999999999999"} {
+		add("admin", "GET", target, 404, "not_found", "")
+		add("admin", "GET", target+"/status", 404, "not_found", "")
+		for _, what := range []string{"/disable", "/enable", "/password/reset"} {
+			add("admin", "POST", target+what, 404, "not_found", "")
+		}
+	}
+	for _, what := range []string{"disable", "password/reset"} {
+		add("admin", "POST", "/user/1/"+what, 403, "own_account", "")
+	}
+	for _, user := range []string{"1", "999", "0"} {
+		add("user", "GET", "/session?user="+user, 404, "not_found", "")
+	}
+	add("admin", "GET", "/session?user=999", 404, "not_found", "")
+	add("admin", "GET", "/session?user=0", 404, "not_found", "")
+	add("admin", "GET", "/session?owner=2", 400, "validation_failed", "owner")
+	add("admin", "GET", "/user/2?x=1", 400, "validation_failed", "x")
+	add("user", "DELETE", "/session/1", 404, "not_found", "")
+	add("user", "DELETE", "/session/0", 404, "not_found", "")
+	add("user", "DELETE", "/session/99999999999999999999", 404, "not_found", "")
+	for _, id := range []string{"01", "+2", "-2", "2.0", "0x2", "two", "1e0", "2,3", "*"} {
 		add("admin", "DELETE", "/user/"+id, 400, "validation_failed", "id")
 		add("user", "DELETE", "/user/"+id, 403, "forbidden", "")
+		add("admin", "GET", "/user/"+id, 400, "validation_failed", "id")
+		add("user", "GET", "/user/"+id, 403, "forbidden", "")
+		add("user", "PATCH", "/user/"+id, 403, "forbidden", "")
+		add("admin", "GET", "/user/"+id+"/status", 400, "validation_failed", "id")
+		add("user", "DELETE", "/session/"+id, 400, "validation_failed", "id")
+		add("user", "GET", "/session?user="+id, 400, "validation_failed", "user")
+		for _, what := range []string{"disable", "enable", "password/reset"} {
+			add("admin", "POST", "/user/"+id+"/"+what, 400, "validation_failed", "id")
+			add("user", "POST", "/user/"+id+"/"+what, 403, "forbidden", "")
+		}
 	}
 	for _, job := range []string{"01", "-1", "Mine", "m%69ne", "mine%00", "bulk", "_x", strings.Repeat("x", 64), "mine;x"} {
 		add("user", "GET", "/job/"+job, 400, "validation_failed", "job")
@@ -296,6 +339,14 @@ func badOthers() (all []bad) {
 		bad{"the last superuser's flag", "admin", "PATCH", "/user/me", `{"is_superuser":false}`, nil, 403, "last_superuser", ""},
 		bad{"a name that is taken", "user", "PATCH", "/user/me", `{"username":"Admin"}`, nil, 400, "validation_failed", "username"},
 		bad{"an email that is taken", "user", "PATCH", "/user/me", `{"username":"free","email":"Admin@Teknohole.com"}`, nil, 400, "validation_failed", "email"},
+		bad{"the last superuser's flag, by id", "admin", "PATCH", "/user/1", `{"is_superuser":false}`, nil, 403, "last_superuser", ""},
+		bad{"an unknown member of a user, by id", "admin", "PATCH", "/user/2", `{"disabled_at":null}`, nil, 400, "validation_failed", "disabled_at"},
+		bad{"a user who is not there", "admin", "PATCH", "/user/999", `{"username":"free"}`, nil, 404, "not_found", ""},
+		bad{"a name that is taken, by id", "admin", "PATCH", "/user/2", `{"username":"Admin"}`, nil, 400, "validation_failed", "username"},
+		bad{"a wrong current password", "user", "POST", "/user/me/password", `{"current_password":"admin124","new_password":"another one"}`, nil, 403, "wrong_password", ""},
+		bad{"the same password again", "user", "POST", "/user/me/password", `{"current_password":"user-password","new_password":"user-password"}`, nil, 400, "validation_failed", "new_password"},
+		bad{"a code that is none", "", "POST", "/user/password/reset", `{"code":"jdr_x","new_password":"another one"}`, nil, 401, "invalid_credentials", ""},
+		bad{"a code that nobody made", "", "POST", "/user/password/reset", `{"code":"jdr_0000000000200000000000000000000000000000000100000","new_password":"another one"}`, nil, 401, "invalid_credentials", ""},
 		bad{"a wrong password", "", "POST", "/login", `{"identifier":"admin","password":"admin124"}`, nil, 401, "invalid_credentials", ""},
 		bad{"an unknown name", "", "POST", "/login", `{"identifier":"nobody","password":"admin123"}`, nil, 401, "invalid_credentials", ""},
 		bad{"no refresh token of ours", "", "POST", "/refresh/token", `{"refresh_token":"a.b.c"}`, nil, 401, "invalid_token", ""},

@@ -21,6 +21,7 @@ var statuses = map[jadwal.Code]int{
 	jadwal.CodeForbidden:        http.StatusForbidden,
 	jadwal.CodeLastSuperuser:    http.StatusForbidden,
 	jadwal.CodeOwnAccount:       http.StatusForbidden,
+	jadwal.CodeWrongPassword:    http.StatusForbidden,
 	jadwal.CodeNotFound:         http.StatusNotFound,
 	jadwal.CodeMethodNotAllowed: http.StatusMethodNotAllowed,
 	jadwal.CodeTimeout:          http.StatusRequestTimeout,

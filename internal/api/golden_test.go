@@ -25,6 +25,8 @@ var normal = []struct {
 }{
 	{regexp.MustCompile(`"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`), `"timestamp":"<whole seconds>"`},
 	{regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"`), `"<six decimals>"`},
+	{regexp.MustCompile(`jd[rw]_[0-9A-Za-z]{49}`), `<secret>`},
+	{regexp.MustCompile(`\b\d{15,19}\b`), `<session>`},
 	{regexp.MustCompile(`eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9\.[\w-]+\.[\w-]{43}`), `<token>`},
 }
 

@@ -86,7 +86,7 @@ func (s *Server) findJob(c *call, ref jobRef, action jadwal.Action) (job jadwal.
 		job, err = s.store.Job(c, ref.id)
 	}
 	if err == nil {
-		err = jadwal.Allow(c.user, action, jadwal.Object{OwnerID: job.OwnerID})
+		err = jadwal.Allow(c.by(), action, jadwal.Object{OwnerID: job.OwnerID})
 	}
 	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
 		err = errNoJob // whether it is there or not

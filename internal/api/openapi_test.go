@@ -525,6 +525,8 @@ var headerText = map[string]string{
 
 var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[id]():           "The id of a user.",
+	reflect.TypeFor[ofUser]():       "The id of the user whose they are, for superusers; without it they are the caller's.",
+	reflect.TypeFor[sessionRef]():   "The id of a session.",
 	reflect.TypeFor[jobRef]():       "The id of a job, or the caller's own name for it.",
 	reflect.TypeFor[runRef]():       "The id of a run.",
 	reflect.TypeFor[limit]():        "How many there are on a page.",
@@ -545,7 +547,9 @@ var parameterText = map[reflect.Type]string{
 func parameterSchema(t reflect.Type) *huma.Schema {
 	number := func(f float64) *float64 { return &f }
 	switch t {
-	case reflect.TypeFor[id](), reflect.TypeFor[after]():
+	case reflect.TypeFor[sessionRef]():
+		return &huma.Schema{Type: "string", Pattern: "^[1-9][0-9]*$"}
+	case reflect.TypeFor[id](), reflect.TypeFor[after](), reflect.TypeFor[ofUser]():
 		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
 	case reflect.TypeFor[limit]():
 		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPage), Default: jadwal.DefaultPage}

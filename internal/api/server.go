@@ -31,6 +31,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix            // whose X-Forwarded-For is believed; none: nobody's
 	EngineHealth   func(now time.Time) error // why the engine is not well; nil: it is
 	Metrics        func(io.Writer) error     // in the Prometheus text format
+	ResetLifetime  time.Duration             // of a code that sets a password
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -54,7 +55,8 @@ type Server struct {
 	requestKey, retiringRequestKey []byte   // that requests are hashed with
 	inProgress                     sync.Map // of onceKey: requests that are not answered yet
 
-	applyWait time.Duration // for the engine to apply a change
+	applyWait     time.Duration // for the engine to apply a change
+	resetLifetime time.Duration
 }
 
 // New returns the handler of the whole API. It has no timeouts of its own: a
@@ -74,7 +76,8 @@ func New(o Options) *Server {
 		engineHealth: o.EngineHealth,
 		metrics:      o.Metrics,
 
-		applyWait: 10 * time.Second,
+		applyWait:     10 * time.Second,
+		resetLifetime: o.ResetLifetime,
 	}
 	s.requestKey, s.retiringRequestKey = o.Keys.Derive(auth.PurposeRequests)
 	return s
@@ -109,9 +112,16 @@ func (c *call) Value(key any) any {
 // callOf returns the request that a handler answers.
 func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
-// actor is who asks, for the store and its audit rows.
+// by is who asks.
+func (c *call) by() jadwal.Actor {
+	return jadwal.Actor{User: c.user, SessionID: c.session.ID, RequestID: c.requestID}
+}
+
+// actor is who asks, and from where, for the store and its audit rows.
 func (c *call) actor() jadwal.Actor {
-	return jadwal.Actor{User: c.user, SessionID: c.session.ID, Source: c.source(), RequestID: c.requestID}
+	by := c.by()
+	by.Source = c.source()
+	return by
 }
 
 // ServeHTTP answers a request, whatever it is, in the envelope.
@@ -211,7 +221,7 @@ func (s *Server) admit(c *call, route *route) error {
 			return err
 		}
 	}
-	return jadwal.Allow(c.user, route.action, jadwal.Object{})
+	return jadwal.Allow(c.by(), route.action, jadwal.Object{})
 }
 
 // signIn finds out who asks. There is no query: sessions and their users are
@@ -238,6 +248,7 @@ func (s *Server) signIn(c *call) error {
 		return errBadToken
 	}
 	c.user, c.session = user, session
+	s.store.SessionUsed(session.ID, c.now)
 	return nil
 }
 

@@ -25,16 +25,21 @@ func audited(t *tx, by jadwal.Actor, now time.Time, action, object string, d det
 		}
 		text = string(b)
 	}
-	actor, source := by.User.Username, ""
+	actor := by.User.Username
 	if actor == "" {
 		actor = "server"
 	}
-	if by.Source.IsValid() {
-		source = by.Source.String()
-	}
 	_, err := t.exec(`INSERT INTO audit (at, actor_id, actor, action, object, detail, source, request_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, now, by.User.ID, actor, action, object, text, source, by.RequestID)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, now, by.User.ID, actor, action, object, text, sourceOf(by), by.RequestID)
 	return err
+}
+
+// sourceOf is the address that somebody asks from; "" for none.
+func sourceOf(by jadwal.Actor) string {
+	if !by.Source.IsValid() {
+		return ""
+	}
+	return by.Source.String()
 }
 
 // object names what a line of the audit log is about: "user/5".
@@ -62,5 +67,6 @@ func allowed(t *tx, by jadwal.Actor, action jadwal.Action, on jadwal.Object) err
 	if !found || !u.DisabledAt.IsZero() {
 		return jadwal.Errorf(jadwal.CodeInvalidToken, "The token is not valid")
 	}
-	return jadwal.Allow(u, action, on)
+	by.User = u
+	return jadwal.Allow(by, action, on)
 }

@@ -29,15 +29,23 @@ const (
 	historySwept = "history_swept" // runs due before that are left have failed, or their record came late
 )
 
-// Keep removes what has become too old, little by little, until ctx ends. An
-// error is logged, and the next sweep tries again.
+// Keep removes what has become too old, little by little, and writes down when
+// sessions were used, until ctx ends. An error is logged, and the next sweep
+// tries again.
 func (s *Store) Keep(ctx context.Context, r Retention) {
-	wait := time.NewTimer(retainEvery)
+	wait, write := time.NewTimer(retainEvery), time.NewTicker(usageStep)
 	defer wait.Stop()
+	defer write.Stop()
+	defer s.lastUsage(context.WithoutCancel(ctx))
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-write.C:
+			if err := s.WriteUsage(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("when sessions were used could not be stored", "error", err)
+			}
+			continue
 		case <-wait.C:
 		}
 		more, err := s.Retain(ctx, time.Now(), r)

@@ -68,6 +68,8 @@ func TestTheSchemaRefuses(t *testing.T) {
 		"a run in history twice":               run + "(1, 1, 0, NULL, 1, 'succeeded', '', 'schedule', 1, 1, 2, 200, '')",
 		"a range of successes":                 run + "(3, 1, 0, 4, 1, 'succeeded', '', 'schedule', 1, 1, 2, 0, '')",
 		"a range that ends where it begins":    run + "(3, 1, 0, 3, 1, 'missed', 'overload', 'schedule', 0, NULL, 4, 0, '')",
+		"a code of no user":                    "INSERT INTO password_reset (user_id, hash, created_at, expires_at) VALUES (9, zeroblob(32), 1, 2)",
+		"a code without a hash":                "INSERT INTO password_reset (user_id, hash, created_at, expires_at) VALUES (1, x'00', 1, 2)",
 		"an audit line without an action":      "INSERT INTO audit (at, actor_id, actor, action, object) VALUES (1, 1, 'a', '', 'b')",
 		"a blob for a definition":              job + "(1, 'b', x'00', 'enabled', 1, 1, 1)",
 		"an account without most of it":        "INSERT INTO account (id, username) VALUES (9, 'x')",

@@ -141,7 +141,7 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 		}
 		action := jadwal.ActionOwnAccount
 		if by.User.ID != id || p.IsSuperuser != nil && *p.IsSuperuser && !old.IsSuperuser {
-			action = jadwal.ActionCreateUser // who may make users may also change them
+			action = jadwal.ActionEditUser
 		}
 		if err := allowed(t, by, action, jadwal.Object{}); err != nil {
 			return err
@@ -268,7 +268,7 @@ func (s *Store) SetPassword(ctx context.Context, by jadwal.Actor, id int64, hash
 	return s.write(ctx, laneAPI, func(t *tx) error {
 		action := jadwal.ActionOwnAccount
 		if by.User.ID != id {
-			action = jadwal.ActionCreateUser // who may make users may also change them
+			action = jadwal.ActionEditUser
 		}
 		if err := allowed(t, by, action, jadwal.Object{}); err != nil {
 			return err
@@ -280,19 +280,6 @@ func (s *Store) SetPassword(ctx context.Context, by jadwal.Actor, id int64, hash
 		if !found {
 			return noUser(id)
 		}
-		u.UpdatedAt = later(now, u.UpdatedAt)
-		if _, err := t.exec("UPDATE account SET password_hash = $2, bootstrap = $3, updated_at = $4 WHERE id = $1",
-			id, hash, bootstrap, u.UpdatedAt); err != nil {
-			return err
-		}
-		ended, err := t.exec("DELETE FROM session WHERE user_id = $1", id)
-		if err != nil {
-			return err
-		}
-		t.after(func() {
-			s.live.putUser(u)
-			s.live.dropSessionsOf(id)
-		})
-		return audited(t, by, now, "user.password", object("user", id), detail{"sessions_ended": ended})
+		return s.setPassword(t, by, u, hash, bootstrap, 0, now)
 	})
 }

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	usageStep  = time.Minute // how exactly it is known when something was last used
+	usageBatch = 500         // rows of one write
+)
+
+// usage is when things were last used, by their ids. A use costs no write: what
+// is new is written once a minute.
+type usage struct {
+	mu sync.RWMutex
+	at map[int64]time.Time // of what was used since that was last written
+}
+
+// mark notes that something is used at now.
+func (u *usage) mark(id int64, now time.Time) {
+	u.mu.RLock()
+	last, known := u.at[id]
+	u.mu.RUnlock()
+	if known && now.Sub(last) < usageStep {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.at == nil {
+		u.at = map[int64]time.Time{}
+	}
+	u.at[id] = now.Truncate(time.Microsecond).UTC()
+}
+
+// latest is when something was last used, stored being what is stored of that.
+func (u *usage) latest(id int64, stored time.Time) time.Time {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	if at, known := u.at[id]; known && at.After(stored) {
+		return at
+	}
+	return stored
+}
+
+// SessionUsed notes that a session makes a request at now.
+func (s *Store) SessionUsed(id int64, now time.Time) { s.usedSessions.mark(id, now) }
+
+// WriteUsage stores when sessions were last used, as far as that is not stored
+// yet. Keep calls it once a minute and at its end.
+func (s *Store) WriteUsage(ctx context.Context) error {
+	return s.writeUsage(ctx, &s.usedSessions, "UPDATE session SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)")
+}
+
+// lastUsage is WriteUsage at the end, which nothing waits for: only a minute of
+// it is lost.
+func (s *Store) lastUsage(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_ = s.WriteUsage(ctx)
+}
+
+func (s *Store) writeUsage(ctx context.Context, u *usage, update string) error {
+	u.mu.RLock()
+	ids := make([]int64, 0, len(u.at))
+	for id := range u.at {
+		ids = append(ids, id)
+	}
+	u.mu.RUnlock()
+	for len(ids) > 0 {
+		batch := ids[:min(len(ids), usageBatch)]
+		ids = ids[len(batch):]
+		written := make(map[int64]time.Time, len(batch))
+		u.mu.RLock()
+		for _, id := range batch {
+			written[id] = u.at[id]
+		}
+		u.mu.RUnlock()
+		if err := s.write(ctx, laneBatch, func(t *tx) error {
+			for _, id := range batch {
+				if _, err := t.exec(update, id, written[id]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		u.mu.Lock()
+		for id, at := range written {
+			if u.at[id].Equal(at) {
+				delete(u.at, id)
+			}
+		}
+		u.mu.Unlock()
+	}
+	return nil
+}
