@@ -1,5 +1,7 @@
 package jadwal
 
+import "slices"
+
 // Action is something that a caller wants to do. Every route of the API names
 // exactly one.
 type Action string
@@ -10,6 +12,7 @@ const (
 	ActionReadSelf    Action = "account.read"
 	ActionOwnAccount  Action = "account.own"
 	ActionOwnSession  Action = "session.own"
+	ActionOwnKey      Action = "key.own"
 	ActionReadUser    Action = "user.read"
 	ActionCreateUser  Action = "user.create"
 	ActionEditUser    Action = "user.edit"
@@ -27,7 +30,7 @@ const (
 // Object is what an action is done to. The zero Object stands for none yet:
 // then Allow tells whether the caller may do such a thing at all.
 type Object struct {
-	OwnerID int64 // of a session, a job or a run
+	OwnerID int64 // of a session, a key, a job or a run
 }
 
 // rule says who may do something.
@@ -41,37 +44,65 @@ const (
 	owner          // who owns the object, and every superuser; others may not know of it
 )
 
+// right is a rule, and the scope that an API key needs besides; none: no key
+// may do it.
+type right struct {
+	rule  rule
+	scope Scope
+}
+
 // rights is who may do what. An action that is not in it is forbidden.
-var rights = map[Action]rule{
-	ActionPublic:      anybody,
-	ActionReadSelf:    signedIn,
-	ActionOwnAccount:  signedIn,
-	ActionOwnSession:  owner,
-	ActionReadUser:    superuser,
-	ActionCreateUser:  superuser,
-	ActionEditUser:    superuser,
-	ActionDeleteUser:  superuser,
-	ActionCreateJob:   signedIn,
-	ActionReadJob:     owner,
-	ActionOperateJob:  owner,
-	ActionEditJob:     owner,
-	ActionReadRun:     owner,
-	ActionOperateRun:  owner,
-	ActionPreview:     signedIn,
-	ActionReadMetrics: superuser,
+var rights = map[Action]right{
+	ActionPublic:      {anybody, anyScope},
+	ActionReadSelf:    {signedIn, anyScope},
+	ActionOwnAccount:  {signedIn, ""},
+	ActionOwnSession:  {owner, ""},
+	ActionOwnKey:      {owner, ""},
+	ActionReadUser:    {superuser, ScopeReadUser},
+	ActionCreateUser:  {superuser, ""},
+	ActionEditUser:    {superuser, ""},
+	ActionDeleteUser:  {superuser, ""},
+	ActionCreateJob:   {signedIn, ScopeWriteJob},
+	ActionReadJob:     {owner, ScopeReadJob},
+	ActionOperateJob:  {owner, ScopeWriteJob},
+	ActionEditJob:     {owner, ScopeWriteJob},
+	ActionReadRun:     {owner, ScopeReadRun},
+	ActionOperateRun:  {owner, ScopeWriteRun},
+	ActionPreview:     {signedIn, anyScope},
+	ActionReadMetrics: {superuser, ScopeReadMetrics},
+}
+
+// KeyNeeds returns the scope that an API key needs for an action, "" when any
+// will do; ok is false when no key may do it.
+func KeyNeeds(action Action) (scope Scope, ok bool) {
+	scope = rights[action].scope
+	if scope == anyScope {
+		return "", true
+	}
+	return scope, scope != ""
 }
 
 // Allow is the one rule of who may do what. It returns nil, or an error with
-// CodeForbidden for what the caller may not do, or CodeNotFound for what the
-// caller may not even know of. The caller is signed in, except for
-// ActionPublic.
+// CodeForbidden for what the caller may not do, CodeInsufficientScope for what
+// only the caller's API key may not, or CodeNotFound for what the caller may
+// not even know of. The caller is signed in, except for ActionPublic.
 func Allow(by Actor, action Action, on Object) error {
-	u, rule := by.User, rights[action]
+	u, rule := by.User, rights[action].rule
 	switch {
 	case rule == anybody:
 		return nil
 	case rule == nobody, u.ID == 0, !u.DisabledAt.IsZero():
 		return Errorf(CodeForbidden, "You may not do this")
+	}
+	if by.Key != nil {
+		switch scope, ok := KeyNeeds(action); {
+		case !ok:
+			return Errorf(CodeForbidden, "An API key may not do this: sign in")
+		case scope != "" && !slices.Contains(by.Key.Scopes, scope):
+			return &Error{Code: CodeInsufficientScope, Message: "The API key lacks the scope " + string(scope), Scope: scope}
+		}
+	}
+	switch {
 	case rule == signedIn, u.IsSuperuser:
 		return nil
 	case rule == superuser:

@@ -50,7 +50,9 @@ type Credentials struct {
 // Actor is who asks, and from where; it is what audit rows tell.
 type Actor struct {
 	User      User
-	SessionID int64 // 0: not a session (the operator's command line, the server itself)
+	SessionID int64  // 0: not a session
+	Key       *Key   // nil: not an API key
+	Means     string // by what, when it is neither: "password", "code", "command"; "": the server itself
 	Source    netip.Addr
 	RequestID string
 	UserAgent string // as the client calls itself; only a sign-in tells it

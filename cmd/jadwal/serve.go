@@ -107,6 +107,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		EngineHealth:   eng.Health,
 		Metrics:        newMetrics(eng),
 		ResetLifetime:  cfg.ResetLifetime,
+		MaxKeyLifetime: cfg.MaxKeyLifetime,
 		Hasher:         hasher,
 		Limiter:        auth.NewLimiter(),
 		TrustedProxies: cfg.TrustedProxies,

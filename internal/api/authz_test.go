@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,6 +41,9 @@ var rights = map[string][5]int{ // nobody, deleted, other, owner, superuser
 	"POST /user/{id}/password/reset":      {401, 401, 403, 403, 0},
 	"GET /session":                        {401, 401, 0, 0, 0},
 	"DELETE /session/{id}":                {401, 401, 404, 0, 0},
+	"GET /key":                            {401, 401, 0, 0, 0},
+	"POST /key":                           {401, 401, 0, 0, 0},
+	"DELETE /key/{id}":                    {401, 401, 404, 0, 0},
 	"GET /job":                            {401, 401, 0, 0, 0},
 	"POST /job":                           {401, 401, 0, 0, 0},
 	"GET /job/{job}":                      {401, 401, 404, 0, 0},
@@ -97,6 +102,8 @@ func TestRoleByRoute(t *testing.T) {
 					target = strings.Replace(target, "{job}", owner.createJob("mine"), 1)
 				case strings.HasPrefix(target, "/user/{id}"):
 					target = strings.Replace(target, "{id}", s.asUser(unique+"-victim", false).do("GET", "/user/me", "").text("id"), 1)
+				case target == "/key/{id}":
+					target = "/key/" + owner.newKey(jadwal.ScopeReadJob).text("id")
 				case target == "/session/{id}":
 					target = "/session/" + owner.do("GET", "/session", "").text("0.id")
 				case target == "/user/password/reset":
@@ -112,6 +119,7 @@ func TestRoleByRoute(t *testing.T) {
 				body := map[string]string{
 					"login": `{"identifier":"admin","password":"admin123"}`, "refreshToken": `{"refresh_token":"` + admin.refresh + `"}`,
 					"logout": `{"refresh_token":"` + who.refresh + `"}`, "patchMe": `{"is_superuser":false}`, "patchUser": `{"is_superuser":false}`,
+					"createKey":      `{"name":"new","scopes":["job:read"]}`,
 					"changePassword": `{"current_password":"` + userPassword + `","new_password":"another one"}`,
 					"redeemReset":    `{"code":"` + code + `","new_password":"another one"}`,
 					"createUser":     `{"username":"` + unique + `-new","password":"new-password","email":"` + unique + `@new"}`,
@@ -138,6 +146,102 @@ func TestRoleByRoute(t *testing.T) {
 			found = found || r.method == method && r.pattern == pattern
 		}
 		if !found {
+			t.Errorf("%s is no route", name)
+		}
+	}
+}
+
+// newKey makes an API key of the caller's.
+func (c *session) newKey(scopes ...jadwal.Scope) *response {
+	c.s.t.Helper()
+	words := make([]string, len(scopes))
+	for i, scope := range scopes {
+		words[i] = strconv.Quote(string(scope))
+	}
+	r := c.do("POST", "/key", `{"name":"key","scopes":[`+strings.Join(words, ",")+`]}`)
+	if r.status != 201 {
+		c.s.t.Fatalf("got %s", r.body)
+	}
+	return r
+}
+
+// scopes says which scope an API key needs for each route: "" any, "-" that
+// none will do. What is not named is public.
+var scopes = map[string]string{
+	"POST /logout": "-", "GET /session": "-", "DELETE /session/{id}": "-", "GET /key": "-", "POST /key": "-", "DELETE /key/{id}": "-",
+	"GET /user/me": "", "PATCH /user/me": "-", "POST /user/me/password": "-", "GET /user": "user:read", "GET /user/{id}": "user:read", "GET /user/{id}/status": "user:read",
+	"POST /user": "-", "DELETE /user/{id}": "-", "PATCH /user/{id}": "-", "POST /user/{id}/disable": "-", "POST /user/{id}/enable": "-", "POST /user/{id}/password/reset": "-",
+	"GET /metrics": "metrics:read", "POST /schedule/preview": "",
+	"GET /job": "job:read", "GET /job/{job}": "job:read", "GET /job/{job}/next": "job:read", "GET /job/{job}/ledger": "job:read", "GET /job/{job}/why": "job:read",
+	"GET /job/{job}/version": "job:read", "GET /job/{job}/version/{n}": "job:read",
+	"POST /job": "job:write", "PUT /job/{job}": "job:write", "PATCH /job/{job}": "job:write", "DELETE /job/{job}": "job:write", "POST /job/{job}/clone": "job:write",
+	"POST /job/{job}/version/{n}/restore": "job:write", "POST /job/{job}/pause": "job:write", "POST /job/{job}/resume": "job:write",
+	"GET /run": "run:read", "GET /job/{job}/run": "run:read", "GET /run/{id}": "run:read", "GET /run/{id}/attempt": "run:read",
+	"POST /job/{job}/run": "run:write", "POST /run/{id}/cancel": "run:write", "POST /run/{id}/retry": "run:write",
+}
+
+// Each route is tried with a superuser's key that lacks one scope, and with one
+// that has only that.
+func TestScopeByRoute(t *testing.T) {
+	s := newServer(t)
+	admin := s.login("admin", adminPassword)
+	keyOf := func(scopes ...jadwal.Scope) *session {
+		return &session{s, admin.newKey(scopes...).text("key"), ""}
+	}
+	with, without := map[string]*session{}, map[string]*session{}
+	for i, scope := range jadwal.Scopes {
+		with[string(scope)] = keyOf(scope)
+		without[string(scope)] = keyOf(slices.Delete(slices.Clone(jadwal.Scopes), i, i+1)...)
+	}
+	all := keyOf(jadwal.Scopes...)
+	before := s.digest()
+	for _, r := range routes() {
+		name := r.method + " " + r.pattern
+		want, known := scopes[name]
+		if known == (r.action == jadwal.ActionPublic) {
+			t.Errorf("%s has no row in the table of scopes, or is public and has one", name)
+			continue
+		}
+		if !known {
+			continue
+		}
+		// Ids of nothing, and no bodies: what is asked is refused in any case.
+		target := strings.NewReplacer("/user/{id}", "/user/999", "/session/{id}", "/session/999", "/key/{id}", "/key/"+jadwal.FormatKeyID(9), "{job}", "none", "{n}", "1",
+			"/run/{id}", "/run/"+(jadwal.RunKey{DueAt: 1, JobID: 1}).ID()).Replace(r.pattern)
+		if target == "/metrics" {
+			target += "?x=1"
+		}
+		forbidden := func(c *session, code string) {
+			t.Helper()
+			a := c.do(r.method, target, "")
+			if a.status != 403 || a.code != code {
+				t.Errorf("%s: got %s", name, a.body)
+			}
+			if challenge := `Bearer realm="jadwal", error="insufficient_scope", scope="` + want + `"`; code == "insufficient_scope" && a.header.Get("Www-Authenticate") != challenge {
+				t.Errorf("%s: got %s", name, a.header.Get("Www-Authenticate"))
+			}
+		}
+		passes := func(c *session) {
+			t.Helper()
+			if a := c.do(r.method, target, ""); a.status == 401 || a.status == 403 {
+				t.Errorf("%s: got %s", name, a.body)
+			}
+		}
+		switch want {
+		case "-":
+			forbidden(all, "forbidden")
+		case "":
+			passes(with["metrics:read"])
+		default:
+			forbidden(without[want], "insufficient_scope")
+			passes(with[want])
+		}
+	}
+	if s.digest() != before {
+		t.Error("the database has changed")
+	}
+	for name := range scopes {
+		if _, there := rights[name]; !there {
 			t.Errorf("%s is no route", name)
 		}
 	}

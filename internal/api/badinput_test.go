@@ -52,7 +52,7 @@ func badPaths() (all []bad) {
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
 		{"PUT", "/user/1"}, {"POST", "/user/x"}, {"POST", "/user/me%2F"}, {"POST", "/user/me%00"}, {"POST", "/user/me%20"}, {"POST", "/user/m\xc3"}, {"POST", "/user/me%3Fx"},
-		{"GET", "/user/me/password"}, {"PATCH", "/user/me/password"}, {"GET", "/user/password/reset"}, {"GET", "/user/1/password/reset"}, {"GET", "/user/1/disable"}, {"DELETE", "/user/1/enable"}, {"POST", "/user/1/status"}, {"DELETE", "/session"}, {"POST", "/session"}, {"GET", "/session/1"}, {"PATCH", "/session/1"},
+		{"GET", "/user/me/password"}, {"PATCH", "/user/me/password"}, {"GET", "/user/password/reset"}, {"GET", "/user/1/password/reset"}, {"GET", "/user/1/disable"}, {"DELETE", "/user/1/enable"}, {"POST", "/user/1/status"}, {"DELETE", "/session"}, {"POST", "/session"}, {"GET", "/session/1"}, {"DELETE", "/key"}, {"PATCH", "/key"}, {"GET", "/key/x"}, {"PATCH", "/session/1"},
 		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/run"}, {"DELETE", "/run/x"},
 		{"GET", "/schedule/preview"}, {"POST", "/health/live"}, {"POST", "/health/ready"}, {"POST", "/metrics"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
@@ -67,7 +67,7 @@ func badTokens() (all []bad) {
 		if r.action == "public" {
 			continue
 		}
-		target := strings.NewReplacer("{id}", "1", "{job}", "mine", "{n}", "1").Replace(r.pattern)
+		target := strings.NewReplacer("/key/{id}", "/key/"+jadwal.FormatKeyID(1), "{id}", "1", "{job}", "mine", "{n}", "1").Replace(r.pattern)
 		all = append(all,
 			bad{rule: "no token for " + r.method + " " + r.pattern, method: r.method, target: target, status: 401, code: "unauthenticated"},
 			bad{rule: "nonsense for " + r.method + " " + r.pattern, method: r.method, target: target, body: "nonsense", header: []string{"Authorization", "Bearer x", "Content-Type", "text/plain"}, status: 401, code: "invalid_token"},
@@ -86,6 +86,7 @@ func badBodies() (all []bad) {
 		{"user", "PATCH", "/user/me", `{"email":"x@example.com"}`},
 		{"admin", "POST", "/user", newUserBody},
 		{"admin", "PATCH", "/user/2", `{"email":"x@example.com"}`},
+		{"user", "POST", "/key", `{"name":"x","scopes":["job:read"]}`},
 		{"user", "POST", "/user/me/password", `{"current_password":"x","new_password":"x-password"}`},
 		{"", "POST", "/user/password/reset", `{"code":"x","new_password":"x-password"}`},
 		{"user", "POST", "/job", newJobBody},
@@ -150,6 +151,20 @@ func badMembers() (all []bad) {
 		add("user", "POST", "/job", `{"name":`+v+`,"target":{"url":"https://example.com/"}}`, "name")
 		add("user", "POST", "/job", `{"name":"x","target":{"url":`+v+`}}`, "target.url")
 	}
+	for _, v := range []string{`null`, `1`, `true`, `{}`, `[]`, `""`, `" x"`, `"x\u0000"`, `"` + strings.Repeat("x", 101) + `"`} {
+		add("user", "POST", "/key", `{"name":`+v+`,"scopes":["job:read"]}`, "name")
+	}
+	for v, field := range map[string]string{
+		`null`: "scopes", `"job:read"`: "scopes", `{}`: "scopes", `[]`: "scopes", `[""]`: "scopes[0]", `[null]`: "scopes[0]", `["*"]`: "scopes[0]", `["Job:read"]`: "scopes[0]", `["job:read","job:read"]`: "scopes[1]", `["job:read job:write"]`: "scopes[0]",
+	} {
+		add("user", "POST", "/key", `{"name":"x","scopes":`+v+`}`, field)
+	}
+	for _, v := range []string{`null`, `1`, `true`, `{}`, `[]`, `""`, `"soon"`, `"2020-01-01T00:00:00Z"`, `"2100-01-01T00:00:00Z"`, `"0000-01-01T00:00:00Z"`} {
+		add("user", "POST", "/key", `{"name":"x","scopes":["job:read"],"expires_at":`+v+`}`, "expires_at")
+	}
+	add("user", "POST", "/key", `{"name":"x"}`, "scopes")
+	add("user", "POST", "/key", `{"scopes":["job:read"]}`, "name")
+	add("user", "POST", "/key", `{"name":"x","scopes":["job:read"],"expires_in":"1h"}`, "expires_in")
 	for _, v := range []string{`null`, `1`, `0`, `"true"`, `"false"`, `""`, `{}`, `[]`} {
 		add("admin", "POST", "/user", `{"username":"x","password":"x-password","email":"x@example.com","is_superuser":`+v+`}`, "is_superuser")
 		add("user", "PATCH", "/user/me", `{"is_superuser":`+v+`}`, "is_superuser")
@@ -232,6 +247,13 @@ func badOthers() (all []bad) {
 	}
 	add("admin", "GET", "/session?user=999", 404, "not_found", "")
 	add("admin", "GET", "/session?user=0", 404, "not_found", "")
+	for _, id := range []string{"1", "0000000000", "000000000001", "00000000000", "0000000000-", "zzzzzzzzzzz", "jdw_0000001"} {
+		add("user", "DELETE", "/key/"+id, 400, "validation_failed", "id")
+	}
+	add("user", "DELETE", "/key/00000000001", 404, "not_found", "")
+	add("user", "GET", "/key?user=1", 404, "not_found", "")
+	add("admin", "GET", "/key?user=999", 404, "not_found", "")
+	add("admin", "GET", "/key?user=x", 400, "validation_failed", "user")
 	add("admin", "GET", "/session?owner=2", 400, "validation_failed", "owner")
 	add("admin", "GET", "/user/2?x=1", 400, "validation_failed", "x")
 	add("user", "DELETE", "/session/1", 404, "not_found", "")

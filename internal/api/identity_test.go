@@ -434,6 +434,13 @@ func TestIdentityTranscript(t *testing.T) {
 	do("Enable a user", "POST", "/user/2/enable", "")
 	do("Disable oneself", "POST", "/user/1/disable", "")
 	do("Reset one's own password", "POST", "/user/1/password/reset", "")
+	r = do("Make an API key", "POST", "/key", `{"name": "deploy", "scopes": ["job:read"]}`)
+	key := &session{s: s, access: r.text("key")}
+	do("My API keys", "GET", "/key", "")
+	tr.tell("What the key may not do", "POST /job", "{}", key.do("POST", "/job", "{}"))
+	tr.tell("What no key may do", "GET /session", "", key.do("GET", "/session", ""))
+	do("Delete an API key", "DELETE", "/key/"+r.text("id"), "")
+	tr.tell("A key that is dead", "GET /user/me", "", key.do("GET", "/user/me", ""))
 	do("End a session", "DELETE", "/session/"+c.do("GET", "/session", "").text("0.id"), "")
 	tr.check("identity.txt")
 }

@@ -128,7 +128,9 @@ func (s *Server) redeemReset(ctx context.Context, in *redeemResetInput) (*reply[
 		return nil, err
 	}
 	c.user = user
-	err = s.store.RedeemReset(ctx, c.actor(), codeHash, hash, c.now)
+	by := c.actor()
+	by.Means = "code"
+	err = s.store.RedeemReset(ctx, by, codeHash, hash, c.now)
 	if jadwal.CodeOf(err) == jadwal.CodeInvalidLogin {
 		return nil, errBadCode // somebody was quicker
 	}

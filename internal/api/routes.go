@@ -10,6 +10,7 @@ import (
 const (
 	tagServer   = "Server"
 	tagSession  = "Sessions"
+	tagKey      = "API keys"
 	tagUser     = "Users"
 	tagJob      = "Jobs"
 	tagRun      = "Runs"
@@ -80,6 +81,25 @@ func routes() []*route {
 			detail:  "Its tokens are dead before the answer leaves. A superuser may end anybody's.",
 		}),
 
+		endpoint("GET", "/key", jadwal.ActionOwnKey, (*Server).listKeys, doc{
+			id: "listKeys", tag: tagKey,
+			summary: "The API keys of the user who asks, newest first",
+			detail:  "A superuser may ask for those of another user. Keys that have expired are there until the next one is made.",
+			fails:   []jadwal.Code{jadwal.CodeNotFound},
+		}),
+		endpoint("POST", "/key", jadwal.ActionOwnKey, (*Server).createKey, doc{
+			id: "createKey", tag: tagKey, status: 201,
+			summary: "Make an API key",
+			detail: "It is told here and never again, and is sent as Authorization: Bearer. It can do what its scopes say and its owner may at that moment. " +
+				"A user has 50 at most.",
+			fails: []jadwal.Code{jadwal.CodeConflict},
+		}),
+		endpoint("DELETE", "/key/{id}", jadwal.ActionOwnKey, (*Server).deleteKey, doc{
+			id: "deleteKey", tag: tagKey,
+			summary: "Delete an API key",
+			detail:  "It is dead before the answer leaves. A superuser may delete anybody's.",
+		}),
+
 		endpoint("GET", "/user/me", jadwal.ActionReadSelf, (*Server).getMe, doc{
 			id: "getMe", tag: tagUser, fixed: true,
 			summary: "The user who asks",
@@ -102,7 +122,7 @@ func routes() []*route {
 		endpoint("DELETE", "/user/{id}", jadwal.ActionDeleteUser, (*Server).deleteUser, doc{
 			id: "deleteUser", tag: tagUser, fixed: true,
 			summary: "Delete a user",
-			detail:  "The user's sessions are dead at once. The user's jobs are paused and go to the caller; a name that is taken gets a suffix.",
+			detail:  "The user's sessions and API keys are dead at once. The user's jobs are paused and go to the caller; a name that is taken gets a suffix.",
 			fails:   []jadwal.Code{jadwal.CodeOwnAccount, jadwal.CodeLastSuperuser},
 		}),
 		endpoint("POST", "/user/me/password", jadwal.ActionOwnAccount, (*Server).changePassword, doc{

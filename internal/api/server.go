@@ -32,6 +32,7 @@ type Options struct {
 	EngineHealth   func(now time.Time) error // why the engine is not well; nil: it is
 	Metrics        func(io.Writer) error     // in the Prometheus text format
 	ResetLifetime  time.Duration             // of a code that sets a password
+	MaxKeyLifetime time.Duration             // of an API key; 0: no limit, not even that there is one
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -57,6 +58,7 @@ type Server struct {
 
 	applyWait     time.Duration // for the engine to apply a change
 	resetLifetime time.Duration
+	maxKeyLife    time.Duration // 0: no limit
 }
 
 // New returns the handler of the whole API. It has no timeouts of its own: a
@@ -78,6 +80,7 @@ func New(o Options) *Server {
 
 		applyWait:     10 * time.Second,
 		resetLifetime: o.ResetLifetime,
+		maxKeyLife:    o.MaxKeyLifetime,
 	}
 	s.requestKey, s.retiringRequestKey = o.Keys.Derive(auth.PurposeRequests)
 	return s
@@ -92,11 +95,12 @@ type call struct {
 	path      string // as it came
 	params    params // of the path
 	now       time.Time
-	heldBody  int64       // bytes of s.bodies
-	fields    [2]string   // values of header fields of the answer, kept here to save their allocations
-	user      jadwal.User // who asks; zero on public routes
-	session   jadwal.Session
-	once      *jadwal.Once // of a write that happens once; nil: it need not
+	heldBody  int64          // bytes of s.bodies
+	fields    [2]string      // values of header fields of the answer, kept here to save their allocations
+	user      jadwal.User    // who asks; zero on public routes
+	session   jadwal.Session // zero with an API key
+	key       *jadwal.Key    // nil with a session
+	once      *jadwal.Once   // of a write that happens once; nil: it need not
 }
 
 type callKey struct{}
@@ -114,7 +118,7 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // by is who asks.
 func (c *call) by() jadwal.Actor {
-	return jadwal.Actor{User: c.user, SessionID: c.session.ID, RequestID: c.requestID}
+	return jadwal.Actor{User: c.user, SessionID: c.session.ID, Key: c.key, RequestID: c.requestID}
 }
 
 // actor is who asks, and from where, for the store and its audit rows.
@@ -224,20 +228,42 @@ func (s *Server) admit(c *call, route *route) error {
 	return jadwal.Allow(c.by(), route.action, jadwal.Object{})
 }
 
-// signIn finds out who asks. There is no query: sessions and their users are
-// in memory.
-func (s *Server) signIn(c *call) error {
-	fields := c.request.Header["Authorization"]
+// bearer is the token of the Authorization header: of exactly one field of the
+// scheme Bearer, in any case (RFC 6750, section 2.1).
+func bearer(fields []string) (token string, err error) {
 	if len(fields) == 0 {
-		return errNoToken
+		return "", errNoToken
 	}
 	scheme, token, _ := strings.Cut(fields[0], " ")
 	token = strings.TrimLeft(token, " ")
 	switch {
 	case len(fields) > 1:
-		return errBadToken
+		return "", errBadToken
 	case !strings.EqualFold(scheme, "Bearer") || token == "":
-		return errNoToken
+		return "", errNoToken
+	}
+	return token, nil
+}
+
+// signIn finds out who asks, with an access token or an API key. There is no
+// query: sessions, keys and their users are in memory.
+func (s *Server) signIn(c *call) error {
+	token, err := bearer(c.request.Header["Authorization"])
+	if err != nil {
+		return err
+	}
+	if auth.LooksLikeKey(token) {
+		id, hash, ok := auth.ParseKey(token)
+		if !ok {
+			return errBadToken
+		}
+		user, key, ok := s.store.KeyIdentity(id, hash)
+		if !ok || key.Expired(c.now) {
+			return errBadToken
+		}
+		c.user, c.key = user, key
+		s.store.KeyUsed(key.ID, c.now)
+		return nil
 	}
 	claims, err := s.tokens.ParseAccess(token, c.now)
 	if err != nil {

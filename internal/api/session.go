@@ -92,7 +92,7 @@ func (s *Server) startSession(c *call, stored jadwal.Credentials, known bool, pa
 	}
 	c.user = stored.User
 	by := c.actor()
-	by.UserAgent = userAgent(c.request.Header)
+	by.UserAgent, by.Means = userAgent(c.request.Header), "password"
 	return s.store.StartSession(c, by, c.now, s.tokens.SessionEnd(c.now), stored.PasswordHash)
 }
 

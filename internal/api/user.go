@@ -206,13 +206,14 @@ type userStatusView struct {
 	UserID         int64  `json:"user_id" example:"5"`
 	DisabledAt     *stamp `json:"disabled_at" doc:"Since when the user has no rights; null: the user is enabled."`
 	Sessions       int    `json:"sessions" doc:"How many sign-ins are alive."`
+	Keys           int    `json:"keys" doc:"How many API keys have not expired."`
 	ResetExpiresAt *stamp `json:"reset_expires_at" doc:"Until when a code can set the password; null: there is none."`
 }
 
 // viewStatus reads and shows a user's status.
 func (s *Server) viewStatus(c *call, userID int64) (userStatusView, error) {
 	st, err := s.store.UserStatus(c, userID, s.tokens.IdleSince(c.now), c.now)
-	return userStatusView{userID, stampOf(st.DisabledAt), st.Sessions, stampOf(st.ResetUntil)}, err
+	return userStatusView{userID, stampOf(st.DisabledAt), st.Sessions, st.Keys, stampOf(st.ResetUntil)}, err
 }
 
 // getUserStatus answers GET /user/{id}/status.

@@ -104,6 +104,18 @@ func (v *sessionRef) read(name, text string) error {
 	return nil
 }
 
+// keyRef is the id of an API key in a path.
+type keyRef int64
+
+func (v *keyRef) read(name, text string) error {
+	n, ok := jadwal.ParseKeyID(text)
+	if !ok {
+		return jadwal.Invalid(name, "invalid", "%s must be the id of an API key, 11 digits and letters", name)
+	}
+	*v = keyRef(n)
+	return nil
+}
+
 // jobRef is a job in a path: its id, or the caller's own name for it.
 type jobRef struct {
 	id   int64

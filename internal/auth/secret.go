@@ -3,9 +3,11 @@ package auth
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"hash/crc32"
-	"math"
 	"strings"
+
+	"github.com/teknohole/jadwal"
 )
 
 // A secret is a text that gives whoever has it some right. It is
@@ -16,15 +18,35 @@ import (
 // is public. The secret part has 190 random bits, so that a fast hash of the
 // whole is all that needs to be stored. The checksum is the CRC-32 (IEEE
 // 802.3) of all before it: scanners of source code can tell a real one from
-// any text of that form. resetPrefix begins the codes that set a password.
+// any text of that form.
 const (
-	resetPrefix = "jdr_"
+	keyPrefix   = "jdw_" // of API keys
+	resetPrefix = "jdr_" // of codes that set a password
 
-	base62         = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	idDigits       = 11 // of any positive int64
 	secretDigits   = 32
 	checksumDigits = 6 // of any uint32
 )
+
+// NewKey makes an API key with an id of its own, a random one, and the hash of
+// it that is to be stored.
+func NewKey() (id int64, key string, hash []byte) {
+	var b [8]byte
+	for id == 0 {
+		rand.Read(b[:]) // never fails: crypto/rand, func Read
+		id = int64(binary.BigEndian.Uint64(b[:]) >> 1)
+	}
+	key, hash = newSecret(keyPrefix, id)
+	return id, key, hash
+}
+
+// LooksLikeKey tells an API key, even one that is not valid, from an access
+// token.
+func LooksLikeKey(token string) bool { return strings.HasPrefix(token, keyPrefix) }
+
+// ParseKey returns the id and the hash of an API key; ok is false for a text
+// that NewKey never makes.
+func ParseKey(key string) (id int64, hash []byte, ok bool) { return parseSecret(keyPrefix, key) }
 
 // NewResetCode makes a code that sets the password of a user, and the hash of
 // it that is to be stored.
@@ -37,11 +59,11 @@ func ParseResetCode(code string) (userID int64, hash []byte, ok bool) {
 }
 
 func newSecret(prefix string, id int64) (text string, hash []byte) {
-	b := appendBase62([]byte(prefix), uint64(id), idDigits)
+	b := jadwal.AppendBase62([]byte(prefix), uint64(id), idDigits)
 	for range secretDigits {
 		b = append(b, randomDigit())
 	}
-	b = appendBase62(b, uint64(crc32.ChecksumIEEE(b)), checksumDigits)
+	b = jadwal.AppendBase62(b, uint64(crc32.ChecksumIEEE(b)), checksumDigits)
 	sum := sha256.Sum256(b)
 	return string(b), sum[:]
 }
@@ -49,12 +71,12 @@ func newSecret(prefix string, id int64) (text string, hash []byte) {
 // randomDigit draws each digit alike: bytes of which there is no whole set are
 // drawn again.
 func randomDigit() byte {
-	const whole = 256 / len(base62) * len(base62)
+	const whole = 256 / len(jadwal.Base62) * len(jadwal.Base62)
 	for {
 		var b [1]byte
 		rand.Read(b[:]) // never fails: crypto/rand, func Read
 		if int(b[0]) < whole {
-			return base62[int(b[0])%len(base62)]
+			return jadwal.Base62[int(b[0])%len(jadwal.Base62)]
 		}
 	}
 }
@@ -65,39 +87,15 @@ func parseSecret(prefix, text string) (id int64, hash []byte, ok bool) {
 		return 0, nil, false
 	}
 	for i := range len(rest) {
-		if strings.IndexByte(base62, rest[i]) < 0 {
+		if strings.IndexByte(jadwal.Base62, rest[i]) < 0 {
 			return 0, nil, false
 		}
 	}
-	id, ok = parseBase62(rest[:idDigits])
-	sum, fits := parseBase62(rest[idDigits+secretDigits:])
+	id, ok = jadwal.ParseBase62(rest[:idDigits])
+	sum, fits := jadwal.ParseBase62(rest[idDigits+secretDigits:])
 	if !ok || id == 0 || !fits || sum != int64(crc32.ChecksumIEEE([]byte(text[:len(text)-checksumDigits]))) {
 		return 0, nil, false
 	}
 	h := sha256.Sum256([]byte(text))
 	return id, h[:], true
-}
-
-// appendBase62 appends n with that many digits.
-func appendBase62(b []byte, n uint64, digits int) []byte {
-	at := len(b)
-	b = append(b, make([]byte, digits)...)
-	for i := at + digits - 1; i >= at; i-- {
-		b[i] = base62[n%62]
-		n /= 62
-	}
-	return b
-}
-
-// parseBase62 reads digits of base 62; ok is false for others, and for a
-// number that is no int64.
-func parseBase62(s string) (n int64, ok bool) {
-	for i := range len(s) {
-		d := int64(strings.IndexByte(base62, s[i]))
-		if d < 0 || n > (math.MaxInt64-d)/62 {
-			return 0, false
-		}
-		n = n*62 + d
-	}
-	return n, true
 }

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/teknohole/jadwal"
 )
 
 func TestSecrets(t *testing.T) {
@@ -54,12 +56,12 @@ func TestSecrets(t *testing.T) {
 func TestDigitsAreDrawnAlike(t *testing.T) {
 	counts := map[byte]int{}
 	const each = 2000
-	for range each * len(base62) {
+	for range each * len(jadwal.Base62) {
 		counts[randomDigit()]++
 	}
-	for i := range len(base62) {
-		if n := counts[base62[i]]; n < each*3/4 || n > each*5/4 { // 11 standard deviations
-			t.Errorf("%c came %d times of %d", base62[i], n, each)
+	for i := range len(jadwal.Base62) {
+		if n := counts[jadwal.Base62[i]]; n < each*3/4 || n > each*5/4 { // 11 standard deviations
+			t.Errorf("%c came %d times of %d", jadwal.Base62[i], n, each)
 		}
 	}
 }
@@ -73,7 +75,7 @@ func FuzzSecret(f *testing.F) {
 		if !ok {
 			return
 		}
-		b := appendBase62([]byte(resetPrefix), uint64(id), idDigits)
+		b := jadwal.AppendBase62([]byte(resetPrefix), uint64(id), idDigits)
 		if id <= 0 || len(hash) != 32 || !strings.HasPrefix(text, string(b)) || len(text) != 53 {
 			t.Errorf("%q is read as %d", text, id)
 		}

@@ -29,8 +29,8 @@ func audited(t *tx, by jadwal.Actor, now time.Time, action, object string, d det
 	if actor == "" {
 		actor = "server"
 	}
-	_, err := t.exec(`INSERT INTO audit (at, actor_id, actor, action, object, detail, source, request_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, now, by.User.ID, actor, action, object, text, sourceOf(by), by.RequestID)
+	_, err := t.exec(`INSERT INTO audit (at, actor_id, actor, action, object, detail, source, request_id, means)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, now, by.User.ID, actor, action, object, text, sourceOf(by), by.RequestID, meansOf(by))
 	return err
 }
 
@@ -42,14 +42,25 @@ func sourceOf(by jadwal.Actor) string {
 	return by.Source.String()
 }
 
+// meansOf is by what somebody asks.
+func meansOf(by jadwal.Actor) string {
+	switch {
+	case by.Key != nil:
+		return keyObject(by.Key.ID)
+	case by.SessionID != 0:
+		return object("session", by.SessionID)
+	}
+	return by.Means
+}
+
 // object names what a line of the audit log is about: "user/5".
 func object(kind string, id int64) string { return kind + "/" + strconv.FormatInt(id, 10) }
 
 // allowed asks jadwal.Allow with the caller's rights as they are in this
 // transaction: a demotion that was committed first wins. An actor without a
 // user is the operator or the server itself, who may do everything. A caller
-// who is deleted or disabled, or whose session has ended since the request
-// began, gets CodeInvalidToken.
+// who is deleted or disabled, or whose session or key has ended since the
+// request began, gets CodeInvalidToken.
 func allowed(t *tx, by jadwal.Actor, action jadwal.Action, on jadwal.Object) error {
 	if by.User.ID == 0 {
 		return nil
@@ -60,6 +71,12 @@ func allowed(t *tx, by jadwal.Actor, action jadwal.Action, on jadwal.Object) err
 	}
 	if found && by.SessionID != 0 {
 		found, err = t.one("SELECT 1 FROM session WHERE id = $1 AND user_id = $2", func(row) {}, by.SessionID, u.ID)
+		if err != nil {
+			return err
+		}
+	}
+	if found && by.Key != nil {
+		found, err = t.one("SELECT 1 FROM api_key WHERE id = $1 AND user_id = $2", func(row) {}, by.Key.ID, u.ID)
 		if err != nil {
 			return err
 		}

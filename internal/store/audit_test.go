@@ -21,7 +21,9 @@ func TestAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	by := jadwal.Actor{User: admin, Source: netip.MustParseAddr("192.0.2.1"), RequestID: "r1"}
-	operator := jadwal.Actor{User: jadwal.User{Username: "operator"}}
+	operator := jadwal.Actor{User: jadwal.User{Username: "operator"}, Means: "command"}
+	signing := by
+	signing.Means = "password"
 	var ani jadwal.User
 	var job jadwal.Job
 	var n, m jadwal.Session
@@ -35,13 +37,17 @@ func TestAudit(t *testing.T) {
 			return err
 		},
 		func() (err error) {
-			n, err = s.StartSession(ctx, by, now, now.Add(time.Hour), "secret1")
+			n, err = s.StartSession(ctx, signing, now, now.Add(time.Hour), "secret1")
 			return err
 		},
-		func() error { return s.EndSessions(ctx, by, now, n.ID, 4711) },
+		func() error {
+			leaving := by
+			leaving.SessionID = 7 // EndSessions asks nobody's rights
+			return s.EndSessions(ctx, leaving, now, n.ID, 4711)
+		},
 		func() error { return s.SetPassword(ctx, operator, admin.ID, "secret3", false, now) },
 		func() (err error) {
-			m, err = s.StartSession(ctx, by, now, now.Add(time.Hour), "secret3")
+			m, err = s.StartSession(ctx, signing, now, now.Add(time.Hour), "secret3")
 			return err
 		},
 		func() error { // rotation writes no line
@@ -80,8 +86,8 @@ func TestAudit(t *testing.T) {
 	}
 	var got []string
 	if err := s.read(ctx, func(tx *tx) error {
-		return tx.query("SELECT actor_id, actor, action, object, detail, source, request_id, at FROM audit ORDER BY id", func(r row) error {
-			got = append(got, strings.Join([]string{r.text(0), r.text(1), r.text(2), strings.ReplaceAll(strings.ReplaceAll(r.text(3), strconv.FormatInt(n.ID, 10), "N"), strconv.FormatInt(m.ID, 10), "M"), r.text(4), r.text(5), r.text(6)}, " "))
+		return tx.query("SELECT actor_id, actor, action, object, detail, source, request_id, at, means FROM audit ORDER BY id", func(r row) error {
+			got = append(got, strings.Join([]string{r.text(0), r.text(1), r.text(2), strings.ReplaceAll(strings.ReplaceAll(r.text(3), strconv.FormatInt(n.ID, 10), "N"), strconv.FormatInt(m.ID, 10), "M"), r.text(4), r.text(5), r.text(6), r.text(8)}, " "))
 			if at := r.time(7); at.Before(now) {
 				t.Errorf("at %v", at)
 			}
@@ -91,18 +97,18 @@ func TestAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`0 server user.create user/1 {"email":"admin@x","is_superuser":true,"username":"admin"}  `,
-		`1 admin user.create user/2 {"email":"ani@x","is_superuser":false,"username":"ani"} 192.0.2.1 r1`,
-		`1 admin user.update user/2 {"username":["ani","anita"]} 192.0.2.1 r1`,
-		`1 admin session.start session/N {} 192.0.2.1 r1`,
-		`1 admin session.end session/N {"user_id":1} 192.0.2.1 r1`,
-		`0 operator user.password user/1 {"sessions_ended":0}  `,
-		`1 admin session.start session/M {} 192.0.2.1 r1`,
-		`0 server session.theft session/M {"user_id":1}  `,
-		`1 admin job.create job/1 {"name":"j"} 192.0.2.1 r1`,
-		`1 admin job.pause job/1 {"name":"j","version":2} 192.0.2.1 r1`,
-		`1 admin user.delete user/2 {"email":"ani@x","jobs":1,"jobs_to":1,"username":"anita"} 192.0.2.1 r1`,
-		`1 admin job.delete job/1 {"name":"j"} 192.0.2.1 r1`,
+		`0 server user.create user/1 {"email":"admin@x","is_superuser":true,"username":"admin"}   `,
+		`1 admin user.create user/2 {"email":"ani@x","is_superuser":false,"username":"ani"} 192.0.2.1 r1 `,
+		`1 admin user.update user/2 {"username":["ani","anita"]} 192.0.2.1 r1 `,
+		`1 admin session.start session/N {} 192.0.2.1 r1 password`,
+		`1 admin session.end session/N {"user_id":1} 192.0.2.1 r1 session/7`,
+		`0 operator user.password user/1 {"sessions_ended":0}   command`,
+		`1 admin session.start session/M {} 192.0.2.1 r1 password`,
+		`0 server session.theft session/M {"user_id":1}   `,
+		`1 admin job.create job/1 {"name":"j"} 192.0.2.1 r1 `,
+		`1 admin job.pause job/1 {"name":"j","version":2} 192.0.2.1 r1 `,
+		`1 admin user.delete user/2 {"email":"ani@x","jobs":1,"jobs_to":1,"username":"anita"} 192.0.2.1 r1 `,
+		`1 admin job.delete job/1 {"name":"j"} 192.0.2.1 r1 `,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/teknohole/jadwal"
@@ -14,6 +15,7 @@ type identities struct {
 	users    map[int64]jadwal.User
 	sessions map[int64]jadwal.Session
 	of       map[int64]map[int64]struct{} // session ids of a user
+	keys     map[int64]liveKey
 }
 
 // Identity returns a live session and its user. It is false when either is
@@ -52,6 +54,10 @@ func (s *Store) loadIdentities(t *tx) error {
 	}); err != nil {
 		return err
 	}
+	keys, err := loadKeys(t)
+	if err != nil {
+		return err
+	}
 	if err := t.query("SELECT "+sessionColumns+" FROM session", func(r row) error {
 		n := scanSession(r)
 		sessions[n.ID] = n
@@ -66,7 +72,7 @@ func (s *Store) loadIdentities(t *tx) error {
 	l := &s.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.users, l.sessions, l.of = users, sessions, of
+	l.users, l.sessions, l.of, l.keys = users, sessions, of, keys
 	return nil
 }
 
@@ -85,11 +91,12 @@ func (l *identities) putUser(u jadwal.User) {
 	l.users[u.ID] = u
 }
 
-// dropUser forgets a user and all of its sessions.
+// dropUser forgets a user and all of its sessions and keys.
 func (l *identities) dropUser(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.users, id)
+	maps.DeleteFunc(l.keys, func(_ int64, k liveKey) bool { return k.key.UserID == id })
 	l.forgetSessionsOf(id)
 }
 

@@ -134,18 +134,20 @@ func (s *Store) RedeemReset(ctx context.Context, by jadwal.Actor, codeHash []byt
 type UserStatus struct {
 	DisabledAt time.Time // zero: enabled
 	Sessions   int
+	Keys       int
 	ResetUntil time.Time // zero: no code can set the password
 }
 
 // UserStatus returns a user's status at now, or CodeNotFound. Sessions that
-// were not refreshed since idleSince do not count.
+// were not refreshed since idleSince, and keys that have expired, do not count.
 func (s *Store) UserStatus(ctx context.Context, id int64, idleSince, now time.Time) (st UserStatus, err error) {
 	err = s.read(ctx, func(t *tx) error {
 		found, err := t.one(`SELECT a.disabled_at,
 			(SELECT COUNT(*) FROM session s WHERE s.user_id = a.id AND s.rotated_at > $2 AND s.expires_at > $3),
-			(SELECT p.expires_at FROM password_reset p WHERE p.user_id = a.id AND p.expires_at > $3)
+			(SELECT p.expires_at FROM password_reset p WHERE p.user_id = a.id AND p.expires_at > $3),
+			(SELECT COUNT(*) FROM api_key k WHERE k.user_id = a.id AND (k.expires_at IS NULL OR k.expires_at > $3))
 			FROM account a WHERE a.id = $1`, func(r row) {
-			st = UserStatus{r.time(0), int(r.int(1)), r.time(2)}
+			st = UserStatus{r.time(0), int(r.int(1)), int(r.int(3)), r.time(2)}
 		}, id, idleSince, now)
 		if err == nil && !found {
 			err = noUser(id)

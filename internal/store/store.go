@@ -65,6 +65,7 @@ type Store struct {
 
 	live         identities
 	usedSessions usage
+	usedKeys     usage
 	meet         meeting
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -47,10 +48,15 @@ func (u *usage) latest(id int64, stored time.Time) time.Time {
 // SessionUsed notes that a session makes a request at now.
 func (s *Store) SessionUsed(id int64, now time.Time) { s.usedSessions.mark(id, now) }
 
-// WriteUsage stores when sessions were last used, as far as that is not stored
-// yet. Keep calls it once a minute and at its end.
+// KeyUsed notes that an API key makes a request at now.
+func (s *Store) KeyUsed(id int64, now time.Time) { s.usedKeys.mark(id, now) }
+
+// WriteUsage stores when sessions and keys were last used, as far as that is
+// not stored yet. Keep calls it once a minute and at its end.
 func (s *Store) WriteUsage(ctx context.Context) error {
-	return s.writeUsage(ctx, &s.usedSessions, "UPDATE session SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)")
+	return errors.Join(
+		s.writeUsage(ctx, &s.usedSessions, "UPDATE session SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)"),
+		s.writeUsage(ctx, &s.usedKeys, "UPDATE api_key SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)"))
 }
 
 // lastUsage is WriteUsage at the end, which nothing waits for: only a minute of

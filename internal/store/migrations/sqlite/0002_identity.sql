@@ -3,6 +3,21 @@ ALTER TABLE session ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE session ADD COLUMN user_agent TEXT NOT NULL DEFAULT '';
 ALTER TABLE session ADD COLUMN used_at INTEGER; -- within a minute; NULL: not since it was rotated
 
+-- By what somebody asked: "session/ID", "key/ID", "password", "code", "command"; empty: the server itself.
+ALTER TABLE audit ADD COLUMN means TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE api_key (
+  id         INTEGER PRIMARY KEY CHECK (id > 0), -- random
+  user_id    INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  name       TEXT    NOT NULL CHECK (name <> ''),
+  scopes     TEXT    NOT NULL CHECK (scopes <> ''), -- separated by spaces
+  hash       BLOB    NOT NULL CHECK (length(hash) = 32), -- SHA-256 of the key
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER CHECK (expires_at > created_at), -- NULL: never
+  used_at    INTEGER -- within a minute; NULL: never
+) STRICT;
+CREATE INDEX api_key_user ON api_key (user_id);
+
 -- Codes that set a user's password, one a user at most.
 CREATE TABLE password_reset (
   user_id    INTEGER PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
