@@ -21,6 +21,8 @@ const (
 	ActionReadJob     Action = "job.read"
 	ActionOperateJob  Action = "job.operate"
 	ActionEditJob     Action = "job.edit"
+	ActionCloneJob    Action = "job.clone"
+	ActionShareJob    Action = "job.share"
 	ActionReadRun     Action = "run.read"
 	ActionOperateRun  Action = "run.operate"
 	ActionPreview     Action = "schedule.preview"
@@ -31,6 +33,7 @@ const (
 // then Allow tells whether the caller may do such a thing at all.
 type Object struct {
 	OwnerID int64 // of a session, a key, a job or a run
+	Level   Level // of the caller's grant for a job of another owner
 }
 
 // rule says who may do something.
@@ -42,7 +45,13 @@ const (
 	signedIn       // every user
 	superuser      // every superuser
 	owner          // who owns the object, and every superuser; others may not know of it
+	viewer         // the owner, and whoever has a grant of that level or a higher one
+	operator
+	editor
 )
+
+// levels are the grants that a rule is content with.
+var levels = map[rule]Level{viewer: LevelViewer, operator: LevelOperator, editor: LevelEditor}
 
 // right is a rule, and the scope that an API key needs besides; none: no key
 // may do it.
@@ -63,11 +72,13 @@ var rights = map[Action]right{
 	ActionEditUser:    {superuser, ""},
 	ActionDeleteUser:  {superuser, ""},
 	ActionCreateJob:   {signedIn, ScopeWriteJob},
-	ActionReadJob:     {owner, ScopeReadJob},
-	ActionOperateJob:  {owner, ScopeWriteJob},
-	ActionEditJob:     {owner, ScopeWriteJob},
-	ActionReadRun:     {owner, ScopeReadRun},
-	ActionOperateRun:  {owner, ScopeWriteRun},
+	ActionReadJob:     {viewer, ScopeReadJob},
+	ActionOperateJob:  {operator, ScopeWriteJob},
+	ActionEditJob:     {editor, ScopeWriteJob},
+	ActionCloneJob:    {owner, ScopeWriteJob},
+	ActionShareJob:    {owner, ""},
+	ActionReadRun:     {viewer, ScopeReadRun},
+	ActionOperateRun:  {operator, ScopeWriteRun},
 	ActionPreview:     {signedIn, anyScope},
 	ActionReadMetrics: {superuser, ScopeReadMetrics},
 }
@@ -109,6 +120,10 @@ func Allow(by Actor, action Action, on Object) error {
 		return Errorf(CodeForbidden, "Only a superuser may do this")
 	case on.OwnerID == 0, on.OwnerID == u.ID:
 		return nil
+	case on.Level.Includes(levels[rule]):
+		return nil
+	case on.Level != "":
+		return Errorf(CodeForbidden, "As %s of this job you may not do this", on.Level)
 	}
 	return Errorf(CodeNotFound, "There is no such thing")
 }

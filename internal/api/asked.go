@@ -131,7 +131,7 @@ func (s *Server) listAttempts(ctx context.Context, in *runInput) (*reply[[]attem
 func (s *Server) findRun(c *call, key jadwal.RunKey) (jadwal.Run, error) {
 	job, err := s.store.AnyJob(c, key.JobID)
 	if err == nil {
-		err = jadwal.Allow(c.by(), jadwal.ActionReadRun, jadwal.Object{OwnerID: job.OwnerID})
+		err = s.allowJob(c, jadwal.ActionReadRun, job)
 	}
 	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
 		return jadwal.Run{}, errNoRun

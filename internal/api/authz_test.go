@@ -11,62 +11,66 @@ import (
 )
 
 // The roles that every route is tried by. The owner owns the job, the run and
-// nothing else.
-var roles = []string{"nobody", "deleted", "other", "owner", "superuser"}
+// nothing else; viewer, operator and editor have a grant for the job.
+var roles = []string{"nobody", "deleted", "other", "viewer", "operator", "editor", "owner", "superuser"}
 
 // rights says with what each role comes through each route: 0 is the route's
 // own success, anything else is the refusal.
-var rights = map[string][5]int{ // nobody, deleted, other, owner, superuser
-	"GET /":                               {0, 0, 0, 0, 0},
-	"GET /openapi.json":                   {0, 0, 0, 0, 0},
-	"GET /docs":                           {0, 0, 0, 0, 0},
-	"GET /health/live":                    {0, 0, 0, 0, 0},
-	"GET /health/ready":                   {0, 0, 0, 0, 0},
-	"GET /metrics":                        {401, 401, 403, 403, 0},
-	"POST /login":                         {0, 0, 0, 0, 0},
-	"POST /refresh/token":                 {0, 0, 0, 0, 0},
-	"POST /logout":                        {401, 401, 0, 0, 0},
-	"GET /user/me":                        {401, 401, 0, 0, 0},
-	"PATCH /user/me":                      {401, 401, 0, 0, 0},
-	"GET /user":                           {401, 401, 403, 403, 0},
-	"POST /user":                          {401, 401, 403, 403, 0},
-	"DELETE /user/{id}":                   {401, 401, 403, 403, 0},
-	"POST /user/me/password":              {401, 401, 0, 0, 0},
-	"POST /user/password/reset":           {0, 0, 0, 0, 0},
-	"GET /user/{id}":                      {401, 401, 403, 403, 0},
-	"PATCH /user/{id}":                    {401, 401, 403, 403, 0},
-	"GET /user/{id}/status":               {401, 401, 403, 403, 0},
-	"POST /user/{id}/disable":             {401, 401, 403, 403, 0},
-	"POST /user/{id}/enable":              {401, 401, 403, 403, 0},
-	"POST /user/{id}/password/reset":      {401, 401, 403, 403, 0},
-	"GET /session":                        {401, 401, 0, 0, 0},
-	"DELETE /session/{id}":                {401, 401, 404, 0, 0},
-	"GET /key":                            {401, 401, 0, 0, 0},
-	"POST /key":                           {401, 401, 0, 0, 0},
-	"DELETE /key/{id}":                    {401, 401, 404, 0, 0},
-	"GET /job":                            {401, 401, 0, 0, 0},
-	"POST /job":                           {401, 401, 0, 0, 0},
-	"GET /job/{job}":                      {401, 401, 404, 0, 0},
-	"PATCH /job/{job}":                    {401, 401, 404, 0, 0},
-	"PUT /job/{job}":                      {401, 401, 404, 0, 0},
-	"DELETE /job/{job}":                   {401, 401, 404, 0, 0},
-	"POST /job/{job}/clone":               {401, 401, 404, 0, 0},
-	"GET /job/{job}/next":                 {401, 401, 404, 0, 0},
-	"GET /job/{job}/ledger":               {401, 401, 404, 0, 0},
-	"GET /job/{job}/why":                  {401, 401, 404, 0, 0},
-	"GET /job/{job}/version":              {401, 401, 404, 0, 0},
-	"GET /job/{job}/version/{n}":          {401, 401, 404, 0, 0},
-	"POST /job/{job}/version/{n}/restore": {401, 401, 404, 0, 0},
-	"POST /job/{job}/pause":               {401, 401, 404, 0, 0},
-	"POST /job/{job}/resume":              {401, 401, 404, 0, 0},
-	"GET /job/{job}/run":                  {401, 401, 404, 0, 0},
-	"GET /run":                            {401, 401, 0, 0, 0},
-	"POST /job/{job}/run":                 {401, 401, 404, 0, 0},
-	"POST /run/{id}/cancel":               {401, 401, 404, 0, 0},
-	"POST /run/{id}/retry":                {401, 401, 404, 0, 0},
-	"GET /run/{id}/attempt":               {401, 401, 404, 0, 0},
-	"GET /run/{id}":                       {401, 401, 404, 0, 0},
-	"POST /schedule/preview":              {401, 401, 0, 0, 0},
+var rights = map[string][8]int{ // nobody, deleted, other, viewer, operator, editor, owner, superuser
+	"GET /":                               {0, 0, 0, 0, 0, 0, 0, 0},
+	"GET /openapi.json":                   {0, 0, 0, 0, 0, 0, 0, 0},
+	"GET /docs":                           {0, 0, 0, 0, 0, 0, 0, 0},
+	"GET /health/live":                    {0, 0, 0, 0, 0, 0, 0, 0},
+	"GET /health/ready":                   {0, 0, 0, 0, 0, 0, 0, 0},
+	"GET /metrics":                        {401, 401, 403, 403, 403, 403, 403, 0},
+	"POST /login":                         {0, 0, 0, 0, 0, 0, 0, 0},
+	"POST /refresh/token":                 {0, 0, 0, 0, 0, 0, 0, 0},
+	"POST /logout":                        {401, 401, 0, 0, 0, 0, 0, 0},
+	"GET /user/me":                        {401, 401, 0, 0, 0, 0, 0, 0},
+	"PATCH /user/me":                      {401, 401, 0, 0, 0, 0, 0, 0},
+	"GET /user":                           {401, 401, 403, 403, 403, 403, 403, 0},
+	"POST /user":                          {401, 401, 403, 403, 403, 403, 403, 0},
+	"DELETE /user/{id}":                   {401, 401, 403, 403, 403, 403, 403, 0},
+	"POST /user/me/password":              {401, 401, 0, 0, 0, 0, 0, 0},
+	"POST /user/password/reset":           {0, 0, 0, 0, 0, 0, 0, 0},
+	"GET /user/{id}":                      {401, 401, 403, 403, 403, 403, 403, 0},
+	"PATCH /user/{id}":                    {401, 401, 403, 403, 403, 403, 403, 0},
+	"GET /user/{id}/status":               {401, 401, 403, 403, 403, 403, 403, 0},
+	"POST /user/{id}/disable":             {401, 401, 403, 403, 403, 403, 403, 0},
+	"POST /user/{id}/enable":              {401, 401, 403, 403, 403, 403, 403, 0},
+	"POST /user/{id}/password/reset":      {401, 401, 403, 403, 403, 403, 403, 0},
+	"GET /session":                        {401, 401, 0, 0, 0, 0, 0, 0},
+	"DELETE /session/{id}":                {401, 401, 404, 404, 404, 404, 0, 0},
+	"GET /key":                            {401, 401, 0, 0, 0, 0, 0, 0},
+	"POST /key":                           {401, 401, 0, 0, 0, 0, 0, 0},
+	"DELETE /key/{id}":                    {401, 401, 404, 404, 404, 404, 0, 0},
+	"GET /job":                            {401, 401, 0, 0, 0, 0, 0, 0},
+	"POST /job":                           {401, 401, 0, 0, 0, 0, 0, 0},
+	"GET /job/{job}":                      {401, 401, 404, 0, 0, 0, 0, 0},
+	"PATCH /job/{job}":                    {401, 401, 404, 403, 403, 0, 0, 0},
+	"PUT /job/{job}":                      {401, 401, 404, 403, 403, 0, 0, 0},
+	"DELETE /job/{job}":                   {401, 401, 404, 403, 403, 0, 0, 0},
+	"POST /job/{job}/clone":               {401, 401, 404, 403, 403, 403, 0, 0},
+	"GET /job/{job}/grant":                {401, 401, 404, 403, 403, 403, 0, 0},
+	"PUT /job/{job}/grant/{user}":         {401, 401, 404, 403, 403, 403, 0, 0},
+	"DELETE /job/{job}/grant/{user}":      {401, 401, 404, 403, 403, 403, 0, 0},
+	"POST /job/{job}/owner":               {401, 401, 404, 403, 403, 403, 0, 0},
+	"GET /job/{job}/next":                 {401, 401, 404, 0, 0, 0, 0, 0},
+	"GET /job/{job}/ledger":               {401, 401, 404, 0, 0, 0, 0, 0},
+	"GET /job/{job}/why":                  {401, 401, 404, 0, 0, 0, 0, 0},
+	"GET /job/{job}/version":              {401, 401, 404, 0, 0, 0, 0, 0},
+	"GET /job/{job}/version/{n}":          {401, 401, 404, 0, 0, 0, 0, 0},
+	"POST /job/{job}/version/{n}/restore": {401, 401, 404, 403, 403, 0, 0, 0},
+	"POST /job/{job}/pause":               {401, 401, 404, 403, 0, 0, 0, 0},
+	"POST /job/{job}/resume":              {401, 401, 404, 403, 0, 0, 0, 0},
+	"GET /job/{job}/run":                  {401, 401, 404, 0, 0, 0, 0, 0},
+	"GET /run":                            {401, 401, 0, 0, 0, 0, 0, 0},
+	"POST /job/{job}/run":                 {401, 401, 404, 403, 0, 0, 0, 0},
+	"POST /run/{id}/cancel":               {401, 401, 404, 403, 0, 0, 0, 0},
+	"POST /run/{id}/retry":                {401, 401, 404, 403, 0, 0, 0, 0},
+	"GET /run/{id}/attempt":               {401, 401, 404, 0, 0, 0, 0, 0},
+	"GET /run/{id}":                       {401, 401, 404, 0, 0, 0, 0, 0},
+	"POST /schedule/preview":              {401, 401, 0, 0, 0, 0, 0, 0},
 }
 
 func TestRoleByRoute(t *testing.T) {
@@ -83,10 +87,10 @@ func TestRoleByRoute(t *testing.T) {
 			t.Run(name+" by "+role, func(t *testing.T) {
 				s := s.in(t)
 				unique := fmt.Sprintf("r%d%s", i, strings.ToLower(r.doc.id))
-				who := &session{s: s}
+				who, jobID := &session{s: s}, ""
 				owner := s.asUser(unique+"-owner", false)
 				switch role {
-				case "other":
+				case "other", "viewer", "operator", "editor":
 					who = s.asUser(unique+"-other", false)
 				case "owner":
 					who = owner
@@ -96,10 +100,18 @@ func TestRoleByRoute(t *testing.T) {
 					who = s.asUser(unique+"-gone", false)
 					(&session{s, admin.access, ""}).do("DELETE", "/user/"+who.do("GET", "/user/me", "").text("id"), "")
 				}
-				target, code := strings.Replace(r.pattern, "{n}", "1", 1), ""
+				target, code, victim := strings.Replace(r.pattern, "{n}", "1", 1), "", "0"
 				switch {
 				case strings.Contains(target, "{job}"):
-					target = strings.Replace(target, "{job}", owner.createJob("mine"), 1)
+					jobID = owner.createJob("mine")
+					target = strings.Replace(target, "{job}", jobID, 1)
+					if strings.Contains(target, "{user}") || r.doc.id == "setOwner" {
+						victim = s.asUser(unique+"-victim", false).id()
+						target = strings.Replace(target, "{user}", victim, 1)
+					}
+					if r.doc.id == "deleteGrant" {
+						owner.do("PUT", target, `{"level":"viewer"}`)
+					}
 				case strings.HasPrefix(target, "/user/{id}"):
 					target = strings.Replace(target, "{id}", s.asUser(unique+"-victim", false).do("GET", "/user/me", "").text("id"), 1)
 				case target == "/key/{id}":
@@ -109,9 +121,16 @@ func TestRoleByRoute(t *testing.T) {
 				case target == "/user/password/reset":
 					code = s.resetCode(unique + "-victim")
 				case target == "/run/{id}/cancel":
-					target = "/run/" + aWaitingRun(t, owner) + "/cancel"
+					run := aWaitingRun(t, owner)
+					jobID, target = jobOf(t, run), "/run/"+run+"/cancel"
 				case strings.HasPrefix(target, "/run/{id}"):
-					target = strings.Replace(target, "{id}", aRun(t, owner), 1)
+					run := aRun(t, owner)
+					jobID, target = jobOf(t, run), strings.Replace(target, "{id}", run, 1)
+				}
+				if jobID != "" && slices.Contains(jadwal.Levels, jadwal.Level(role)) {
+					if a := owner.do("PUT", "/job/"+jobID+"/grant/"+who.id(), `{"level":"`+role+`"}`); a.status != 201 {
+						t.Fatalf("got %s", a.body)
+					}
 				}
 				if r.doc.id == "whyInstant" {
 					target += "?at=2026-11-23T00:00:00Z"
@@ -119,6 +138,7 @@ func TestRoleByRoute(t *testing.T) {
 				body := map[string]string{
 					"login": `{"identifier":"admin","password":"admin123"}`, "refreshToken": `{"refresh_token":"` + admin.refresh + `"}`,
 					"logout": `{"refresh_token":"` + who.refresh + `"}`, "patchMe": `{"is_superuser":false}`, "patchUser": `{"is_superuser":false}`,
+					"putGrant": `{"level":"viewer"}`, "setOwner": `{"owner":` + victim + `}`,
 					"createKey":      `{"name":"new","scopes":["job:read"]}`,
 					"changePassword": `{"current_password":"` + userPassword + `","new_password":"another one"}`,
 					"redeemReset":    `{"code":"` + code + `","new_password":"another one"}`,
@@ -129,6 +149,9 @@ func TestRoleByRoute(t *testing.T) {
 				expected := want[i]
 				if expected == 0 {
 					expected = successOf(r)
+				}
+				if r.doc.id == "putGrant" && expected == 200 {
+					expected = 201
 				}
 				if r.doc.id == "refreshToken" && role != "nobody" {
 					expected = 200 // the token before the last, within its grace
@@ -175,6 +198,7 @@ var scopes = map[string]string{
 	"GET /job": "job:read", "GET /job/{job}": "job:read", "GET /job/{job}/next": "job:read", "GET /job/{job}/ledger": "job:read", "GET /job/{job}/why": "job:read",
 	"GET /job/{job}/version": "job:read", "GET /job/{job}/version/{n}": "job:read",
 	"POST /job": "job:write", "PUT /job/{job}": "job:write", "PATCH /job/{job}": "job:write", "DELETE /job/{job}": "job:write", "POST /job/{job}/clone": "job:write",
+	"GET /job/{job}/grant": "-", "PUT /job/{job}/grant/{user}": "-", "DELETE /job/{job}/grant/{user}": "-", "POST /job/{job}/owner": "-",
 	"POST /job/{job}/version/{n}/restore": "job:write", "POST /job/{job}/pause": "job:write", "POST /job/{job}/resume": "job:write",
 	"GET /run": "run:read", "GET /job/{job}/run": "run:read", "GET /run/{id}": "run:read", "GET /run/{id}/attempt": "run:read",
 	"POST /job/{job}/run": "run:write", "POST /run/{id}/cancel": "run:write", "POST /run/{id}/retry": "run:write",
@@ -206,7 +230,7 @@ func TestScopeByRoute(t *testing.T) {
 			continue
 		}
 		// Ids of nothing, and no bodies: what is asked is refused in any case.
-		target := strings.NewReplacer("/user/{id}", "/user/999", "/session/{id}", "/session/999", "/key/{id}", "/key/"+jadwal.FormatKeyID(9), "{job}", "none", "{n}", "1",
+		target := strings.NewReplacer("/user/{id}", "/user/999", "/session/{id}", "/session/999", "/key/{id}", "/key/"+jadwal.FormatKeyID(9), "{job}", "none", "{n}", "1", "{user}", "2",
 			"/run/{id}", "/run/"+(jadwal.RunKey{DueAt: 1, JobID: 1}).ID()).Replace(r.pattern)
 		if target == "/metrics" {
 			target += "?x=1"
@@ -256,6 +280,16 @@ func (s *server) resetCode(name string) string {
 		s.t.Fatalf("got %s", r.body)
 	}
 	return r.text("code")
+}
+
+// jobOf is the id of the job of a run.
+func jobOf(t *testing.T, run string) string {
+	t.Helper()
+	key, ok := jadwal.ParseRunID(run)
+	if !ok {
+		t.Fatalf("%q is the id of no run", run)
+	}
+	return strconv.FormatInt(key.JobID, 10)
 }
 
 // aRun is the id of a finished run of the caller's.

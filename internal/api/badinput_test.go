@@ -52,7 +52,7 @@ func badPaths() (all []bad) {
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
 		{"PUT", "/user/1"}, {"POST", "/user/x"}, {"POST", "/user/me%2F"}, {"POST", "/user/me%00"}, {"POST", "/user/me%20"}, {"POST", "/user/m\xc3"}, {"POST", "/user/me%3Fx"},
-		{"GET", "/user/me/password"}, {"PATCH", "/user/me/password"}, {"GET", "/user/password/reset"}, {"GET", "/user/1/password/reset"}, {"GET", "/user/1/disable"}, {"DELETE", "/user/1/enable"}, {"POST", "/user/1/status"}, {"DELETE", "/session"}, {"POST", "/session"}, {"GET", "/session/1"}, {"DELETE", "/key"}, {"PATCH", "/key"}, {"GET", "/key/x"}, {"PATCH", "/session/1"},
+		{"GET", "/user/me/password"}, {"PATCH", "/user/me/password"}, {"GET", "/user/password/reset"}, {"GET", "/user/1/password/reset"}, {"GET", "/user/1/disable"}, {"DELETE", "/user/1/enable"}, {"POST", "/user/1/status"}, {"DELETE", "/session"}, {"POST", "/session"}, {"GET", "/session/1"}, {"POST", "/job/a/grant"}, {"DELETE", "/job/a/grant"}, {"GET", "/job/a/grant/1"}, {"POST", "/job/a/grant/1"}, {"GET", "/job/a/owner"}, {"DELETE", "/key"}, {"PATCH", "/key"}, {"GET", "/key/x"}, {"PATCH", "/session/1"},
 		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/run"}, {"DELETE", "/run/x"},
 		{"GET", "/schedule/preview"}, {"POST", "/health/live"}, {"POST", "/health/ready"}, {"POST", "/metrics"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
@@ -67,7 +67,7 @@ func badTokens() (all []bad) {
 		if r.action == "public" {
 			continue
 		}
-		target := strings.NewReplacer("/key/{id}", "/key/"+jadwal.FormatKeyID(1), "{id}", "1", "{job}", "mine", "{n}", "1").Replace(r.pattern)
+		target := strings.NewReplacer("/key/{id}", "/key/"+jadwal.FormatKeyID(1), "{id}", "1", "{job}", "mine", "{n}", "1", "{user}", "1").Replace(r.pattern)
 		all = append(all,
 			bad{rule: "no token for " + r.method + " " + r.pattern, method: r.method, target: target, status: 401, code: "unauthenticated"},
 			bad{rule: "nonsense for " + r.method + " " + r.pattern, method: r.method, target: target, body: "nonsense", header: []string{"Authorization", "Bearer x", "Content-Type", "text/plain"}, status: 401, code: "invalid_token"},
@@ -92,6 +92,8 @@ func badBodies() (all []bad) {
 		{"user", "POST", "/job", newJobBody},
 		{"user", "PATCH", "/job/mine", `{"description":"x"}`},
 		{"user", "PUT", "/job/mine", `{"description":"x","target":{"url":"https://example.com/"}}`},
+		{"user", "PUT", "/job/mine/grant/1", `{"level":"viewer"}`},
+		{"user", "POST", "/job/mine/owner", `{"owner":1}`},
 		{"user", "POST", "/job/mine/clone", `{"name":"x"}`},
 		{"user", "POST", "/job/mine/pause", `{"reason":"x"}`},
 		{"user", "POST", "/schedule/preview", `{"schedules":[{"every":"1h"}]}`},
@@ -151,6 +153,16 @@ func badMembers() (all []bad) {
 		add("user", "POST", "/job", `{"name":`+v+`,"target":{"url":"https://example.com/"}}`, "name")
 		add("user", "POST", "/job", `{"name":"x","target":{"url":`+v+`}}`, "target.url")
 	}
+	for _, v := range []string{`null`, `1`, `true`, `{}`, `[]`, `""`, `"owner"`, `"Viewer"`} {
+		add("user", "PUT", "/job/mine/grant/1", `{"level":`+v+`}`, "level")
+	}
+	for _, v := range []string{`null`, `"1"`, `true`, `{}`, `[]`, `0`, `-1`, `1.5`, `999`, `9223372036854775808`} {
+		add("user", "POST", "/job/mine/owner", `{"owner":`+v+`}`, "owner")
+	}
+	add("user", "PUT", "/job/mine/grant/1", `{}`, "level")
+	add("user", "PUT", "/job/mine/grant/2", `{"level":"viewer"}`, "user")
+	add("user", "PUT", "/job/mine/grant/x", `{"level":"viewer"}`, "user")
+	add("user", "POST", "/job/mine/owner", `{}`, "owner")
 	for _, v := range []string{`null`, `1`, `true`, `{}`, `[]`, `""`, `" x"`, `"x\u0000"`, `"` + strings.Repeat("x", 101) + `"`} {
 		add("user", "POST", "/key", `{"name":`+v+`,"scopes":["job:read"]}`, "name")
 	}
@@ -250,6 +262,11 @@ func badOthers() (all []bad) {
 	for _, id := range []string{"1", "0000000000", "000000000001", "00000000000", "0000000000-", "zzzzzzzzzzz", "jdw_0000001"} {
 		add("user", "DELETE", "/key/"+id, 400, "validation_failed", "id")
 	}
+	add("user", "DELETE", "/job/mine/grant/x", 400, "validation_failed", "user")
+	add("user", "DELETE", "/job/mine/grant/1", 404, "not_found", "")
+	add("user", "DELETE", "/job/none/grant/1", 404, "not_found", "")
+	add("user", "GET", "/job/none/grant", 404, "not_found", "")
+	add("user", "GET", "/job/mine/grant?x=1", 400, "validation_failed", "x")
 	add("user", "DELETE", "/key/00000000001", 404, "not_found", "")
 	add("user", "GET", "/key?user=1", 404, "not_found", "")
 	add("admin", "GET", "/key?user=999", 404, "not_found", "")
@@ -280,7 +297,7 @@ func badOthers() (all []bad) {
 	for _, query := range []struct{ text, field string }{
 		{"x=1", "x"}, {"Limit=1", "Limit"}, {"limit=0", "limit"}, {"limit=501", "limit"}, {"limit=-1", "limit"}, {"limit=abc", "limit"}, {"limit=1.5", "limit"}, {"limit=", "limit"}, {"limit=01", "limit"},
 		{"limit=1&limit=2", "limit"}, {"limit=99999999999999999999", "limit"}, {"cursor=x", "cursor"}, {"cursor=-1", "cursor"}, {"cursor=99999999999999999999", "cursor"}, {"count=yes", "count"}, {"count=1", "count"}, {"count", "count"},
-		{"access_token=x", "access_token"}, {"owner=1", "owner"},
+		{"access_token=x", "access_token"}, {"owner=x", "owner"}, {"owner=01", "owner"}, {"owner=", "owner"}, {"user=1", "user"},
 	} {
 		add("user", "GET", "/job?"+query.text, 400, "validation_failed", query.field)
 	}
@@ -369,6 +386,9 @@ func badOthers() (all []bad) {
 		bad{"the same password again", "user", "POST", "/user/me/password", `{"current_password":"user-password","new_password":"user-password"}`, nil, 400, "validation_failed", "new_password"},
 		bad{"a code that is none", "", "POST", "/user/password/reset", `{"code":"jdr_x","new_password":"another one"}`, nil, 401, "invalid_credentials", ""},
 		bad{"a code that nobody made", "", "POST", "/user/password/reset", `{"code":"jdr_0000000000200000000000000000000000000000000100000","new_password":"another one"}`, nil, 401, "invalid_credentials", ""},
+		bad{"a grant for nobody", "user", "PUT", "/job/mine/grant/999", `{"level":"viewer"}`, nil, 404, "not_found", ""},
+		bad{"a grant for no job", "user", "PUT", "/job/none/grant/1", `{"level":"viewer"}`, nil, 404, "not_found", ""},
+		bad{"an owner for no job", "user", "POST", "/job/999/owner", `{"owner":1}`, nil, 404, "not_found", ""},
 		bad{"a wrong password", "", "POST", "/login", `{"identifier":"admin","password":"admin124"}`, nil, 401, "invalid_credentials", ""},
 		bad{"an unknown name", "", "POST", "/login", `{"identifier":"nobody","password":"admin123"}`, nil, 401, "invalid_credentials", ""},
 		bad{"no refresh token of ours", "", "POST", "/refresh/token", `{"refresh_token":"a.b.c"}`, nil, 401, "invalid_token", ""},

@@ -441,6 +441,11 @@ func TestIdentityTranscript(t *testing.T) {
 	tr.tell("What no key may do", "GET /session", "", key.do("GET", "/session", ""))
 	do("Delete an API key", "DELETE", "/key/"+r.text("id"), "")
 	tr.tell("A key that is dead", "GET /user/me", "", key.do("GET", "/user/me", ""))
+	job := c.createJob("report")
+	do("Share a job", "PUT", "/job/report/grant/2", `{"level": "operator"}`)
+	do("Who has a grant", "GET", "/job/report/grant", "")
+	do("Share it no more", "DELETE", "/job/report/grant/2", "")
+	do("Give a job away", "POST", "/job/"+job+"/owner", `{"owner": 2}`)
 	do("End a session", "DELETE", "/session/"+c.do("GET", "/session", "").text("0.id"), "")
 	tr.check("identity.txt")
 }

@@ -544,6 +544,7 @@ var headerText = map[string]string{
 var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[id]():           "The id of a user.",
 	reflect.TypeFor[ofUser]():       "The id of the user whose they are, for superusers; without it they are the caller's.",
+	reflect.TypeFor[ofOwner]():      "Only jobs of the user of this id.",
 	reflect.TypeFor[keyRef]():       "The id of an API key.",
 	reflect.TypeFor[sessionRef]():   "The id of a session.",
 	reflect.TypeFor[jobRef]():       "The id of a job, or the caller's own name for it.",
@@ -570,7 +571,7 @@ func parameterSchema(t reflect.Type) *huma.Schema {
 		return &huma.Schema{Type: "string", Pattern: "^[0-9A-Za-z]{11}$"}
 	case reflect.TypeFor[sessionRef]():
 		return &huma.Schema{Type: "string", Pattern: "^[1-9][0-9]*$"}
-	case reflect.TypeFor[id](), reflect.TypeFor[after](), reflect.TypeFor[ofUser]():
+	case reflect.TypeFor[id](), reflect.TypeFor[after](), reflect.TypeFor[ofUser](), reflect.TypeFor[ofOwner]():
 		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
 	case reflect.TypeFor[limit]():
 		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPage), Default: jadwal.DefaultPage}

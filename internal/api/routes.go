@@ -175,8 +175,8 @@ func routes() []*route {
 		endpoint("GET", "/job", jadwal.ActionReadJob, (*Server).listJobs, doc{
 			id: "listJobs", tag: tagJob,
 			headers: []string{"Link", "X-Total-Count", "X-Total-Count-Exact"},
-			summary: "The caller's jobs, by id",
-			detail:  "A superuser gets the jobs of all users.",
+			summary: "The jobs that the caller owns or has a grant for, by id",
+			detail:  "A superuser gets the jobs of all users. With owner only those of that user.",
 		}),
 		endpoint("POST", "/job", jadwal.ActionCreateJob, (*Server).createJob, doc{
 			id: "createJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
@@ -222,11 +222,33 @@ func routes() []*route {
 			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 
-		endpoint("POST", "/job/{job}/clone", jadwal.ActionEditJob, (*Server).cloneJob, doc{
+		endpoint("POST", "/job/{job}/clone", jadwal.ActionCloneJob, (*Server).cloneJob, doc{
 			id: "cloneJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Make a new job with the same definition",
 			detail:  "Secret headers included. The new job is the caller's, has no history, and is enabled unless paused is true.",
 			fails:   []jadwal.Code{jadwal.CodeNameTaken},
+		}),
+		endpoint("GET", "/job/{job}/grant", jadwal.ActionShareJob, (*Server).listGrants, doc{
+			id: "listGrants", tag: tagJob,
+			summary: "Who may do what with a job besides its owner, by user",
+		}),
+		endpoint("PUT", "/job/{job}/grant/{user}", jadwal.ActionShareJob, (*Server).putGrant, doc{
+			id: "putGrant", tag: tagJob, also: 201,
+			summary: "Share a job",
+			detail: "A viewer sees the job and its runs. An operator also runs it now, pauses and resumes it, and cancels and repeats its runs. " +
+				"An editor also changes and deletes it. Only the owner shares it, clones it and gives it away. 100 grants a job at most.",
+			fails: []jadwal.Code{jadwal.CodeConflict},
+		}),
+		endpoint("DELETE", "/job/{job}/grant/{user}", jadwal.ActionShareJob, (*Server).deleteGrant, doc{
+			id: "deleteGrant", tag: tagJob,
+			summary: "Share a job no more with a user",
+		}),
+		endpoint("POST", "/job/{job}/owner", jadwal.ActionShareJob, (*Server).setOwner, doc{
+			id: "setOwner", tag: tagJob, headers: []string{"ETag"},
+			summary: "Give a job to another user",
+			detail: "Its runs have that user's rights from then on, but what an owner who was no superuser wrote keeps that owner's egress rules until it is edited. " +
+				"Grants stay. A name that the new owner has already is a conflict.",
+			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeNotYetApplied},
 		}),
 		endpoint("GET", "/job/{job}/next", jadwal.ActionReadJob, (*Server).nextOfJob, doc{
 			id: "nextOfJob", tag: tagJob,
@@ -267,7 +289,7 @@ func routes() []*route {
 		}),
 		endpoint("GET", "/run", jadwal.ActionReadRun, (*Server).listAllRuns, doc{
 			id: "listAllRuns", tag: tagRun, headers: []string{"Link"},
-			summary: "The runs of all of the caller's jobs, newest first",
+			summary: "The runs of all jobs that the caller owns or has a grant for, newest first",
 			detail: "Of up to 1,000 jobs; whoever has more names one with job. A superuser gets the runs of all jobs, deleted ones included; " +
 				"job by its id may be a deleted one for its owner, too. " + shortPages,
 			fails: []jadwal.Code{jadwal.CodeNotFound},

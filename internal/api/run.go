@@ -138,7 +138,7 @@ func (s *Server) listAllRuns(ctx context.Context, in *listAllRunsInput) (*reply[
 func (s *Server) findDeleted(c *call, id int64) (jadwal.Job, error) {
 	job, err := s.store.AnyJob(c, id)
 	if err == nil {
-		err = jadwal.Allow(c.by(), jadwal.ActionReadRun, jadwal.Object{OwnerID: job.OwnerID})
+		err = s.allowJob(c, jadwal.ActionReadRun, job)
 	}
 	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
 		err = errNoJob

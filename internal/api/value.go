@@ -92,6 +92,11 @@ func (v *ofUser) read(name, text string) error {
 	return nil
 }
 
+// ofOwner is the id of the user whose jobs are asked for; 0: none was given.
+type ofOwner int64
+
+func (v *ofOwner) read(name, text string) error { return (*ofUser)(v).read(name, text) }
+
 // sessionRef is the id of a session in a path.
 type sessionRef int64
 

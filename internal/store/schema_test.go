@@ -72,6 +72,9 @@ func TestTheSchemaRefuses(t *testing.T) {
 		"a key without scopes":                 "INSERT INTO api_key (id, user_id, name, scopes, hash, created_at) VALUES (1, 1, 'k', '', zeroblob(32), 1)",
 		"a key that is no hash":                "INSERT INTO api_key (id, user_id, name, scopes, hash, created_at) VALUES (1, 1, 'k', 's', zeroblob(31), 1)",
 		"a key that was never alive":           "INSERT INTO api_key (id, user_id, name, scopes, hash, created_at, expires_at) VALUES (1, 1, 'k', 's', zeroblob(32), 1, 1)",
+		"a grant for no job":                   "INSERT INTO job_grant (job_id, user_id, level, granted_by, created_at, updated_at) VALUES (9, 1, 'viewer', 1, 1, 1)",
+		"a grant for no user":                  "INSERT INTO job_grant (job_id, user_id, level, granted_by, created_at, updated_at) VALUES (1, 9, 'viewer', 1, 1, 1)",
+		"a grant of no level":                  "INSERT INTO job_grant (job_id, user_id, level, granted_by, created_at, updated_at) VALUES (1, 1, 'owner', 1, 1, 1)",
 		"a code of no user":                    "INSERT INTO password_reset (user_id, hash, created_at, expires_at) VALUES (9, zeroblob(32), 1, 2)",
 		"a code without a hash":                "INSERT INTO password_reset (user_id, hash, created_at, expires_at) VALUES (1, x'00', 1, 2)",
 		"an audit line without an action":      "INSERT INTO audit (at, actor_id, actor, action, object) VALUES (1, 1, 'a', '', 'b')",
@@ -106,6 +109,8 @@ func TestPlans(t *testing.T) {
 		{"a job by name", jobByName, []string{"SEARCH j USING INDEX job_owner_name (owner_id=? AND name=?)", "SEARCH c USING INTEGER PRIMARY KEY"}},
 		{"a page of all jobs", jobsSQL, []string{"SEARCH j USING INTEGER PRIMARY KEY (rowid>?)"}},
 		{"a page of an owner's jobs", jobsOfOwnerSQL, []string{"job_owner (owner_id=? AND id>?)"}},
+		{"a page of the jobs that are shared with a user", jobsSharedSQL, []string{"job_grant_user (user_id=? AND job_id>?)", "SEARCH j USING INTEGER PRIMARY KEY", "SEARCH c USING INTEGER PRIMARY KEY"}},
+		{"the jobs that a user sees", jobIDsSQL, []string{"job_owner", "job_grant_user", "SEARCH j USING INTEGER PRIMARY KEY"}},
 		{"a run by its key", runByKeySQL, []string{"SEARCH r USING PRIMARY KEY (due_at=? AND job_id=? AND n=?)", "SEARCH o USING PRIMARY KEY (due_at=? AND job_id=? AND n=?)"}},
 		{"jobs that a user leaves", inheritSQL, []string{"job_owner"}},
 	} {

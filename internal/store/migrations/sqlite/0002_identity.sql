@@ -18,6 +18,18 @@ CREATE TABLE api_key (
 ) STRICT;
 CREATE INDEX api_key_user ON api_key (user_id);
 
+-- What users may do with others' jobs. It outlives the deletion of a job as its history does.
+CREATE TABLE job_grant (
+  job_id     INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  user_id    INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+  level      TEXT    NOT NULL CHECK (level = 'viewer' OR level = 'operator' OR level = 'editor'),
+  granted_by INTEGER NOT NULL, -- a user; 0: the operator
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (job_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_grant_user ON job_grant (user_id, job_id);
+
 -- Codes that set a user's password, one a user at most.
 CREATE TABLE password_reset (
   user_id    INTEGER PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
