@@ -27,6 +27,7 @@ const (
 	ActionOperateRun  Action = "run.operate"
 	ActionPreview     Action = "schedule.preview"
 	ActionReadMetrics Action = "metrics.read"
+	ActionReadAudit   Action = "audit.read"
 )
 
 // Object is what an action is done to. The zero Object stands for none yet:
@@ -81,6 +82,7 @@ var rights = map[Action]right{
 	ActionOperateRun:  {operator, ScopeWriteRun},
 	ActionPreview:     {signedIn, anyScope},
 	ActionReadMetrics: {superuser, ScopeReadMetrics},
+	ActionReadAudit:   {superuser, ScopeReadAudit},
 }
 
 // KeyNeeds returns the scope that an API key needs for an action, "" when any

@@ -33,6 +33,7 @@ var outcomes = map[Action]string{
 	ActionOperateRun:  "ffnfyyyy",
 	ActionPreview:     "ffyyyyyy",
 	ActionReadMetrics: "ffffff" + "fy",
+	ActionReadAudit:   "ffffff" + "fy",
 	"no.such.action":  "ffffff" + "ff",
 }
 

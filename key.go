@@ -17,12 +17,13 @@ const (
 	ScopeWriteJob    Scope = "job:write"
 	ScopeReadRun     Scope = "run:read"
 	ScopeWriteRun    Scope = "run:write"
+	ScopeReadAudit   Scope = "audit:read"
 	ScopeReadUser    Scope = "user:read"
 	ScopeReadMetrics Scope = "metrics:read"
 )
 
 // Scopes are all scopes, in the order in which they are told.
-var Scopes = []Scope{ScopeReadJob, ScopeWriteJob, ScopeReadRun, ScopeWriteRun, ScopeReadUser, ScopeReadMetrics}
+var Scopes = []Scope{ScopeReadJob, ScopeWriteJob, ScopeReadRun, ScopeWriteRun, ScopeReadAudit, ScopeReadUser, ScopeReadMetrics}
 
 // anyScope stands for what every key may do.
 const anyScope Scope = "*"

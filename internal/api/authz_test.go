@@ -70,6 +70,7 @@ var rights = map[string][8]int{ // nobody, deleted, other, viewer, operator, edi
 	"POST /run/{id}/retry":                {401, 401, 404, 403, 0, 0, 0, 0},
 	"GET /run/{id}/attempt":               {401, 401, 404, 0, 0, 0, 0, 0},
 	"GET /run/{id}":                       {401, 401, 404, 0, 0, 0, 0, 0},
+	"GET /audit":                          {401, 401, 403, 403, 403, 403, 403, 0},
 	"POST /schedule/preview":              {401, 401, 0, 0, 0, 0, 0, 0},
 }
 
@@ -194,7 +195,7 @@ var scopes = map[string]string{
 	"POST /logout": "-", "GET /session": "-", "DELETE /session/{id}": "-", "GET /key": "-", "POST /key": "-", "DELETE /key/{id}": "-",
 	"GET /user/me": "", "PATCH /user/me": "-", "POST /user/me/password": "-", "GET /user": "user:read", "GET /user/{id}": "user:read", "GET /user/{id}/status": "user:read",
 	"POST /user": "-", "DELETE /user/{id}": "-", "PATCH /user/{id}": "-", "POST /user/{id}/disable": "-", "POST /user/{id}/enable": "-", "POST /user/{id}/password/reset": "-",
-	"GET /metrics": "metrics:read", "POST /schedule/preview": "",
+	"GET /metrics": "metrics:read", "GET /audit": "audit:read", "POST /schedule/preview": "",
 	"GET /job": "job:read", "GET /job/{job}": "job:read", "GET /job/{job}/next": "job:read", "GET /job/{job}/ledger": "job:read", "GET /job/{job}/why": "job:read",
 	"GET /job/{job}/version": "job:read", "GET /job/{job}/version/{n}": "job:read",
 	"POST /job": "job:write", "PUT /job/{job}": "job:write", "PATCH /job/{job}": "job:write", "DELETE /job/{job}": "job:write", "POST /job/{job}/clone": "job:write",

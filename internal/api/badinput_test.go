@@ -52,7 +52,7 @@ func badPaths() (all []bad) {
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
 		{"PUT", "/user/1"}, {"POST", "/user/x"}, {"POST", "/user/me%2F"}, {"POST", "/user/me%00"}, {"POST", "/user/me%20"}, {"POST", "/user/m\xc3"}, {"POST", "/user/me%3Fx"},
-		{"GET", "/user/me/password"}, {"PATCH", "/user/me/password"}, {"GET", "/user/password/reset"}, {"GET", "/user/1/password/reset"}, {"GET", "/user/1/disable"}, {"DELETE", "/user/1/enable"}, {"POST", "/user/1/status"}, {"DELETE", "/session"}, {"POST", "/session"}, {"GET", "/session/1"}, {"POST", "/job/a/grant"}, {"DELETE", "/job/a/grant"}, {"GET", "/job/a/grant/1"}, {"POST", "/job/a/grant/1"}, {"GET", "/job/a/owner"}, {"DELETE", "/key"}, {"PATCH", "/key"}, {"GET", "/key/x"}, {"PATCH", "/session/1"},
+		{"GET", "/user/me/password"}, {"PATCH", "/user/me/password"}, {"GET", "/user/password/reset"}, {"GET", "/user/1/password/reset"}, {"GET", "/user/1/disable"}, {"DELETE", "/user/1/enable"}, {"POST", "/user/1/status"}, {"DELETE", "/session"}, {"POST", "/session"}, {"GET", "/session/1"}, {"POST", "/audit"}, {"DELETE", "/audit"}, {"POST", "/job/a/grant"}, {"DELETE", "/job/a/grant"}, {"GET", "/job/a/grant/1"}, {"POST", "/job/a/grant/1"}, {"GET", "/job/a/owner"}, {"DELETE", "/key"}, {"PATCH", "/key"}, {"GET", "/key/x"}, {"PATCH", "/session/1"},
 		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/run"}, {"DELETE", "/run/x"},
 		{"GET", "/schedule/preview"}, {"POST", "/health/live"}, {"POST", "/health/ready"}, {"POST", "/metrics"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
@@ -316,6 +316,14 @@ func badOthers() (all []bad) {
 	for _, query := range []string{"from=x", "to=", "to=2026-11-22T00:00:00Z&from=2026-11-23T00:00:00Z", "to=2020-01-01T00:00:00Z", "cursor=1", "limit=0", "state=missed"} {
 		field, _, _ := strings.Cut(query, "=")
 		add("user", "GET", "/job/mine/ledger?"+query, 400, "validation_failed", field)
+	}
+	for _, query := range []string{
+		"actor=x", "actor=-1", "actor=", "action=job", "action=job.*", "action=Job.edit", "action=", "object=job", "object=job/", "object=job/-1", "object=job/5/6", "object=%6aob%2F%25",
+		"from=x", "to=", "to=2026-11-22T00:00:00Z&from=2026-11-23T00:00:00Z", "limit=0", "limit=501", "cursor=1", "cursor=1.", "cursor=x.1", "cursor=1.0", "cursor=1.1.1", "cursor=-1.1", "user=1", "actor=1&actor=1",
+	} {
+		field, _, _ := strings.Cut(query, "=")
+		add("admin", "GET", "/audit?"+query, 400, "validation_failed", field)
+		add("user", "GET", "/audit?"+query, 403, "forbidden", "")
 	}
 	for _, query := range []string{"", "at=", "at=now", "at=2026-11-23T00:00:00", "at=2026-11-23T00:00:00Z&at=2026-11-23T00:00:00Z"} {
 		add("user", "GET", "/job/mine/why?"+query, 400, "validation_failed", "at")

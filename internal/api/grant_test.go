@@ -235,7 +235,7 @@ func TestHandingOver(t *testing.T) {
 		}
 	})
 	t.Run("it is audited with both owners", func(t *testing.T) {
-		if got := s.column("SELECT detail FROM audit WHERE action = 'job.owner' ORDER BY id LIMIT 1"); got != `{"name":"report","owner_id":[`+ani.id()+`,`+budi.id()+`],"version":2}`+"\n" {
+		if got := s.column("SELECT detail FROM audit WHERE action = 'job.owner' ORDER BY id LIMIT 1"); got != `{"changes":[{"field":"owner_id","from":`+ani.id()+`,"to":`+budi.id()+`}],"name":"report","version":2}`+"\n" {
 			t.Errorf("got %s", got)
 		}
 	})

@@ -446,6 +446,8 @@ func TestIdentityTranscript(t *testing.T) {
 	do("Who has a grant", "GET", "/job/report/grant", "")
 	do("Share it no more", "DELETE", "/job/report/grant/2", "")
 	do("Give a job away", "POST", "/job/"+job+"/owner", `{"owner": 2}`)
+	do("What was done to a job", "GET", "/audit?object=job/"+job+"&limit=2", "")
+	do("The audit log by an action that is none", "GET", "/audit?action=jobs", "")
 	do("End a session", "DELETE", "/session/"+c.do("GET", "/session", "").text("0.id"), "")
 	tr.check("identity.txt")
 }

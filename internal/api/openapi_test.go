@@ -171,7 +171,7 @@ func describe(t *testing.T) *huma.OpenAPI {
 		},
 		Paths: map[string]*huma.PathItem{},
 	}
-	for _, tag := range []string{tagServer, tagSession, tagKey, tagUser, tagJob, tagRun, tagSchedule} {
+	for _, tag := range []string{tagServer, tagSession, tagKey, tagUser, tagJob, tagRun, tagSchedule, tagAudit} {
 		api.Tags = append(api.Tags, &huma.Tag{Name: tag})
 	}
 	for _, r := range routes() {
@@ -545,6 +545,10 @@ var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[id]():           "The id of a user.",
 	reflect.TypeFor[ofUser]():       "The id of the user whose they are, for superusers; without it they are the caller's.",
 	reflect.TypeFor[ofOwner]():      "Only jobs of the user of this id.",
+	reflect.TypeFor[actorRef]():     "The id of the user who did it; 0: the operator or the server itself.",
+	reflect.TypeFor[actionWord]():   "What was done, such as job.edit.",
+	reflect.TypeFor[objectWord]():   "What it was done to, such as job/5.",
+	reflect.TypeFor[auditCursor]():  "Where the page begins: as the Link header of the page before says.",
 	reflect.TypeFor[keyRef]():       "The id of an API key.",
 	reflect.TypeFor[sessionRef]():   "The id of a session.",
 	reflect.TypeFor[jobRef]():       "The id of a job, or the caller's own name for it.",
@@ -567,6 +571,12 @@ var parameterText = map[reflect.Type]string{
 func parameterSchema(t reflect.Type) *huma.Schema {
 	number := func(f float64) *float64 { return &f }
 	switch t {
+	case reflect.TypeFor[actorRef]():
+		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(0)}
+	case reflect.TypeFor[actionWord]():
+		return &huma.Schema{Type: "string", Pattern: actionPattern.String()}
+	case reflect.TypeFor[objectWord]():
+		return &huma.Schema{Type: "string", Pattern: objectPattern.String()}
 	case reflect.TypeFor[keyRef]():
 		return &huma.Schema{Type: "string", Pattern: "^[0-9A-Za-z]{11}$"}
 	case reflect.TypeFor[sessionRef]():

@@ -15,6 +15,7 @@ const (
 	tagJob      = "Jobs"
 	tagRun      = "Runs"
 	tagSchedule = "Schedules"
+	tagAudit    = "Audit"
 )
 
 // shortPages is what the lists of runs tell about filters.
@@ -320,6 +321,13 @@ func routes() []*route {
 		endpoint("GET", "/run/{id}", jadwal.ActionReadRun, (*Server).getRun, doc{
 			id: "getRun", tag: tagRun,
 			summary: "One run",
+		}),
+
+		endpoint("GET", "/audit", jadwal.ActionReadAudit, (*Server).listAudit, doc{
+			id: "listAudit", tag: tagAudit, headers: []string{"Link"},
+			summary: "Who did what, when, from where and by which means, newest first",
+			detail: "A line is written in the transaction of what it tells: there is none without the other. from is included, to is not. " +
+				"A page looks at 20,000 lines at most: where few of them are asked for it is shorter, even empty, and the Link header leads on.",
 		}),
 
 		endpoint("POST", "/schedule/preview", jadwal.ActionPreview, (*Server).previewSchedule, doc{

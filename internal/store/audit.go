@@ -10,7 +10,64 @@ import (
 )
 
 // detail is what a line of the audit log tells besides who did what to what.
+// Under "changes" is a list of what is not as it was.
 type detail map[string]any
+
+// changed is a member that is not as it was. Of secrets, and of values that are
+// long, only that is told.
+type changed struct {
+	Field  string `json:"field"`
+	From   any    `json:"from,omitempty"`
+	To     any    `json:"to,omitempty"`
+	Secret bool   `json:"secret,omitempty"`
+	Long   bool   `json:"long,omitempty"`
+}
+
+// The longest values that a line tells, in bytes: of one member, old and new
+// together, and of all.
+const (
+	maxChanged     = 1 << 10
+	maxChangedLine = 16 << 10
+)
+
+// changedJob is what is not as it was in a job, without what may not be told.
+func changedJob(before, after *jadwal.Job) ([]changed, error) {
+	differences, err := jadwal.Differences(&before.Definition, &after.Definition)
+	if err != nil {
+		return nil, err
+	}
+	all, room := []changed{}, maxChangedLine
+	for _, d := range differences {
+		c := changed{Field: d.Field, Secret: d.Secret}
+		switch size := len(d.From) + len(d.To); {
+		case d.Secret:
+		case size > min(maxChanged, room):
+			c.Long = true
+		default:
+			room -= size
+			c.From, c.To = raw(d.From), raw(d.To)
+		}
+		all = append(all, c)
+	}
+	if before.State != after.State {
+		all = append(all, changed{Field: "state", From: before.State, To: after.State})
+	}
+	if before.PauseReason != after.PauseReason {
+		all = append(all, changed{Field: "pause.reason", From: before.PauseReason, To: after.PauseReason})
+	}
+	return all, nil
+}
+
+// raw is JSON as it is; nil for none.
+func raw(text jadwal.RawJSON) any {
+	if len(text) == 0 {
+		return nil
+	}
+	return json.RawMessage(text)
+}
+
+// instantText writes an instant as answers do.
+func instantText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 // audited writes one line of the audit log into the transaction of the write
 // that it tells of. object is what was written, such as "user/5"; d is

@@ -44,6 +44,14 @@ func allowedJob(t *tx, by jadwal.Actor, action jadwal.Action, job jadwal.Job) er
 	return allowed(t, by, action, on)
 }
 
+// levelOrNull is a level, nil for none.
+func levelOrNull(l jadwal.Level) any {
+	if l == "" {
+		return nil
+	}
+	return l
+}
+
 // Grants returns the grants of a job, by user.
 func (s *Store) Grants(ctx context.Context, jobID int64) (grants []jadwal.Grant, err error) {
 	err = s.read(ctx, func(t *tx) error {
@@ -95,7 +103,7 @@ func (s *Store) SetGrant(ctx context.Context, by jadwal.Actor, jobID, userID int
 			RETURNING `+grantColumns, func(r row) { g = scanGrant(r) }, jobID, userID, string(level), by.User.ID, now); err != nil {
 			return err
 		}
-		return audited(t, by, now, "grant.set", object("job", jobID), detail{"user_id": userID, "level": [2]jadwal.Level{old, level}})
+		return audited(t, by, now, "grant.set", object("job", jobID), detail{"user_id": userID, "changes": []changed{{Field: "level", From: levelOrNull(old), To: level}}})
 	})
 	return g, created, err
 }
@@ -121,7 +129,7 @@ func (s *Store) RemoveGrant(ctx context.Context, by jadwal.Actor, jobID, userID 
 		if _, err := t.exec("DELETE FROM job_grant WHERE job_id = $1 AND user_id = $2", jobID, userID); err != nil {
 			return err
 		}
-		return audited(t, by, now, "grant.remove", object("job", jobID), detail{"user_id": userID, "level": [2]jadwal.Level{old, ""}})
+		return audited(t, by, now, "grant.remove", object("job", jobID), detail{"user_id": userID, "changes": []changed{{Field: "level", From: old}}})
 	})
 }
 
@@ -166,7 +174,7 @@ func (s *Store) HandOver(ctx context.Context, by jadwal.Actor, jobID, to int64, 
 			return err
 		}
 		return audited(t, by, now, "job.owner", object("job", jobID),
-			detail{"name": job.Definition.Name, "version": job.Version, "owner_id": [2]int64{from, to}})
+			detail{"name": job.Definition.Name, "version": job.Version, "changes": []changed{{Field: "owner_id", From: from, To: to}}})
 	})
 	return job, change, err
 }

@@ -270,7 +270,7 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if kind == jadwal.ChangeResume {
 			c.Catchup = catchup
 		}
-		change, err = s.putVersion(t, by, &job, definition, c, now)
+		change, err = s.putVersion(t, by, before, &job, definition, c, now)
 		return err
 	})
 	return job, change, err
@@ -290,12 +290,18 @@ func limitedBy(t *tx, by jadwal.Actor, before jadwal.Job, edited bool) (bool, er
 	return !u.IsSuperuser, err
 }
 
-// putVersion stores a version of a job as storeVersion does, audited.
-func (s *Store) putVersion(t *tx, by jadwal.Actor, job *jadwal.Job, definition string, c jadwal.Change, now time.Time) (change int64, err error) {
+// putVersion stores a version of a job as storeVersion does, audited with what
+// is not as before.
+func (s *Store) putVersion(t *tx, by jadwal.Actor, before jadwal.Job, job *jadwal.Job, definition string, c jadwal.Change, now time.Time) (change int64, err error) {
 	if change, err = s.storeVersion(t, job, definition, c, now); err != nil {
 		return 0, err
 	}
-	return change, audited(t, by, now, "job."+string(c.Kind), object("job", job.ID), detail{"name": job.Definition.Name, "version": job.Version})
+	changes, err := changedJob(&before, job)
+	if err != nil {
+		return 0, err
+	}
+	return change, audited(t, by, now, "job."+string(c.Kind), object("job", job.ID),
+		detail{"name": job.Definition.Name, "version": job.Version, "changes": changes})
 }
 
 // storeVersion stores job, whose definition as text is given, as its next
@@ -441,9 +447,9 @@ func (s *Store) resumeElapsed(ctx context.Context, now time.Time) error {
 			if err != nil {
 				return err
 			}
-			c := jadwal.Change{Kind: jadwal.ChangeResume, Until: job.PauseUntil}
+			before, c := job, jadwal.Change{Kind: jadwal.ChangeResume, Until: job.PauseUntil}
 			job.State, job.PauseReason, job.PausedBy, job.PauseUntil = jadwal.JobEnabled, "", 0, time.Time{}
-			if _, err := s.putVersion(t, jadwal.Actor{}, &job, definition, c, now); err != nil {
+			if _, err := s.putVersion(t, jadwal.Actor{}, before, &job, definition, c, now); err != nil {
 				return err
 			}
 		}

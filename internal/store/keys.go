@@ -102,7 +102,7 @@ func (s *Store) CreateKey(ctx context.Context, by jadwal.Actor, k jadwal.Key, ha
 		t.after(func() { s.live.putKey(&made, hash) })
 		d := detail{"name": k.Name, "scopes": words}
 		if !k.ExpiresAt.IsZero() {
-			d["expires_at"] = k.ExpiresAt
+			d["expires_at"] = instantText(k.ExpiresAt)
 		}
 		return audited(t, by, now, "key.create", keyObject(k.ID), d)
 	})

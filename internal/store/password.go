@@ -91,7 +91,7 @@ func (s *Store) StartReset(ctx context.Context, by jadwal.Actor, userID int64, h
 			userID, hash, now, expiresAt); err != nil {
 			return err
 		}
-		return audited(t, by, now, "user.reset", object("user", userID), detail{"expires_at": expiresAt.UTC()})
+		return audited(t, by, now, "user.reset", object("user", userID), detail{"expires_at": instantText(expiresAt)})
 	})
 }
 

@@ -111,6 +111,9 @@ func TestPlans(t *testing.T) {
 		{"a page of an owner's jobs", jobsOfOwnerSQL, []string{"job_owner (owner_id=? AND id>?)"}},
 		{"a page of the jobs that are shared with a user", jobsSharedSQL, []string{"job_grant_user (user_id=? AND job_id>?)", "SEARCH j USING INTEGER PRIMARY KEY", "SEARCH c USING INTEGER PRIMARY KEY"}},
 		{"the jobs that a user sees", jobIDsSQL, []string{"job_owner", "job_grant_user", "SEARCH j USING INTEGER PRIMARY KEY"}},
+		{"a page of the audit log", auditOfAllSQL, []string{"SEARCH audit USING INDEX audit_time (at>? AND at<?)"}},
+		{"what a user did", auditOfActorSQL, []string{"audit_actor (actor_id=? AND at>? AND at<?)"}},
+		{"what was done to an object", auditOfObjectSQL, []string{"audit_object (object=? AND at>? AND at<?)"}},
 		{"a run by its key", runByKeySQL, []string{"SEARCH r USING PRIMARY KEY (due_at=? AND job_id=? AND n=?)", "SEARCH o USING PRIMARY KEY (due_at=? AND job_id=? AND n=?)"}},
 		{"jobs that a user leaves", inheritSQL, []string{"job_owner"}},
 	} {

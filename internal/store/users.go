@@ -153,18 +153,18 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 		if p.IsZero() {
 			return nil
 		}
-		changed := detail{}
+		changes := []changed{}
 		if p.Username != nil && *p.Username != old.Username {
 			u.Username = *p.Username
-			changed["username"] = [2]string{old.Username, u.Username}
+			changes = append(changes, changed{Field: "username", From: old.Username, To: u.Username})
 		}
 		if p.Email != nil && *p.Email != old.Email {
 			u.Email = *p.Email
-			changed["email"] = [2]string{old.Email, u.Email}
+			changes = append(changes, changed{Field: "email", From: old.Email, To: u.Email})
 		}
 		if p.IsSuperuser != nil && *p.IsSuperuser != old.IsSuperuser {
 			u.IsSuperuser = *p.IsSuperuser
-			changed["is_superuser"] = [2]bool{old.IsSuperuser, u.IsSuperuser}
+			changes = append(changes, changed{Field: "is_superuser", From: old.IsSuperuser, To: u.IsSuperuser})
 		}
 		u.UpdatedAt = later(now, old.UpdatedAt)
 		_, err = t.exec("UPDATE account SET username = $2, email = $3, is_superuser = $4, updated_at = $5 WHERE id = $1",
@@ -182,7 +182,7 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 		}
 		stored := u // the hook must not share u with the caller
 		t.after(func() { s.live.putUser(stored) })
-		return audited(t, by, now, "user.update", object("user", id), changed)
+		return audited(t, by, now, "user.update", object("user", id), detail{"changes": changes})
 	})
 	return u, err
 }

@@ -5,6 +5,9 @@ ALTER TABLE session ADD COLUMN used_at INTEGER; -- within a minute; NULL: not si
 
 -- By what somebody asked: "session/ID", "key/ID", "password", "code", "command"; empty: the server itself.
 ALTER TABLE audit ADD COLUMN means TEXT NOT NULL DEFAULT '';
+CREATE INDEX audit_time ON audit (at, id);
+CREATE INDEX audit_actor ON audit (actor_id, at, id);
+CREATE INDEX audit_object ON audit (object, at, id);
 
 CREATE TABLE api_key (
   id         INTEGER PRIMARY KEY CHECK (id > 0), -- random
