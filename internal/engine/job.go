@@ -30,7 +30,6 @@ type job struct {
 	sent      bool  // one more is in the batch on its way
 	waiting   bool  // next has an entry in the timetable or behind it, or parkedTo is set
 	kicked    bool  // one of open has an entry on its way to dispatch
-	kickedAt  int64 // the instant of that entry
 	wakeAt    int64 // when one of open will be ready to start; 0: no entry says so
 	parkedTo  int64 // when the instants that a long run skips are decided next; 0: they are not parked
 	reloading bool  // the store is asked where it stands; nothing happens until then
@@ -229,17 +228,22 @@ func (e *Engine) schedule(j *job) {
 	e.times.add(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: max(j.next, j.due), Version: j.version})
 }
 
+// forOpen is the instant of an entry that stands for a job's open runs. It may
+// outlive them, and the job in memory: were it the run's, it would be taken for
+// a planned instant then.
+const forOpen = 0
+
 // kick sends the open run that is to start next on its way, or has the
 // timetable call when one is ready.
 func (e *Engine) kick(j *job, now time.Time) {
 	if len(j.open) == 0 || j.kicked || j.reloading {
 		return
 	}
-	run, ok, wake := j.startable(now)
+	_, ok, wake := j.startable(now)
 	switch {
 	case ok:
-		j.kicked, j.kickedAt = true, run.Key.DueAt
-		e.due.push(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: run.Key.DueAt, Version: j.version})
+		j.kicked = true
+		e.due.push(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: forOpen, Version: j.version})
 	case !wake.IsZero() && (j.wakeAt == 0 || wake.UnixMicro() < j.wakeAt):
 		j.wakeAt = wake.UnixMicro()
 		e.times.add(jadwal.Due{JobID: j.id, At: j.wakeAt})
