@@ -11,13 +11,23 @@ import (
 
 // judgeDelivery returns what is wrong with a delivery at its time: it came from
 // a definition that was certainly replaced by then, or the job was certainly
-// paused or deleted. A pause holds everything but what is asked for during it;
-// an attempt that a former process began is held by it, too.
+// paused or deleted.
 func (s *story) judgeDelivery(d harness.Delivery) string {
+	if c, wrong := s.outdated(d, d.At, underway); wrong {
+		return fmt.Sprintf("job %s: delivered %s (run %s) at %s, though %s was in force at %s", s.name, d.Path, d.RunID, clock(d.At), c.kind, clock(c.acked))
+	}
+	return ""
+}
+
+// outdated tells whether a delivery that began at a time, or up to late before
+// it, came from a definition that was certainly not in force, and returns the
+// change that was. A pause holds everything but what is asked for during it; an
+// attempt that a former process began is held by it, too.
+func (s *story) outdated(d harness.Delivery, at time.Time, late time.Duration) (change, bool) {
 	marker := markerOf(d.Path)
 	from := 0
 	for i, c := range s.changes {
-		if !c.acked.IsZero() && c.acked.Before(d.At.Add(-underway)) {
+		if !c.acked.IsZero() && c.acked.Before(at.Add(-late)) {
 			from = i
 		}
 	}
@@ -26,10 +36,32 @@ func (s *story) judgeDelivery(d harness.Delivery) string {
 		if c.sent.After(d.At) || c.deleted || c.marker != marker || c.paused && !s.askedSince(d, i) {
 			continue
 		}
-		return ""
+		return change{}, false
 	}
-	c := s.changes[from]
-	return fmt.Sprintf("job %s: delivered %s (run %s) at %s, though %s was in force at %s", s.name, d.Path, d.RunID, clock(d.At), c.kind, clock(c.acked))
+	return s.changes[from], true
+}
+
+// judgeStarts is judgeDelivery to the microsecond, for the runs whose first
+// attempt arrived once, so that its start is the recorded one.
+func (s *story) judgeStarts(records []record, deliveries []harness.Delivery) []string {
+	var bad []string
+	first := map[string][]harness.Delivery{}
+	for _, d := range deliveries {
+		if d.Attempt == 1 {
+			first[d.RunID] = append(first[d.RunID], d)
+		}
+	}
+	for _, r := range records {
+		d := first[r.key.ID()]
+		if len(d) != 1 || d[0].Redelivery || r.startedAt.IsZero() {
+			continue
+		}
+		if c, wrong := s.outdated(d[0], r.startedAt, 0); wrong {
+			bad = append(bad, fmt.Sprintf("job %s: started %s (run %s) at %v, though the answer to %s had come at %v",
+				s.name, d[0].Path, d[0].RunID, r.startedAt.UTC(), c.kind, c.acked.UTC()))
+		}
+	}
+	return bad
 }
 
 // askedSince tells whether a delivery is of a run that was asked for after the
@@ -141,6 +173,7 @@ func (s *story) judgeDeliveries(records []record, deliveries []harness.Delivery,
 			bad = append(bad, complaint)
 		}
 	}
+	bad = append(bad, s.judgeStarts(records, deliveries)...)
 	bad = append(bad, s.judgeAttempts(deliveries)...)
 	bad = append(bad, s.judgeCrowd(deliveries)...)
 	for id, n := range arrived {

@@ -65,7 +65,7 @@ func run(dir string, rounds int, seed uint64) error {
 		return err
 	}
 	begun := time.Now()
-	lives, err := killAgainAndAgain(server, rng, rounds)
+	lives, err := killAgainAndAgain(&haunted{Server: server, ledger: p.ledger}, rng, rounds)
 	lasted := time.Since(begun)
 	p.leave()
 	if err != nil {
@@ -123,7 +123,7 @@ func (l life) String() string {
 // longer than a run is in memory only. One time in ten it is killed while it
 // starts, and one in twelve it is asked to stop instead. One time in twelve it
 // stays away for a while.
-func killAgainAndAgain(server *harness.Server, rng *rand.Rand, rounds int) ([]life, error) {
+func killAgainAndAgain(server *haunted, rng *rand.Rand, rounds int) ([]life, error) {
 	now := time.Now()
 	lives := []life{{started: now, ready: now}}
 	ready := true
@@ -134,6 +134,11 @@ func killAgainAndAgain(server *harness.Server, rng *rand.Rand, rounds int) ([]li
 			span = rng.IntN(60)
 		case rng.IntN(6) == 0:
 			span += rng.IntN(1600)
+		}
+		if ready {
+			if err := server.round(i); err != nil {
+				return nil, fmt.Errorf("round %d: a former owner: %w", i+1, err)
+			}
 		}
 		time.Sleep(time.Duration(span) * time.Millisecond)
 		l := &lives[len(lives)-1]
@@ -164,6 +169,9 @@ func killAgainAndAgain(server *harness.Server, rng *rand.Rand, rounds int) ([]li
 		if i%20 == 19 {
 			fmt.Printf("  %d kills\n", i+1)
 		}
+	}
+	if server.former != nil {
+		return lives, server.former.leave()
 	}
 	return lives, nil
 }
