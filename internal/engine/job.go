@@ -25,6 +25,7 @@ type job struct {
 	def     *definition
 	flights []*flight        // the runs that are running
 	open    []jadwal.OpenRun // runs that are to start, or to start again, oldest first
+	early   []jadwal.RunKey  // runs that were asked for and read with all others: the changes that tell of them may come yet
 
 	out       *step // outcomes that no batch has taken yet
 	sent      bool  // one more is in the batch on its way
@@ -214,8 +215,20 @@ type ready struct {
 func (e *Engine) adopt(c jadwal.Cursor, now time.Time) *job {
 	j := &job{id: c.JobID, owner: c.OwnerID, version: c.Version, tail: c.NextAt, next: c.NextAt, started: c.Started, open: c.Open}
 	e.jobs[j.id] = j
+	j.anticipate()
 	e.kick(j, now)
 	return j
+}
+
+// anticipate notes which of the open runs that were just read somebody asked
+// for. By the time that their changes come they may be running, or have ended.
+func (j *job) anticipate() {
+	j.early = nil
+	for _, r := range j.open {
+		if r.Key.N > 0 {
+			j.early = append(j.early, r.Key)
+		}
+	}
 }
 
 // schedule puts j's next instant into the timetable, unless it is there or a

@@ -143,7 +143,7 @@ func asked(id string) bool {
 // stuck tells whether a run that is due is still open at now although nothing
 // holds it: there was no pause, and no other run of the job before it.
 func (s *story) stuck(r record, deliveries []harness.Delivery, now time.Time) bool {
-	if r.state.Final() || s.last().paused || now.Sub(r.due()) <= patience {
+	if r.state.Final() || s.last().paused || s.state == "paused" || now.Sub(r.due()) <= patience {
 		return false
 	}
 	n := len(deliveries)
