@@ -299,6 +299,10 @@ func (a *author) change(s *story, method, path string, body any, c change) {
 			if mine.seen.IsZero() {
 				mine.seen = time.Now()
 			}
+			if time.Since(mine.seen) > time.Minute {
+				a.complain("%s of job %s is stored and not in force a minute later", c.kind, s.name)
+				return
+			}
 		case mine.seen.IsZero() && state(before):
 			s.changes = s.changes[:len(s.changes)-1]
 			return

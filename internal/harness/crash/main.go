@@ -269,15 +269,27 @@ type runView struct {
 }
 
 // records gets all records of the jobs that are there, by job, oldest first,
-// and the states of those that end by themselves.
+// and the jobs' states. A job that is gone, or is there, and should not be, is
+// complained about.
 func (p *people) records() (map[int64][]record, error) {
 	all := map[int64][]record{}
 	for _, s := range p.stories {
-		if s.last().deleted {
+		var view jobView
+		answer, err := p.admin.Call("GET", fmt.Sprintf("/job/%d", s.id), nil, &view)
+		gone := answer.Status == 404
+		switch {
+		case err != nil || !answer.OK() && !gone:
+			return nil, fmt.Errorf("job %s: %v %w", s.name, answer, err)
+		case gone && !s.last().deleted:
+			p.complain("job %s was confirmed and is gone", s.name)
+		case !gone && s.last().deleted && !s.last().acked.IsZero():
+			p.complain("job %s was deleted and is there", s.name)
+		}
+		if s.state = view.State; gone {
 			continue
 		}
 		var bad error
-		err := harness.List(p.admin, fmt.Sprintf("/job/%d/run?limit=500", s.id), func(page []runView) {
+		err = harness.List(p.admin, fmt.Sprintf("/job/%d/run?limit=500", s.id), func(page []runView) {
 			for _, v := range page {
 				r, err := v.record()
 				if err != nil {
@@ -293,14 +305,6 @@ func (p *people) records() (map[int64][]record, error) {
 			return nil, fmt.Errorf("the runs of job %s: %w", s.name, err)
 		}
 		slices.Reverse(all[s.id])
-		if !s.ends() {
-			continue
-		}
-		var view jobView
-		if answer, err := p.admin.Call("GET", fmt.Sprintf("/job/%d", s.id), nil, &view); err != nil || !answer.OK() {
-			return nil, fmt.Errorf("job %s: %v %w", s.name, answer, err)
-		}
-		s.state = view.State
 	}
 	return all, nil
 }

@@ -48,7 +48,7 @@ type story struct {
 	at       time.Time // it runs once, then; zero: it runs every so often
 	most     int       // it has so many runs; 0: no limit
 	failures int       // it is paused after so many in a row; 0: never
-	state    string    // of a job that ends by itself: the one it was in at last
+	state    string    // that it was in at last
 }
 
 // try is one call about a job, and what came of it.
