@@ -52,6 +52,7 @@ func run(dir string, rounds int, seed uint64) error {
 		Binary: binary, Dir: dir, Address: address,
 		Env: []string{harness.AdminEnv, "JADWAL_ACCESS_LIFETIME=24h", "JADWAL_LOG_LEVEL=warn", "JADWAL_DRAIN_TIMEOUT=1s"},
 	}
+	defer server.End()
 	if err := server.Start(); err != nil {
 		return err
 	}
@@ -284,6 +285,8 @@ func (p *people) records() (map[int64][]record, error) {
 			p.complain("job %s was confirmed and is gone", s.name)
 		case !gone && s.last().deleted && !s.last().acked.IsZero():
 			p.complain("job %s was deleted and is there", s.name)
+		case !gone && !s.ends() && !s.last().acked.IsZero() && (view.State == "paused") != s.last().paused:
+			p.complain("job %s is %s after: %v", s.name, view.State, s.last())
 		}
 		if s.state = view.State; gone {
 			continue
