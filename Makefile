@@ -36,7 +36,7 @@ build: ## the binary: bin/jadwal
 test: ## every test
 	go test ./...
 
-check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, short crash
+check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, crash
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=100000x
 	@$(MAKE) --no-print-directory smoke
 	@$(MAKE) --no-print-directory crash ROUNDS=200

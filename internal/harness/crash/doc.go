@@ -22,29 +22,26 @@
 //
 // # Planted mistakes
 //
-// Each of these mistakes must be caught. Plant one, run with -rounds 40, see
-// what it says, and take the mistake out again.
+// Each of these mistakes is caught by one run of so many rounds. To see it,
+// plant one, say "make crash ROUNDS=40", and take it out again.
 //
-//	the cursor moves on before the run is fired
+//	the cursor moves on before the run is fired (40 rounds)
 //	    engine/dispatch.go, plan: leave out "if !d.Start.IsZero() { to = micro(d.Start) }"
-//	    caught as: I1, an instant without a record
-//	a write is answered before its COMMIT
-//	    store/writer.go, transact: before COMMIT, call the hooks of every part without an error, send nil to
-//	    its done, and give it a new done
-//	    caught as: %s
-//	an open run is ended without looking whether it is still in that attempt
+//	    caught as I1: instants without a record
+//	a write is answered before its COMMIT (40)
+//	    store/writer.go, transact, before COMMIT: for every part without an error call its hooks and drop
+//	    them, send nil to its done, and give it a new done
+//	    caught as jobs and sessions that are gone, and outcomes that the log says are dropped
+//	an outcome does not look where the open run stands (40)
 //	    store/hotcommit.go, commitOne: leave out standsAs
-//	    caught as: an outcome of a former owner that was recorded
-//	an instant is decided while the one before is only in memory
+//	    caught as outcomes of a former owner that were recorded, or collide with a record
+//	an instant is decided while the one before is only in memory (40)
 //	    engine/dispatch.go, plan: leave out "if f := j.unstored(); f != nil { e.spill(f, now) }"
-//	    caught as: %s
-//	an edit is answered before it is in force
-//	    api/job.go, waitApplied: return nil
-//	    caught as: a start after the answer
-//	a repeated change is answered before the first one is in force
-//	    api/job.go, settled: return nil
-//	    caught as: %s
-//	an entry of an open run is taken for a planned instant
-//	    engine/job.go, kick: push the run's DueAt instead of forOpen
-//	    caught as: %s
+//	    caught as I1: instants without a record
+//	an edit is answered before it is in force (40)
+//	    api/job.go, waitApplied: return nil at once
+//	    caught as runs that started after the answer
+//	an entry of an open run looks like a planned instant (100)
+//	    engine/job.go, kick: push the run's DueAt, and know it by that in decide and skips
+//	    caught as outcomes that the log says are dropped, and deliveries that are not recorded
 package main
