@@ -28,7 +28,7 @@ type former struct {
 // haunt lets a former owner act until leave is called. A server must be
 // running: it holds the lock that would be taken for a moment otherwise.
 func haunt(l *ledger, data string) (*former, error) {
-	st, err := openBeside(data)
+	st, err := store.OpenOffline(context.Background(), store.Options{Dir: data, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
@@ -38,18 +38,6 @@ func haunt(l *ledger, data string) (*former, error) {
 	}
 	go f.run()
 	return f, nil
-}
-
-// openBeside opens the store of a running server. While that one brings the
-// log of a killed one into order, the database may be locked.
-func openBeside(data string) (st *store.Store, err error) {
-	for range 20 {
-		if st, err = store.OpenOffline(context.Background(), store.Options{Dir: data, Log: slog.New(slog.DiscardHandler)}); err == nil {
-			return st, nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return nil, err
 }
 
 func (f *former) leave() error {
