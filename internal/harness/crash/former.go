@@ -80,8 +80,8 @@ func (f *former) run() {
 			}
 		}
 		for _, c := range cursors {
-			was, ok := f.stood[c.JobID]
-			if ok && was.NextAt != c.NextAt && was.NextAt != 0 {
+			was := f.stood[c.JobID]
+			if was.NextAt != 0 && was.Version == c.Version && was.NextAt != c.NextAt { // a new version's may stand there once more
 				f.send(&jadwal.Outcome{
 					JobID: c.JobID, Version: c.Version, At: was.NextAt, Next: c.NextAt,
 					Records: []jadwal.Run{ended(jadwal.RunKey{DueAt: was.NextAt, JobID: c.JobID}, c.Version, 1)},
