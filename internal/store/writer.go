@@ -100,10 +100,10 @@ type writer struct {
 }
 
 func newWriter(s *Store, c *conn) (*writer, error) {
-	c.raw.SetBusyTimeout(0) // begin waits by itself
 	w := &writer{s: s, c: c}
 	var err error
-	w.version, err = w.dataVersion()
+	w.version, err = w.dataVersion() // may wait for a server that recovers the log
+	c.raw.SetBusyTimeout(0)          // begin waits by itself
 	return w, err
 }
 
