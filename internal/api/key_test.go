@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"hash/crc32"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,10 +65,12 @@ func TestKeys(t *testing.T) {
 	})
 	t.Run("a text that is nearly one is a token that is not valid", func(t *testing.T) {
 		_, foreign, _ := auth.NewKey()
+		forged := []byte(key.access[:15] + foreign[15:47]) // the id of a real one, and a checksum that is right
+		forged = jadwal.AppendBase62(forged, uint64(crc32.ChecksumIEEE(forged)), 6)
 		other := other.newKey(jadwal.ScopeReadJob).text("key")
 		reset, _ := auth.NewResetCode(2)
 		for _, text := range []string{
-			key.access[:52], key.access + "0", "jdw_", "jdw_x", strings.ToLower(key.access), foreign, reset, key.access[:15] + other[15:],
+			key.access[:52], key.access + "0", "jdw_", "jdw_x", strings.ToLower(key.access), foreign, string(forged), reset, key.access[:15] + other[15:],
 		} {
 			if r := (&session{s: s, access: text}).do("GET", "/user/me", ""); r.status != 401 || r.code != "invalid_token" {
 				t.Errorf("%q: got %s", text, r.body)

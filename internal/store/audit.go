@@ -39,13 +39,11 @@ func changedJob(before, after *jadwal.Job) ([]changed, error) {
 	all, room := []changed{}, maxChangedLine
 	for _, d := range differences {
 		c := changed{Field: d.Field, Secret: d.Secret}
-		switch size := len(d.From) + len(d.To); {
-		case d.Secret:
-		case size > min(maxChanged, room):
+		if size := len(d.From) + len(d.To); size > min(maxChanged, room) {
 			c.Long = true
-		default:
+		} else {
 			room -= size
-			c.From, c.To = raw(d.From), raw(d.To)
+			c.From, c.To = raw(d.From), raw(d.To) // neither, of a secret
 		}
 		all = append(all, c)
 	}
