@@ -77,6 +77,9 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	defer listener.Close()
 	hasher := auth.NewHasher()
 	admin, err := firstUser(ctx, st, hasher, cfg, listener.Addr(), time.Now())
+	if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
+		return errUnwritable
+	}
 	if err != nil {
 		return err
 	}
@@ -137,6 +140,9 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	case err := <-serverDone:
 		cause = fmt.Errorf("the listener ended: %w", err)
 	case err := <-engineDone:
+		if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
+			err = errUnwritable
+		}
 		cause = errors.Join(errors.New("the engine ended"), err)
 		engineDone <- nil
 	}
@@ -166,6 +172,10 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 // errBroken is that the disk can no longer be trusted: nothing more is written,
 // not even for an orderly end. The next start recovers.
 var errBroken = errors.New("the store cannot go on")
+
+// errUnwritable is that the database takes no writes at the start; the store has
+// logged why.
+var errUnwritable = dataError(errors.New("the database cannot be written; the line above says why"))
 
 // stopOnSignal returns a context that ends at the first SIGINT or SIGTERM. A
 // second one ends the process at once.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -36,8 +37,9 @@ func (s *Store) judge(what string, err error) error {
 		return err
 	}
 	s.log.Error("database unavailable", "during", what, "error", err)
+	s.failing.Store(true)
 	if isUnsynced(err) {
-		s.fail(err)
+		s.fail(fmt.Errorf("the disk did not confirm a write: %w", err))
 	}
 	return errUnavailable()
 }
@@ -52,11 +54,45 @@ func (s *Store) lost(err error) error {
 	return errUnavailable()
 }
 
+// astray is the end of a store whose files are no longer in their place: what
+// was written to them would be gone with the process.
+func (s *Store) astray(err error) error {
+	s.fail(err)
+	return errUnavailable()
+}
+
 // fail ends the store's writing for good and tells the owner of the process.
 func (s *Store) fail(err error) {
 	if s.fatal.CompareAndSwap(false, true) && s.onFatal != nil {
-		s.onFatal(fmt.Errorf("the disk did not confirm a write: %w", err))
+		s.onFatal(err)
 	}
+}
+
+// files are the database and its log as they were when the store was opened. A
+// file that was deleted, or replaced by a copy, goes on to take all that is
+// written to it, and nobody ever finds it again: unlink(2).
+type files struct{ database, log os.FileInfo }
+
+func findFiles(path string) (f files, err error) {
+	if f.database, err = os.Stat(path); err != nil {
+		return f, err
+	}
+	f.log, err = os.Stat(path + "-wal")
+	return f, err
+}
+
+// inPlace returns an error unless the files are still where they were.
+func (f files) inPlace(path string) error {
+	now, err := findFiles(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the database was removed while it was in use: %w", err)
+	case !os.SameFile(now.database, f.database):
+		return fmt.Errorf("the database was replaced while it was in use: %s is another file", path)
+	case !os.SameFile(now.log, f.log):
+		return fmt.Errorf("the database was replaced while it was in use: %s-wal is another file", path)
+	}
+	return nil
 }
 
 func errUnavailable() error {
