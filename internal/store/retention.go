@@ -193,7 +193,10 @@ func metaTime(t *tx, key string) (at time.Time, err error) {
 }
 
 func putMetaTime(t *tx, key string, at time.Time) error {
-	_, err := t.exec("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-		key, strconv.FormatInt(at.UnixMicro(), 10))
+	return putMeta(t, key, strconv.FormatInt(at.UnixMicro(), 10))
+}
+
+func putMeta(t *tx, key, value string) error {
+	_, err := t.exec("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value)
 	return err
 }
