@@ -124,7 +124,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		st.Keep(keeping, store.Retention{History: cfg.History, Failures: cfg.FailureHistory})
+		st.Keep(keeping, store.Retention{History: cfg.History, Failures: cfg.FailureHistory, Bytes: cfg.HistoryMax, Audit: cfg.AuditHistory})
 	}()
 	defer func() { stopKeeping(); <-kept }()
 	go func() { serverDone <- server.Serve(listener) }()

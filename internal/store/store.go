@@ -65,8 +65,9 @@ type Store struct {
 	readers chan *conn    // nil: a connection that is yet to be opened
 	close   func() error
 
-	live identities
-	meet meeting
+	live  identities
+	meet  meeting
+	sweep sweep
 }
 
 // Open opens the database in the data directory for a server: it makes what is
