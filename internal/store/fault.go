@@ -23,7 +23,7 @@ func isUnsynced(err error) bool {
 	return code == sqlite.ResultIOErrFsync || code == sqlite.ResultIOErrDirFsync
 }
 
-// judge turns the database's faults that pass (a full disk, an I/O error, a
+// judge turns the database's faults that may pass (a full disk, an I/O error, a
 // lock held by another process) into CodeUnavailable, and logs them. A disk
 // that does not confirm a write ends the store's writing.
 func (s *Store) judge(what string, err error) error {
@@ -32,7 +32,8 @@ func (s *Store) judge(what string, err error) error {
 	}
 	switch sqlite.ErrCode(err).ToPrimary() {
 	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultBusy, sqlite.ResultLocked,
-		sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem:
+		sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem,
+		sqlite.ResultCorrupt: // so SQLite calls an EIO of read(2) too: rescode.html#ioerr_corruptfs
 	default:
 		return err
 	}
