@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -39,6 +40,7 @@ var scenarios = []struct {
 }
 
 func main() {
+	runtime.LockOSThread() // what it starts gets a signal when the thread ends: prctl(2), PR_SET_PDEATHSIG
 	if len(os.Args) == 3 && os.Args[1] == inside {
 		if err := run(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "faults:", err)
@@ -77,7 +79,7 @@ func enter(dir string) error {
 	}
 	cmd := exec.Command(self, inside, dir)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}

@@ -160,17 +160,14 @@ func unconfirmed(w *world) error {
 	if err := w.ready(); err != nil {
 		return err
 	}
-	for !w.server.ended() {
+	if err := eventually("the server to end", func() (bool, error) {
 		a, err := w.create()
 		if err == nil && !a.OK() {
-			err = unavailable(a)
-		} else if err != nil {
-			err = nil // the server has gone, as it should
-			time.Sleep(10 * time.Millisecond)
+			return false, unavailable(a)
 		}
-		if err != nil {
-			return err
-		}
+		return w.server.ended(), nil // without an answer it has gone, as it should
+	}); err != nil {
+		return err
 	}
 	if err := w.refused("jadwal: the store cannot go on: the disk did not confirm a write: "); err != nil {
 		return err

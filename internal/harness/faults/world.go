@@ -93,7 +93,9 @@ func (w *world) startWith(faults ...string) error {
 	p := &process{cmd: exec.Command(args[0], args[1:]...), url: "http://" + address, done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), harness.AdminEnv)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that strace and the server are signalled together
+	// One group, so that strace and the server are signalled together; and none of
+	// them outlives this program.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
