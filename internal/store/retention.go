@@ -92,6 +92,7 @@ type sweep struct {
 	job   int64     // up to this one versions were looked at
 	other int64     // bytes that are not history
 	asked time.Time // when other was measured
+	rest  time.Time // when anything else than runs was looked for
 }
 
 // waste is what one step removes.
@@ -123,6 +124,10 @@ func (s *Store) findWaste(t *tx, now time.Time, r Retention) (w waste, err error
 	if err := s.findRuns(t, &w, now, r); err != nil {
 		return w, err
 	}
+	if w.more && now.Sub(s.sweep.rest).Abs() < retainEvery {
+		return w, nil // of the rest there is never much, and to look for it takes time
+	}
+	s.sweep.rest = now
 	if err := findTombstones(t, &w, failures); err != nil {
 		return w, err
 	}
