@@ -196,15 +196,30 @@ func TestAFullDiskAtTheStart(t *testing.T) {
 }
 
 func TestADatabaseThatIsTakenAway(t *testing.T) {
-	for _, tt := range []struct{ rule, file string }{
-		{"a server whose database is deleted confirms nothing more, says so and ends", "jadwal.db"},
-		{"nor does one whose log is deleted", "jadwal.db-wal"},
+	replace := func(name string) error {
+		b, err := os.ReadFile(name)
+		if err == nil {
+			err = os.WriteFile(name+".copy", b, 0o600)
+		}
+		if err == nil {
+			err = os.Rename(name+".copy", name)
+		}
+		return err
+	}
+	for _, tt := range []struct {
+		rule, file string
+		take       func(string) error
+		want       string
+	}{
+		{"a server whose database is deleted confirms nothing more, says so and ends", "jadwal.db", os.Remove, "removed"},
+		{"nor does one whose log is deleted", "jadwal.db-wal", os.Remove, "removed"},
+		{"nor one whose database is replaced, though by a copy", "jadwal.db", replace, "replaced"},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "data")
 			s := startServer(t, data, nil)
 			c := s.mustSignIn("admin", "admin123")
-			if err := os.Remove(filepath.Join(data, tt.file)); err != nil {
+			if err := tt.take(filepath.Join(data, tt.file)); err != nil {
 				t.Fatal(err)
 			}
 			a, err := c.Call("POST", "/job", aJob("lost", s.url), nil)
@@ -215,7 +230,7 @@ func TestADatabaseThatIsTakenAway(t *testing.T) {
 				t.Errorf("status %d", status)
 			}
 			lines := strings.Split(strings.TrimSuffix(s.stderr.String(), "\n"), "\n")
-			if last := lines[len(lines)-1]; !strings.HasPrefix(last, "jadwal: the store cannot go on: the database was removed while it was in use: ") {
+			if last := lines[len(lines)-1]; !strings.HasPrefix(last, "jadwal: the store cannot go on: the database was "+tt.want+" while it was in use: ") {
 				t.Errorf("log\n%s", &s.stderr)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -242,7 +243,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 // banner tells a person where everything is.
-func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
+func banner(stdout io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
+	w := &strings.Builder{} // and all of it in one write
 	kind := "SQLite"
 	if admin.isNew {
 		kind = "new, SQLite"
@@ -259,6 +261,7 @@ func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
 	default:
 		fmt.Fprintf(w, "  First start: sign in as %s with the password of JADWAL_ADMIN_PASSWORD\n", admin.username)
 	}
+	io.WriteString(stdout, w.String())
 }
 
 // browsable is an address that a browser on this machine can open.

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -72,26 +73,41 @@ func (s *Store) fail(err error) {
 // files are the database and its log as they were when the store was opened. A
 // file that was deleted, or replaced by a copy, goes on to take all that is
 // written to it, and nobody ever finds it again: unlink(2).
-type files struct{ database, log os.FileInfo }
+type files struct {
+	names [2]string
+	nodes [2]node
+}
+
+// node tells files apart: inode(7).
+type node struct{ device, number uint64 }
+
+func nodeOf(path string) (node, error) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return node{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return node{uint64(st.Dev), st.Ino}, nil
+}
 
 func findFiles(path string) (f files, err error) {
-	if f.database, err = os.Stat(path); err != nil {
-		return f, err
+	f.names = [2]string{path, path + "-wal"}
+	for i, name := range f.names {
+		if f.nodes[i], err = nodeOf(name); err != nil {
+			return f, err
+		}
 	}
-	f.log, err = os.Stat(path + "-wal")
-	return f, err
+	return f, nil
 }
 
 // inPlace returns an error unless the files are still where they were.
-func (f files) inPlace(path string) error {
-	now, err := findFiles(path)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the database was removed while it was in use: %w", err)
-	case !os.SameFile(now.database, f.database):
-		return fmt.Errorf("the database was replaced while it was in use: %s is another file", path)
-	case !os.SameFile(now.log, f.log):
-		return fmt.Errorf("the database was replaced while it was in use: %s-wal is another file", path)
+func (f *files) inPlace() error {
+	for i, name := range f.names {
+		switch now, err := nodeOf(name); {
+		case err != nil:
+			return fmt.Errorf("the database was removed while it was in use: %w", err)
+		case now != f.nodes[i]:
+			return fmt.Errorf("the database was replaced while it was in use: %s is another file", name)
+		}
 	}
 	return nil
 }

@@ -176,7 +176,7 @@ func (w *writer) commit() {
 	}
 	if err != nil {
 		err = w.s.lost(err)
-	} else if err = w.files.inPlace(w.s.path); err != nil {
+	} else if err = w.files.inPlace(); err != nil {
 		err = w.s.astray(err)
 	}
 	wrote := false
@@ -306,7 +306,7 @@ func protect(fn func(*tx) error, t *tx) (err error) {
 // idle runs about once a second, between groups: it looks for commits of other
 // processes and lets the log shrink.
 func (w *writer) idle() {
-	if err := w.files.inPlace(w.s.path); err != nil {
+	if err := w.files.inPlace(); err != nil {
 		_ = w.s.astray(err)
 		return
 	}
