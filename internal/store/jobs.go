@@ -34,7 +34,7 @@ const (
 	jobsOfOwnerSQL = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL
 		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
 	jobsSharedSQL = `SELECT ` + jobColumns + ` FROM job_grant g JOIN job j ON j.id = g.job_id LEFT JOIN cursor c ON c.job_id = j.id
-		WHERE g.user_id = $3 AND g.job_id > $1 AND j.deleted_at IS NULL AND ($4 = 0 OR j.owner_id = $4)
+		WHERE g.user_id = $3 AND g.job_id > $1 AND j.deleted_at IS NULL AND j.owner_id <> $3 AND ($4 = 0 OR j.owner_id = $4)
 		ORDER BY g.job_id LIMIT CAST($2 AS BIGINT)`
 )
 
@@ -193,7 +193,7 @@ func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
 const (
 	countOfOwnerSQL = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`
 	countSharedSQL  = `SELECT COUNT(*) FROM (SELECT 1 FROM job_grant g JOIN job j ON j.id = g.job_id
-		WHERE g.user_id = $2 AND j.deleted_at IS NULL AND ($3 = 0 OR j.owner_id = $3) LIMIT CAST($1 AS BIGINT)) AS some`
+		WHERE g.user_id = $2 AND j.deleted_at IS NULL AND j.owner_id <> $2 AND ($3 = 0 OR j.owner_id = $3) LIMIT CAST($1 AS BIGINT)) AS some`
 )
 
 // maxCount is where counting stops: a total beyond it is not worth its price.

@@ -236,6 +236,25 @@ func TestGrantRules(t *testing.T) {
 				t.Errorf("%v, %d, %v; want %v", got, n, ids, all)
 			}
 		}},
+		{"a job that came to a user who has a grant for it is one of that user's own, and listed once", func(t *testing.T, w *world) {
+			j := w.job(w.ani, "a")
+			_, _, err := w.SetGrant(ctx, by(w.ani), j.ID, w.admin.ID, jadwal.LevelViewer, start)
+			want(t, err, "")
+			want(t, w.DeleteUser(ctx, by(w.admin), w.ani.ID, start), "")
+			q := store.JobQuery{SeenBy: w.admin.ID, Limit: 10}
+			var jobs []jadwal.Job
+			for range 1000 {
+				if jobs, err = w.Jobs(ctx, q); err != nil || len(jobs) > 0 && jobs[0].OwnerID == w.admin.ID {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			n, _, errCount := w.CountJobs(ctx, q)
+			ids, errIDs := w.JobIDs(ctx, w.admin.ID, 10)
+			if len(jobs) != 1 || n != 1 || len(ids) != 1 || err != nil || errCount != nil || errIDs != nil {
+				t.Errorf("%d, %d, %v", len(jobs), n, ids)
+			}
+		}},
 		{"a job that is given away has its owner on the cursor's next version, and no grant of the new owner's", func(t *testing.T, w *world) {
 			j := w.job(w.ani, "a")
 			_, _, err := w.SetGrant(ctx, by(w.ani), j.ID, w.budi.ID, jadwal.LevelViewer, start)

@@ -218,7 +218,7 @@ func (m *runMerge) Pop() any {
 }
 
 const jobIDsSQL = `SELECT id FROM job WHERE owner_id = $1 AND deleted_at IS NULL
-	UNION ALL SELECT j.id FROM job_grant g JOIN job j ON j.id = g.job_id WHERE g.user_id = $1 AND j.deleted_at IS NULL
+	UNION ALL SELECT j.id FROM job_grant g JOIN job j ON j.id = g.job_id WHERE g.user_id = $1 AND j.deleted_at IS NULL AND j.owner_id <> $1
 	LIMIT CAST($2 AS BIGINT)`
 
 // JobIDs returns the ids of jobs that a user owns or has a grant for and that
