@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/teknohole/jadwal"
 )
@@ -142,8 +144,12 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
 }
 
+// leniently reads what encoding/json has written, whatever a body holds.
+var leniently = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// decode reads a definition as it is stored.
 func decode(jobID int64, text []byte, into *jadwal.Definition) error {
-	if err := json.Unmarshal(text, into); err != nil {
+	if err := json.Unmarshal(text, into, leniently); err != nil {
 		return fmt.Errorf("definition of job %d: %w", jobID, err)
 	}
 	return nil
