@@ -85,10 +85,10 @@ const (
 	fetchRows        = 500              // definitions read at once
 	fetchBytes       = 16 << 20
 	cacheBytes       = 64 << 20 // of definitions kept in memory
-	batchRows        = 500
+	batchRows        = 1000     // a plain run counts two: its outcome and its record
 	batchBytes       = 4 << 20
 	linger           = 5 * time.Millisecond // a batch waits at most so long for company
-	crowdLinger      = 4 * linger           // or so long, while a crowd of attempts is in flight
+	crowdLinger      = 10 * linger          // or so long, while a crowd of attempts is in flight
 	crowd            = 100
 	maxSpares        = 256             // goroutines that wait for another attempt
 	maxUnrecorded    = 10_000          // results not yet committed: more stop new starts
