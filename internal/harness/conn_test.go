@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -129,6 +130,31 @@ func TestReadings(t *testing.T) {
 	t.Run("a process that is not there is an error", func(t *testing.T) {
 		if _, err := ProcessorTime(1 << 30); err == nil {
 			t.Error("no error")
+		}
+		if _, _, err := Memory(1 << 30); err == nil {
+			t.Error("no error")
+		}
+	})
+	t.Run("memory that is used counts, and its peak stays", func(t *testing.T) {
+		before, _, err := Memory(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size = 64 << 20
+		used, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < size; i += 4096 {
+			used[i] = 1
+		}
+		between, _, _ := Memory(os.Getpid())
+		if err := syscall.Munmap(used); err != nil {
+			t.Fatal(err)
+		}
+		after, peak, _ := Memory(os.Getpid())
+		if between-before < size/2 || between-after < size/2 || peak-after < size/2 {
+			t.Errorf("%d, then %d, then %d, peak %d", before, between, after, peak)
 		}
 	})
 	t.Run("the share of stolen time is of the time between", func(t *testing.T) {

@@ -155,6 +155,10 @@ func (s *Server) Stop(timeout time.Duration) error {
 // CPU is the processor time that the server's process has used.
 func (s *Server) CPU() (time.Duration, error) { return ProcessorTime(s.cmd.Process.Pid) }
 
+// Memory is what the server's process holds in memory, in bytes: now, and at most
+// since it was started.
+func (s *Server) Memory() (resident, peak int64, err error) { return Memory(s.cmd.Process.Pid) }
+
 // LogTail returns the last n bytes of the log.
 func (s *Server) LogTail(n int64) string {
 	f, err := os.Open(s.logName())
@@ -189,6 +193,27 @@ func ProcessorTime(pid int) (time.Duration, error) {
 	user, err1 := strconv.ParseInt(fields[11], 10, 64)
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * time.Second / ticks, errors.Join(err1, err2)
+}
+
+// Memory is what a process holds in memory, in bytes: now, and at most since it
+// began (proc_pid_status(5), VmRSS and VmHWM).
+func Memory(pid int) (resident, peak int64, err error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, 0, err
+	}
+	kib := func(name string) (int64, error) {
+		_, rest, _ := strings.Cut(string(b), "\n"+name+":")
+		line, _, _ := strings.Cut(rest, "\n")
+		n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(line), " kB"), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/%d/status: %s: %w", pid, name, err)
+		}
+		return n << 10, nil
+	}
+	resident, err1 := kib("VmRSS")
+	peak, err2 := kib("VmHWM")
+	return resident, peak, errors.Join(err1, err2)
 }
 
 // Stolen is a reading of how much processor time the machine's host gave to

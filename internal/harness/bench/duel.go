@@ -96,6 +96,10 @@ func report(title, aim string, sides []side, done []total, void int) {
 		}
 		fmt.Println()
 	}
+	tellVoid(void)
+}
+
+func tellVoid(void int) {
 	if void > 0 {
 		fmt.Printf("  %d turns were void: the host took more than %.0f %% of the processors\n", void, maxStolen*100)
 	}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/teknohole/jadwal/internal/harness"
+)
+
+// trial is how many jobs tell how long the registration of many will take.
+const trial = 20_000
+
+// benchDrain measures many jobs that are all due within one minute: how long
+// they take, and what reads of the API feel of it.
+func benchDrain(b *bench) error {
+	if err := b.roomForMany(); err != nil {
+		return err
+	}
+	dir, err := b.prepare()
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	if err := b.fill(dir, "trial", trial, far()); err != nil {
+		return err
+	}
+	// The deeper the tree, the slower it grows: half as long again.
+	needed := time.Since(begun) * time.Duration(b.many/trial+1) * 3 / 2
+	first := time.Now().Add(needed + 20*time.Second).Truncate(time.Second)
+	fmt.Printf("drain: registering %d jobs, due within a minute from %s\n", b.many, first.Format(time.TimeOnly))
+	begun = time.Now()
+	if err := b.fill(dir, "drain", b.many, func(i int) time.Time { return first.Add(time.Duration(i*7919%60000) * time.Millisecond) }); err != nil {
+		return err
+	}
+	fmt.Printf("  registered in %v by the store alone\n", time.Since(begun).Round(time.Second))
+	if time.Until(first) < 15*time.Second {
+		return fmt.Errorf("%d jobs could not be registered in time", b.many)
+	}
+	b.full = dir
+	return b.onServer(dir, func(s *harness.Server) error { return b.drain(s, first) })
+}
+
+func (b *bench) drain(s *harness.Server, first time.Time) error {
+	atRest, err := probe(s, func() bool { return time.Until(first) > time.Second })
+	if err != nil {
+		return err
+	}
+	from := b.seen.count.Load()
+	b.seen.keep(b.many)
+	var (
+		wg    sync.WaitGroup
+		busy  spread
+		wrong error
+	)
+	time.Sleep(time.Until(first))
+	before, err := s.CPU()
+	if err != nil {
+		return err
+	}
+	over := make(chan struct{})
+	wg.Go(func() {
+		busy, wrong = probe(s, func() bool {
+			select {
+			case <-over:
+				return false
+			default:
+				return true
+			}
+		})
+	})
+	err = b.seen.wait(from + int64(b.many))
+	close(over)
+	wg.Wait()
+	if err == nil {
+		err = wrong
+	}
+	if err != nil {
+		return err
+	}
+	took := time.Unix(0, b.seen.last.Load()).Sub(first)
+	time.Sleep(2 * time.Second) // until all is recorded
+	after, err := s.CPU()
+	if err != nil {
+		return err
+	}
+	_, peak, err := s.Memory()
+	if err != nil {
+		return err
+	}
+	all := b.seen.drop()
+	p := judge(all, b.many, 1, first, first.Add(time.Minute))
+	lasting := make(spread, 0, len(all)/100+1)
+	for _, a := range all[len(all)-len(all)/100-1:] {
+		lasting = append(lasting, a.late())
+	}
+	report(fmt.Sprintf("%d jobs due within a minute", b.many), "all in 2 min", []side{{name: "delivered and recorded"}},
+		[]total{{ops: b.many, wall: took, cpu: after - before}}, 0)
+	fmt.Printf("  drained in %v, %d MB resident at most\n", took.Round(100*time.Millisecond), peak>>20)
+	fmt.Printf("  %v; the last hundredth %v late\n", p, lasting.quantile(0.5).Round(time.Millisecond))
+	fmt.Printf("  GET /job meanwhile: %v\n", busy)
+	fmt.Printf("  GET /job at rest:   %v\n", atRest)
+	return nil
+}
+
+// probe reads the first page of jobs 50 times a second, as long as goes says,
+// and returns how long each answer took.
+func probe(s *harness.Server, goes func() bool) (spread, error) {
+	session, err := admin(s)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := dial(s.Address, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(clients)
+	c := clients[0]
+	c.request = harness.Request("GET", "/job", session.Access, "")
+	var took spread
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for goes() {
+		begun := <-tick.C
+		if _, err := c.send(200); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(begun))
+	}
+	return took, nil
+}
