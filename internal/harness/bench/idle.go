@@ -22,7 +22,7 @@ func benchIdle(b *bench) error {
 	var fired []time.Duration
 	for i := range starts {
 		overdue := time.Now().Truncate(time.Millisecond)
-		if err := b.fill(b.full, fmt.Sprintf("overdue-%d", overdue.Unix()), 1, func(int) time.Time { return overdue }); err != nil {
+		if err := b.fill(b.full, fmt.Sprintf("overdue-%d", i), 1, func(int) time.Time { return overdue }); err != nil {
 			return err
 		}
 		from, begun := b.seen.count.Load(), time.Now()
