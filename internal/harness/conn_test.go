@@ -165,4 +165,16 @@ func TestReadings(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
+	t.Run("others had what was neither idle, nor stolen, nor our own", func(t *testing.T) {
+		before, after := Stolen{steal: 10, idle: 1000, all: 2000}, Stolen{steal: 60, idle: 1150, all: 2400}
+		if got := after.Others(before, time.Second); got != 0.25 {
+			t.Errorf("got %v", got)
+		}
+		if got := after.Others(before, time.Minute); got != 0 {
+			t.Errorf("more than all is our own: got %v", got)
+		}
+		if got := (Stolen{}).Others(Stolen{}, 0); got != 0 {
+			t.Errorf("got %v", got)
+		}
+	})
 }

@@ -217,8 +217,9 @@ func Memory(pid int) (resident, peak int64, err error) {
 }
 
 // Stolen is a reading of how much processor time the machine's host gave to
-// others (proc_stat(5), steal), and of all the time there was.
-type Stolen struct{ steal, all int64 }
+// others (proc_stat(5), steal), how much was idle, and of all the time there
+// was, in ticks.
+type Stolen struct{ steal, idle, all int64 }
 
 // ReadStolen reads it now; on a machine that does not tell, it reads zeros.
 func ReadStolen() Stolen {
@@ -234,11 +235,24 @@ func ReadStolen() Stolen {
 			continue
 		}
 		s.all += n
-		if i == 8 {
+		switch i {
+		case 4, 5: // iowait is idle time too
+			s.idle += n
+		case 8:
 			s.steal = n
 		}
 	}
 	return s
+}
+
+// Others returns the share of the time from before to s, 0 to 1, that other
+// programs of the machine had, when own is what the caller and its children had.
+func (s Stolen) Others(before Stolen, own time.Duration) float64 {
+	if s.all == before.all {
+		return 0
+	}
+	busy := s.all - s.idle - s.steal - (before.all - before.idle - before.steal)
+	return max(0, (float64(busy)-own.Seconds()*ticks)/float64(s.all-before.all))
 }
 
 // Since returns the share of the time from before to s that was stolen, 0 to 1.

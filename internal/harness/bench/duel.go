@@ -139,6 +139,22 @@ func load[C any](d time.Duration, clients []C, call func(C) error) (int, error) 
 // ownCPU is the processor time of this process.
 func ownCPU() (time.Duration, error) { return harness.ProcessorTime(os.Getpid()) }
 
+// maxOthers is the share of the machine that other programs may have before it
+// is told.
+const maxOthers = 0.1
+
+// familyCPU is the processor time of this process and of its children that
+// have ended (getrusage(2)).
+func familyCPU() (used time.Duration) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(who, &u); err == nil {
+			used += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+	}
+	return used
+}
+
 // diskSyncs returns how many times a second a small append can be made durable
 // in dir, one after another: what a server that does not group its writes
 // would be bound by.

@@ -136,8 +136,12 @@ func (b *bench) run(only string, all bool) error {
 	}
 	defer b.sink.Close()
 	for _, m := range chosen {
+		machine, used := harness.ReadStolen(), familyCPU()
 		if err := m.run(b); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		if others := harness.ReadStolen().Others(machine, familyCPU()-used); others > maxOthers {
+			fmt.Printf("  other programs had %.0f %% of the processors meanwhile: only ratios mean anything, and they little\n", 100*others)
 		}
 	}
 	return nil
