@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -42,7 +43,9 @@ func benchDrain(b *bench) error {
 }
 
 func (b *bench) drain(s *harness.Server, first time.Time) error {
-	atRest, err := probe(s, func() bool { return time.Until(first) > time.Second })
+	begin := make(chan struct{})
+	time.AfterFunc(time.Until(first)-time.Second, func() { close(begin) })
+	rest, err := probe(s, begin)
 	if err != nil {
 		return err
 	}
@@ -50,7 +53,7 @@ func (b *bench) drain(s *harness.Server, first time.Time) error {
 	b.seen.keep(b.many)
 	var (
 		wg    sync.WaitGroup
-		busy  spread
+		busy  probes
 		wrong error
 	)
 	time.Sleep(time.Until(first))
@@ -59,16 +62,7 @@ func (b *bench) drain(s *harness.Server, first time.Time) error {
 		return err
 	}
 	over := make(chan struct{})
-	wg.Go(func() {
-		busy, wrong = probe(s, func() bool {
-			select {
-			case <-over:
-				return false
-			default:
-				return true
-			}
-		})
-	})
+	wg.Go(func() { busy, wrong = probe(s, over) })
 	err = b.seen.wait(from + int64(b.many))
 	close(over)
 	wg.Wait()
@@ -94,38 +88,58 @@ func (b *bench) drain(s *harness.Server, first time.Time) error {
 	for _, a := range all[len(all)-len(all)/100-1:] {
 		lasting = append(lasting, a.late())
 	}
-	report(fmt.Sprintf("%d jobs due within a minute", b.many), "all in 2 min", []side{{name: "delivered and recorded"}},
+	report(fmt.Sprintf("%d jobs due within a minute", b.many), "", []side{{name: "delivered and recorded"}},
 		[]total{{ops: b.many, wall: took, cpu: after - before}}, 0)
 	fmt.Printf("  drained in %v, %d MB resident at most\n", took.Round(100*time.Millisecond), peak>>20)
 	fmt.Printf("  %v; the last hundredth %v late\n", p, lasting.quantile(0.5).Round(time.Millisecond))
-	fmt.Printf("  GET /job meanwhile: %v\n", busy)
-	fmt.Printf("  GET /job at rest:   %v\n", atRest)
+	fmt.Printf("  GET /job meanwhile %v; GET /user/me %v\n", busy.jobs, busy.me)
+	fmt.Printf("  GET /job at rest   %v; GET /user/me %v\n", rest.jobs, rest.me)
 	return nil
 }
 
-// probe reads the first page of jobs 50 times a second, as long as goes says,
-// and returns how long each answer took.
-func probe(s *harness.Server, goes func() bool) (spread, error) {
+// probes are how long answers took.
+type probes struct {
+	jobs spread // of GET /job
+	me   spread // of GET /user/me, which reads nothing from the database
+}
+
+// probe reads the first page of jobs, and the floor beside it, 50 times a
+// second each, until done is closed.
+func probe(s *harness.Server, done <-chan struct{}) (p probes, err error) {
 	session, err := admin(s)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	clients, err := dial(s.Address, 1)
+	clients, err := dial(s.Address, 2)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
 	defer closeAll(clients)
-	c := clients[0]
-	c.request = harness.Request("GET", "/job", session.Access, "")
-	var took spread
+	var wg sync.WaitGroup
+	var errs [2]error
+	for i, path := range []string{"/job", "/user/me"} {
+		c, took := clients[i], []*spread{&p.jobs, &p.me}[i]
+		c.request = harness.Request("GET", path, session.Access, "")
+		wg.Go(func() { errs[i] = c.repeat(took, done) })
+	}
+	wg.Wait()
+	return p, errors.Join(errs[:]...)
+}
+
+// repeat sends the client's request every 20 ms. What waits for its answer
+// longer than that counts from when it should have been sent.
+func (c *client) repeat(took *spread, done <-chan struct{}) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for goes() {
-		begun := <-tick.C
-		if _, err := c.send(200); err != nil {
-			return nil, err
+	for {
+		select {
+		case <-done:
+			return nil
+		case begun := <-tick.C:
+			if _, err := c.send(200); err != nil {
+				return err
+			}
+			*took = append(*took, time.Since(begun))
 		}
-		took = append(took, time.Since(begun))
 	}
-	return took, nil
 }

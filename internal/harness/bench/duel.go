@@ -83,9 +83,13 @@ func takeTurn(s side, d time.Duration) (t total, stolen float64, err error) {
 	return t, stolen, err
 }
 
-// report prints a measure: ours, the floor if there is one, and the ratio.
+// report prints a measure: its aim if there is one, ours, the floor if there is
+// one, and the ratio.
 func report(title, aim string, sides []side, done []total, void int) {
-	fmt.Printf("%s (aim %s)\n", title, aim)
+	if aim != "" {
+		title += " (aim " + aim + ")"
+	}
+	fmt.Println(title)
 	for i, t := range done {
 		fmt.Printf("  %-28s %v\n", sides[i].name, t)
 	}
