@@ -48,7 +48,7 @@ func (b *bench) bursts(s *harness.Server, others int) error {
 	// How long the jobs of a burst take to make, from a tenth as many.
 	begun := time.Now()
 	if err := makeJobs(clients, session.Access, burst/10, func(i int) string {
-		return fmt.Sprintf(`{"name":"trial-%d","schedules":[{"cron":"0 0 1 1 *"}],"target":{"type":"http","method":"POST","url":"%s/burst"}}`, i, b.sink.URL())
+		return fmt.Sprintf(`{"name":"making-%d","schedules":[{"cron":"0 0 1 1 *"}],"target":{"type":"http","method":"POST","url":"%s/burst"}}`, i, b.sink.URL())
 	}); err != nil {
 		return err
 	}
