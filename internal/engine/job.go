@@ -222,7 +222,7 @@ func (e *Engine) adopt(c jadwal.Cursor, now time.Time) *job {
 // schedule puts j's next instant into the timetable, unless it is there or a
 // later window will bring it.
 func (e *Engine) schedule(j *job) {
-	if j.next == 0 || j.waiting || j.next >= e.reads.loadedTo {
+	if j.next == 0 || j.waiting || j.next >= e.reads.loadedTo || !e.shards.held.HasJob(j.id) {
 		return
 	}
 	j.waiting = true
@@ -232,7 +232,7 @@ func (e *Engine) schedule(j *job) {
 // kick sends the open run that is to start next on its way, or has the
 // timetable call when one is ready.
 func (e *Engine) kick(j *job, now time.Time) {
-	if len(j.open) == 0 || j.kicked || j.reloading {
+	if len(j.open) == 0 || j.kicked || j.reloading || !e.shards.held.HasJob(j.id) {
 		return
 	}
 	run, ok, wake := j.startable(now)

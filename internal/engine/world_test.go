@@ -78,18 +78,18 @@ func (f *faults) UserByID(id int64) (jadwal.User, bool) {
 	return f.Store.UserByID(id)
 }
 
-func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
+func (f *faults) Load(ctx context.Context, shards jadwal.ShardSet, from, to, through int64) ([]jadwal.Due, error) {
 	if err := f.gone(); err != nil {
 		return nil, err
 	}
-	return f.Store.Load(ctx, from, to, through)
+	return f.Store.Load(ctx, shards, from, to, through)
 }
 
-func (f *faults) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
+func (f *faults) Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time, after, to int64) (jadwal.News, error) {
 	if err := f.gone(); err != nil {
 		return jadwal.News{}, err
 	}
-	return f.Store.Poll(ctx, now, after, to)
+	return f.Store.Poll(ctx, shards, now, after, to)
 }
 
 func (f *faults) Definitions(ctx context.Context, ids []int64, bytes int) ([]jadwal.Job, int, error) {

@@ -13,10 +13,11 @@ import (
 // The hot path: what the engine reads and writes for every run. Its texts are
 // SQLite's own; whatever else is in this package is common SQL.
 
-// Begin marks the start of an owner of all shards and returns its epoch, which
-// is one higher than that of the owner before.
-func (s *Store) Begin(ctx context.Context) (epoch int64, err error) {
-	err = s.write(ctx, laneAPI, func(t *tx) error {
+// Begin marks the start of an owner of all shards and returns them, in an epoch
+// that is one higher than that of the owner before.
+func (s *Store) Begin(ctx context.Context) (*jadwal.Holding, error) {
+	epoch := int64(0)
+	err := s.write(ctx, laneAPI, func(t *tx) error {
 		text := ""
 		_, err := t.one(`INSERT INTO meta (key, value) VALUES ('epoch', '1')
 			ON CONFLICT (key) DO UPDATE SET value = CAST(meta.value AS INTEGER) + 1 RETURNING value`,
@@ -27,20 +28,22 @@ func (s *Store) Begin(ctx context.Context) (epoch int64, err error) {
 		epoch, err = strconv.ParseInt(text, 10, 64)
 		return err
 	})
-	return epoch, err
+	return jadwal.HoldAll(epoch), err
 }
 
 const loadSQL = `SELECT job_id, owner_id, next_at, version FROM cursor
 	WHERE next_at >= $1 AND next_at < $2 AND job_id <= $3 ORDER BY next_at, job_id`
 
-// Load returns the cursors with from <= NextAt < to of jobs with an id up to
-// through, by NextAt. Instants are Unix microseconds, UTC.
-func (s *Store) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
+// Load returns the cursors with from <= NextAt < to of jobs of those shards with
+// an id up to through, by NextAt. Instants are Unix microseconds, UTC.
+func (s *Store) Load(ctx context.Context, shards jadwal.ShardSet, from, to, through int64) ([]jadwal.Due, error) {
 	var found []jadwal.Due
 	err := s.read(ctx, func(t *tx) error {
 		found = nil
 		return t.query(loadSQL, func(r row) error {
-			found = append(found, scanDue(r))
+			if d := scanDue(r); shards.HasJob(d.JobID) {
+				found = append(found, d)
+			}
 			return nil
 		}, from, to, through)
 	})
@@ -71,11 +74,11 @@ const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 	WHERE c.id IN (SELECT min(id) FROM change GROUP BY job_id)
 	ORDER BY c.id LIMIT 500`
 
-// Poll returns the jobs with an id above after, as far as they fall due before
-// to (Unix microseconds, UTC), and the unapplied changes: the oldest one of
-// each job, 500 at most. Pauses that last until now end first: each is a change
-// of its own.
-func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
+// Poll returns, of those shards, the jobs with an id above after, as far as they
+// fall due before to (Unix microseconds, UTC), and the unapplied changes: the
+// oldest one of each job, 500 at most. Pauses that last until now end first:
+// each is a change of its own.
+func (s *Store) Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time, after, to int64) (jadwal.News, error) {
 	var news jadwal.News
 	if err := s.resumeElapsed(ctx, now); err != nil {
 		return news, err
@@ -87,7 +90,9 @@ func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwa
 		}
 		if news.Seen > after {
 			if err := t.query(createdSQL, func(r row) error {
-				news.Created = append(news.Created, scanDue(r))
+				if d := scanDue(r); shards.HasJob(d.JobID) {
+					news.Created = append(news.Created, d)
+				}
 				return nil
 			}, after, to); err != nil {
 				return err
@@ -97,6 +102,9 @@ func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwa
 			return err
 		}
 		if err := t.query(changesSQL, func(r row) error {
+			if !shards.HasJob(r.int(1)) {
+				return nil
+			}
 			p, err := scanChange(r)
 			news.Changes = append(news.Changes, p)
 			return err
@@ -188,36 +196,48 @@ func openRuns(t *tx, jobID int64) ([]jadwal.OpenRun, error) {
 	return open, err
 }
 
-// Cursors returns where those jobs stand; with no ids: all the jobs that have
-// open runs, by the oldest of these.
-func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, error) {
-	var found []jadwal.Cursor
-	err := s.read(ctx, func(t *tx) error {
-		found = nil
-		wanted := ids
-		if len(ids) == 0 {
-			wanted = nil
-			if err := t.query("SELECT job_id FROM open_run GROUP BY job_id ORDER BY min(due_at), job_id", func(r row) error {
-				wanted = append(wanted, r.int(0))
-				return nil
-			}); err != nil {
-				return err
-			}
-		}
-		for _, id := range wanted {
-			ok, err := t.one("SELECT owner_id, version, next_at, started FROM cursor WHERE job_id = $1", func(r row) {
-				found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2), Started: int(r.int(3))})
-			}, id)
-			if err != nil || !ok {
-				return err
-			}
-			if found[len(found)-1].Open, err = openRuns(t, id); err != nil {
-				return err
-			}
-		}
-		return nil
+// Cursors returns where those jobs stand.
+func (s *Store) Cursors(ctx context.Context, ids []int64) (found []jadwal.Cursor, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		found, err = cursors(t, ids)
+		return err
 	})
 	return found, err
+}
+
+// OpenCursors returns where the jobs of those shards stand that have open runs,
+// by the oldest of these.
+func (s *Store) OpenCursors(ctx context.Context, shards jadwal.ShardSet) (found []jadwal.Cursor, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		var ids []int64
+		if err := t.query("SELECT job_id FROM open_run GROUP BY job_id ORDER BY min(due_at), job_id", func(r row) error {
+			if id := r.int(0); shards.HasJob(id) {
+				ids = append(ids, id)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		found, err = cursors(t, ids)
+		return err
+	})
+	return found, err
+}
+
+func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
+	found := make([]jadwal.Cursor, 0, len(ids))
+	for _, id := range ids {
+		ok, err := t.one("SELECT owner_id, version, next_at, started FROM cursor WHERE job_id = $1", func(r row) {
+			found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2), Started: int(r.int(3))})
+		}, id)
+		if err != nil || !ok {
+			return found, err
+		}
+		if found[len(found)-1].Open, err = openRuns(t, id); err != nil {
+			return found, err
+		}
+	}
+	return found, nil
 }
 
 // Definitions returns those jobs as they are stored now, without deleted ones.

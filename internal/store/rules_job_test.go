@@ -18,7 +18,7 @@ import (
 // due, and moves the cursor to next.
 func (w *world) apply(next time.Time) {
 	w.t.Helper()
-	news, err := w.Poll(w.t.Context(), start, 0, 0)
+	news, err := w.Poll(w.t.Context(), jadwal.AllShards(), start, 0, 0)
 	want(w.t, err, "")
 	if len(news.Changes) == 0 {
 		w.t.Fatal("no change is waiting")
@@ -165,7 +165,7 @@ func TestJobRules(t *testing.T) {
 			if stored, err := w.Job(ctx, j.ID); err != nil || !reflect.DeepEqual(stored, wanted) {
 				t.Errorf("stored %+v, %v", stored, err)
 			}
-			news, err := w.Poll(ctx, start, 0, 0)
+			news, err := w.Poll(ctx, jadwal.AllShards(), start, 0, 0)
 			want(t, err, "")
 			if len(news.Changes) != 1 || news.Changes[0].ID != change || news.Changes[0].Kind != jadwal.ChangeEdit || news.Changes[0].Version != 2 {
 				t.Errorf("changes: %+v", news.Changes)
@@ -218,7 +218,7 @@ func TestJobRules(t *testing.T) {
 			if got, err := w.Job(ctx, j.ID); err != nil || !reflect.DeepEqual(got, j) {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if news, _ := w.Poll(ctx, start, 0, 0); len(news.Changes) != 0 {
+			if news, _ := w.Poll(ctx, jadwal.AllShards(), start, 0, 0); len(news.Changes) != 0 {
 				t.Errorf("changes: %+v", news.Changes)
 			}
 		}},
@@ -245,7 +245,7 @@ func TestJobRules(t *testing.T) {
 				if !j.UpdatedAt.After(before.UpdatedAt) || j.Version != before.Version+1 {
 					t.Errorf("%d: %+v", i, j)
 				}
-				news, err := w.Poll(ctx, start, 0, 0)
+				news, err := w.Poll(ctx, jadwal.AllShards(), start, 0, 0)
 				want(t, err, "")
 				if len(news.Changes) != 1 || news.Changes[0].Kind != c.kind || news.Changes[0].New.State != c.state {
 					t.Fatalf("%d: %+v", i, news.Changes)
