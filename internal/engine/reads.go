@@ -111,6 +111,7 @@ func (e *Engine) read(ctx context.Context, now time.Time) {
 	case len(r.load) > 0:
 		e.askWindow(ctx, r.load[0])
 	case e.shards.held == jadwal.ShardSet{}:
+		r.nextPoll = now.Add(poll)
 	case r.applying == 0 && (r.news || !now.Before(r.nextPoll)):
 		e.askNews(ctx, now)
 	}

@@ -110,7 +110,7 @@ func (e *Engine) gain(h *jadwal.Holding, now time.Time) {
 	s.leaving.Subtract(&set)
 	s.held.Union(&set)
 	s.arriving.Union(&set)
-	s.opening, e.turning = true, false
+	s.opening, e.turning, e.reads.news = true, false, true
 }
 
 // yield lets nothing of set start any more, and drops every entry of it.
