@@ -38,6 +38,8 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 		e.add(j, p)
 	case jadwal.ChangeCancel:
 		e.cancelRun(j, p, now)
+	case jadwal.ChangeCreate:
+		e.welcome(j, p, now)
 	default:
 		e.supersede(j, p, now)
 		return true
@@ -47,6 +49,21 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 	e.schedule(j)
 	e.after(j, now, now)
 	return true
+}
+
+// welcome plans the first instant of a new job.
+func (e *Engine) welcome(j *job, p jadwal.PendingChange, now time.Time) {
+	def, err := compile(p.Old)
+	if err != nil {
+		e.log.Error("job cannot be fired: its schedules are not understood", "job", j.id, "version", p.Version, "error", err)
+		return
+	}
+	if p.Old.State == jadwal.JobEnabled {
+		first, _ := def.rules.Plan.Next(p.EffectiveAt)
+		j.next = micro(first)
+	}
+	o := e.outcome(j, now)
+	o.Next, j.tail = j.next, j.next
 }
 
 // add takes in a run that somebody asked for, unless it was read with all

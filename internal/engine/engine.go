@@ -77,6 +77,11 @@ type Options struct {
 	InFlight     int           // attempts at once; 0: 4096. At most half of the process's limit of open files.
 	PerHost      int           // attempts at once to one host; 0: 256
 	DrainTimeout time.Duration // for running attempts when the engine stops; 0: 30 s
+
+	// Lost is told, from the engine's goroutine, that it has forfeited all its
+	// shards: a commit was fenced off, or its answer was lost. Nil: the store is
+	// not shared, so that neither can be.
+	Lost func()
 }
 
 const (

@@ -32,8 +32,8 @@ type term struct {
 	since time.Time // nobody fired just before
 }
 
-// Gain gives the engine shards, in their epochs. It returns at once. Those that
-// it is about to give back stay with it.
+// Gain gives the engine shards, in their epochs. Those that it is about to give
+// back stay with it: it does not release them after Gain has returned.
 func (e *Engine) Gain(h *jadwal.Holding) {
 	e.order(func(now time.Time) { e.gain(h, now) })
 }
@@ -42,25 +42,17 @@ func (e *Engine) Gain(h *jadwal.Holding) {
 // returned; when all that ran of one is recorded, released is told, from the
 // engine's goroutine, which it must not block.
 func (e *Engine) Yield(set jadwal.ShardSet, released func(jadwal.ShardSet)) {
-	done := make(chan struct{})
 	e.order(func(time.Time) {
 		e.released = released
 		e.yield(&set)
-		close(done)
 	})
-	e.await(done)
 }
 
 // Forfeit takes all shards from the engine at once: what runs is given up, and
 // what is not recorded is forgotten. Nothing of it is started or committed
 // after it has returned, but for a commit on its way.
 func (e *Engine) Forfeit() {
-	done := make(chan struct{})
-	e.order(func(time.Time) {
-		e.forfeit()
-		close(done)
-	})
-	e.await(done)
+	e.order(func(time.Time) { e.forfeit() })
 }
 
 // Trust lets attempts start until that moment, by the monotonic clock in it.
@@ -72,15 +64,14 @@ func (e *Engine) mistrusted() bool {
 	return until != nil && !time.Now().Before(*until)
 }
 
-// order has f run by the owner, unless the engine has ended.
+// order has f run by the owner and returns when it has, or the engine has ended.
 func (e *Engine) order(f func(now time.Time)) {
+	done := make(chan struct{})
 	select {
-	case e.orders <- f:
+	case e.orders <- func(now time.Time) { f(now); close(done) }:
 	case <-e.over:
+		return
 	}
-}
-
-func (e *Engine) await(done <-chan struct{}) {
 	select {
 	case <-done:
 	case <-e.over:
