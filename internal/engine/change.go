@@ -51,18 +51,10 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 	return true
 }
 
-// welcome plans the first instant of a new job.
+// welcome sets the cursor of a new job to its first instant.
 func (e *Engine) welcome(j *job, p jadwal.PendingChange, now time.Time) {
-	def, err := compile(p.Old)
-	if err != nil {
-		e.log.Error("job cannot be fired: its schedules are not understood", "job", j.id, "version", p.Version, "error", err)
-		return
-	}
-	if p.Old.State == jadwal.JobEnabled {
-		first, _ := def.rules.Plan.Next(p.EffectiveAt)
-		j.next = micro(first)
-	}
 	o := e.outcome(j, now)
+	j.next = p.Next
 	o.Next, j.tail = j.next, j.next
 }
 

@@ -84,8 +84,7 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 			VALUES ($1, 1, $2, $3, $4)`, job.ID, definition, string(job.State), now); err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)`,
-			job.ID, job.OwnerID, next); err != nil {
+		if err := s.putCursor(t, job, next, now); err != nil {
 			return err
 		}
 		made := job
@@ -96,17 +95,31 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if err := audited(t, by, now, "job.create", object("job", job.ID), detail{"name": job.Definition.Name}); err != nil {
 			return err
 		}
-		created := jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1}
-		if !next.IsZero() {
-			created.At = next.UnixMicro()
-		}
-		t.after(func() {
-			job.NextAt = next
-			s.meet.hint(jadwal.Hint{Created: &created})
-		})
+		t.after(func() { job.NextAt = next })
 		return nil
 	})
 	return job, err
+}
+
+// putCursor stores the cursor of a new job. On PostgreSQL the owner of its shard
+// sets it to its first instant: nobody could tell that owner of new rows for
+// certain.
+func (s *Store) putCursor(t *tx, job jadwal.Job, next, now time.Time) error {
+	at := int64(0)
+	if !next.IsZero() {
+		at = next.UnixMicro()
+	}
+	const put = "INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)"
+	if t.pg == nil {
+		s.tell(t, jadwal.Hint{Created: &jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1, At: at}})
+		_, err := t.exec(put, job.ID, job.OwnerID, next)
+		return err
+	}
+	if _, err := t.exec(put, job.ID, job.OwnerID, nil); err != nil || at == 0 {
+		return err
+	}
+	_, err := s.addChange(t, jadwal.Change{JobID: job.ID, Kind: jadwal.ChangeCreate, Version: 1, Next: at}, now)
+	return err
 }
 
 func nameTaken(err error, name string) error {
@@ -179,9 +192,9 @@ const maxCount = 10_000
 // CountJobs counts the jobs that q asks for on all its pages, up to 10,000;
 // exact is false when there are more.
 func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, err error) {
-	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`, []any{maxCount + 1}
+	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`, []any{maxCount + 1}
 	if q.OwnerID != 0 {
-		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`
+		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`
 		args = append(args, q.OwnerID)
 	}
 	err = s.read(ctx, func(t *tx) error {
@@ -289,6 +302,7 @@ type payload struct {
 	Run     string         `json:"run,omitempty"`
 	Catchup jadwal.Catchup `json:"catchup,omitempty"`
 	Until   int64          `json:"until,omitempty"` // Unix microseconds
+	Next    int64          `json:"next,omitempty"`  // Unix microseconds
 }
 
 func readPayload(text []byte, c *jadwal.Change) error {
@@ -296,7 +310,7 @@ func readPayload(text []byte, c *jadwal.Change) error {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return fmt.Errorf("payload of change %d: %w", c.ID, err)
 	}
-	c.Run, c.Catchup = runKey(p.Run), p.Catchup
+	c.Run, c.Catchup, c.Next = runKey(p.Run), p.Catchup, p.Next
 	if p.Until != 0 {
 		c.Until = time.UnixMicro(p.Until).UTC()
 	}
@@ -305,7 +319,7 @@ func readPayload(text []byte, c *jadwal.Change) error {
 
 // addChange stores a change of c's job, kind, version and so on.
 func (s *Store) addChange(t *tx, c jadwal.Change, now time.Time) (id int64, err error) {
-	p := payload{Catchup: c.Catchup}
+	p := payload{Catchup: c.Catchup, Next: c.Next}
 	if c.Run != (jadwal.RunKey{}) {
 		p.Run = c.Run.ID()
 	}
@@ -320,7 +334,7 @@ func (s *Store) addChange(t *tx, c jadwal.Change, now time.Time) (id int64, err 
 		func(r row) { id = r.int(0) }, c.JobID, string(c.Kind), c.Version, now, string(text)); err != nil {
 		return 0, err
 	}
-	t.after(func() { s.meet.hint(jadwal.Hint{Changed: true}) })
+	s.tell(t, jadwal.Hint{Changed: true})
 	return id, nil
 }
 
