@@ -111,10 +111,11 @@ func unquoted(err error) error {
 // errReadOnly refuses a standby, and a database that is set to be read only.
 var errReadOnly = errors.New("it is read only: a standby, or default_transaction_read_only is on; name the primary")
 
-// prepareSession sets up a new connection. Plans without index scans are
-// priced out of reach: every statement goes by an index wherever there is one,
-// also while a table is new and has no statistics; and a scan of a whole table
-// would be in conflict with every write to it.
+// prepareSession sets up a new connection. Scans of whole tables are priced out
+// of reach: every statement goes by an index wherever there is one, also while
+// a table is new and has no statistics; and among SERIALIZABLE transactions a
+// scan is in conflict with every write to the table. Such a price would have
+// small statements compiled, which takes longer than they do: so jit is off.
 func prepareSession(ctx context.Context, c *pgx.Conn) error {
 	readOnly := ""
 	err := c.QueryRow(ctx, `SELECT current_setting('transaction_read_only'),
@@ -123,8 +124,9 @@ func prepareSession(ctx context.Context, c *pgx.Conn) error {
 			set_config('idle_in_transaction_session_timeout', $3, false),
 			set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
 			set_config('enable_seqscan', 'off', false),
+			set_config('jit', 'off', false),
 			set_config('client_encoding', 'UTF8', false)`, pgx.QueryExecModeExec,
-		milliseconds(statementTimeout), milliseconds(lockTimeout), milliseconds(idleTimeout)).Scan(&readOnly, nil, nil, nil, nil, nil, nil)
+		milliseconds(statementTimeout), milliseconds(lockTimeout), milliseconds(idleTimeout)).Scan(&readOnly, nil, nil, nil, nil, nil, nil, nil)
 	if err == nil && readOnly == "on" {
 		return errReadOnly
 	}

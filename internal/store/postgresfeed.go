@@ -125,17 +125,19 @@ func (d *postgresDB) reload(ctx context.Context, s *Store, c *pgx.Conn) error {
 
 // follow listens and polls until ctx ends, and connects again whenever it must.
 func (d *postgresDB) follow(ctx context.Context, s *Store, c *pgx.Conn) {
-	for ctx.Err() == nil {
+	for {
 		err := d.followOn(ctx, s, c)
 		_ = c.Close(context.WithoutCancel(ctx))
-		for ctx.Err() == nil {
-			d.log.Error("the database is not heard", "error", redacted(err))
-			if c, err = d.again(ctx, s); err == nil {
-				break
+		for c = nil; c == nil; {
+			if ctx.Err() != nil {
+				return
 			}
-			select {
-			case <-time.After(feedRetry):
-			case <-ctx.Done():
+			d.log.Error("the database is not heard", "error", redacted(err))
+			if c, err = d.again(ctx, s); err != nil {
+				select {
+				case <-time.After(feedRetry):
+				case <-ctx.Done():
+				}
 			}
 		}
 	}

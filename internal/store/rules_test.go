@@ -16,9 +16,7 @@ import (
 
 // forEachBackend runs a suite of rules on every database that a store can be.
 func forEachBackend(t *testing.T, suite func(t *testing.T, open func(testing.TB) *store.Store)) {
-	for name, open := range map[string]func(testing.TB) *store.Store{
-		"sqlite": storetest.Open,
-	} {
+	for name, open := range storetest.Databases {
 		t.Run(name, func(t *testing.T) { suite(t, open) })
 	}
 }

@@ -34,7 +34,7 @@ CREATE TABLE session (
   rotated_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL CHECK (expires_at > created_at)
 );
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_of ON session (user_id);
 CREATE INDEX session_expiry ON session (expires_at);
 
 -- What every node has in memory of accounts and sessions changes by this.
