@@ -51,8 +51,8 @@ type NodePlan struct {
 // Plan decides what node me does next. Shards are shared out evenly among the
 // nodes that live and do not leave: who has more than its share gives the
 // highest back, but for those that are stuck with it, and whoever has less takes
-// what nobody has. What a node takes begins at a place of its own, so that two
-// seldom reach for the same.
+// what nobody has, each beginning at a place of its own, so that two seldom reach
+// for the same.
 func (c *Cluster) Plan(me int64, stuck ShardSet) NodePlan {
 	var p NodePlan
 	known := map[int64]bool{}
@@ -87,12 +87,14 @@ func (c *Cluster) Plan(me int64, stuck ShardSet) NodePlan {
 			mine--
 		}
 	}
-	for i := 0; i < Shards && mine < share; i++ {
-		shard := (place*share + i) % Shards
-		if owner := c.Shards[shard].Node; owner == 0 || !known[owner] {
-			p.Take.Add(shard)
-			mine++
+	var free []int
+	for shard, s := range c.Shards {
+		if s.Node == 0 || !known[s.Node] {
+			free = append(free, shard)
 		}
+	}
+	for i := range min(len(free), max(0, share-mine)) {
+		p.Take.Add(free[(place*len(free)/staying+i)%len(free)])
 	}
 	return p
 }

@@ -254,6 +254,9 @@ func (n *Node) turn(ctx context.Context, leaving bool) error {
 			return err
 		}
 		n.gain(got)
+		if taken := got.Set(); taken.Len() < p.Take.Len() {
+			n.poke() // others were faster: look again
+		}
 	}
 	n.standing.Store(&Standing{ID: n.id, Shards: n.held(), Offset: n.offset, Heard: sent})
 	return nil
