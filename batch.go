@@ -20,7 +20,7 @@ type ChangeKind string
 // The kinds of changes. An edit covers everything that makes a new version
 // whose instants count from now on: a new definition, a new owner.
 const (
-	ChangeCreate ChangeKind = "create" // on PostgreSQL: the cursor has no instant before
+	ChangeCreate ChangeKind = "create" // on PostgreSQL: no window has the job before
 	ChangeEdit   ChangeKind = "edit"
 	ChangePause  ChangeKind = "pause"
 	ChangeResume ChangeKind = "resume"
@@ -40,7 +40,6 @@ type Change struct {
 	Run     RunKey    // of ChangeRun and ChangeCancel
 	Catchup Catchup   // of ChangeResume; "": none
 	Until   time.Time // of ChangeResume: when the pause ended by itself
-	Next    int64     // of ChangeCreate: where the cursor begins, Unix microseconds; 0: nowhere
 }
 
 // Hint tells the engine where to look. It is for speed only: the tables are

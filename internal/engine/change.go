@@ -38,8 +38,7 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 		e.add(j, p)
 	case jadwal.ChangeCancel:
 		e.cancelRun(j, p, now)
-	case jadwal.ChangeCreate:
-		e.welcome(j, p, now)
+	case jadwal.ChangeCreate: // the cursor is where it is to begin
 	default:
 		e.supersede(j, p, now)
 		return true
@@ -49,13 +48,6 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 	e.schedule(j)
 	e.after(j, now, now)
 	return true
-}
-
-// welcome sets the cursor of a new job to its first instant.
-func (e *Engine) welcome(j *job, p jadwal.PendingChange, now time.Time) {
-	o := e.outcome(j, now)
-	j.next = p.Next
-	o.Next, j.tail = j.next, j.next
 }
 
 // add takes in a run that somebody asked for, unless it was read with all

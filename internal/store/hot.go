@@ -92,7 +92,7 @@ const (
 // its own. On SQLite it returns also the jobs with an id above after, as far as
 // they fall due before to (Unix microseconds, UTC), and the highest id there is;
 // on PostgreSQL, where numbers do not follow the order of commits, a new job is
-// a change, and its cursor has no instant before that is applied.
+// a change, and Load leaves it out before that is applied.
 func (s *Store) Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time, after, to int64) (jadwal.News, error) {
 	var news jadwal.News
 	if err := s.resumeElapsed(ctx, now); err != nil {

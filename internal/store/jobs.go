@@ -101,25 +101,25 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 	return job, err
 }
 
-// putCursor stores the cursor of a new job. On PostgreSQL the owner of its shard
-// sets it to its first instant: nobody could tell that owner of new rows for
-// certain.
+// putCursor stores the cursor of a new job and tells the owner of its shard.
+// SQLite's engine sees by the ids of jobs which are new. PostgreSQL's do not
+// follow the order of commits: there a change makes certain that it is seen.
 func (s *Store) putCursor(t *tx, job jadwal.Job, next, now time.Time) error {
-	at := int64(0)
+	if _, err := t.exec("INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)", job.ID, job.OwnerID, next); err != nil {
+		return err
+	}
+	created := jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1}
 	if !next.IsZero() {
-		at = next.UnixMicro()
+		created.At = next.UnixMicro()
 	}
-	const put = "INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)"
-	if t.pg == nil {
-		s.tell(t, jadwal.Hint{Created: &jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1, At: at}})
-		_, err := t.exec(put, job.ID, job.OwnerID, next)
+	switch {
+	case t.pg == nil:
+		s.tell(t, jadwal.Hint{Created: &created})
+	case created.At != 0:
+		_, err := s.addChange(t, jadwal.Change{JobID: job.ID, Kind: jadwal.ChangeCreate, Version: 1}, now)
 		return err
 	}
-	if _, err := t.exec(put, job.ID, job.OwnerID, nil); err != nil || at == 0 {
-		return err
-	}
-	_, err := s.addChange(t, jadwal.Change{JobID: job.ID, Kind: jadwal.ChangeCreate, Version: 1, Next: at}, now)
-	return err
+	return nil
 }
 
 func nameTaken(err error, name string) error {
@@ -302,7 +302,6 @@ type payload struct {
 	Run     string         `json:"run,omitempty"`
 	Catchup jadwal.Catchup `json:"catchup,omitempty"`
 	Until   int64          `json:"until,omitempty"` // Unix microseconds
-	Next    int64          `json:"next,omitempty"`  // Unix microseconds
 }
 
 func readPayload(text []byte, c *jadwal.Change) error {
@@ -310,7 +309,7 @@ func readPayload(text []byte, c *jadwal.Change) error {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return fmt.Errorf("payload of change %d: %w", c.ID, err)
 	}
-	c.Run, c.Catchup, c.Next = runKey(p.Run), p.Catchup, p.Next
+	c.Run, c.Catchup = runKey(p.Run), p.Catchup
 	if p.Until != 0 {
 		c.Until = time.UnixMicro(p.Until).UTC()
 	}
@@ -319,7 +318,7 @@ func readPayload(text []byte, c *jadwal.Change) error {
 
 // addChange stores a change of c's job, kind, version and so on.
 func (s *Store) addChange(t *tx, c jadwal.Change, now time.Time) (id int64, err error) {
-	p := payload{Catchup: c.Catchup, Next: c.Next}
+	p := payload{Catchup: c.Catchup}
 	if c.Run != (jadwal.RunKey{}) {
 		p.Run = c.Run.ID()
 	}

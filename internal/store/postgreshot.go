@@ -5,7 +5,9 @@ import "github.com/teknohole/jadwal"
 // The texts of the hot path that are PostgreSQL's own.
 const (
 	loadPostgres = `SELECT job_id, owner_id, next_at, version FROM cursor
-		WHERE shard = ANY($3::bigint[]) AND next_at >= $1 AND next_at < $2 ORDER BY next_at, job_id`
+		WHERE shard = ANY($3::bigint[]) AND next_at >= $1 AND next_at < $2
+			AND job_id NOT IN (SELECT job_id FROM change WHERE kind = 'create')
+		ORDER BY next_at, job_id`
 
 	cursorsSQL = `SELECT c.job_id, c.owner_id, c.version, c.next_at, c.started
 		FROM unnest($1::bigint[]) WITH ORDINALITY AS w (id, place) JOIN cursor c ON c.job_id = w.id ORDER BY w.place`

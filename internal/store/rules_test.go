@@ -67,7 +67,20 @@ func (w *world) job(owner jadwal.User, name string) jadwal.Job {
 	w.t.Helper()
 	j, err := w.CreateJob(w.t.Context(), by(owner), newJob(owner.ID, name, start.Add(time.Hour)), start)
 	want(w.t, err, "")
+	w.welcome()
 	return j
+}
+
+// welcome applies the changes that make new jobs known, where there are any.
+func (w *world) welcome() {
+	w.t.Helper()
+	news, err := w.Poll(w.t.Context(), jadwal.AllShards(), start, 0, 0)
+	want(w.t, err, "")
+	for _, c := range news.Changes {
+		if c.Kind == jadwal.ChangeCreate {
+			w.commit(&jadwal.Outcome{JobID: c.JobID, Version: 1, At: c.Cursor.NextAt, Next: c.Cursor.NextAt, Applied: &jadwal.Applied{ChangeID: c.ID}})
+		}
+	}
 }
 
 func (w *world) alive(n jadwal.Session) bool {

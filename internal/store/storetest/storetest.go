@@ -6,7 +6,9 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
+	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
 )
@@ -38,10 +40,26 @@ func OpenDir(t testing.TB, dir string) *store.Store {
 func OpenPostgres(t testing.TB) *store.Store {
 	t.Helper()
 	s := OpenURL(t, NewURL(t))
-	if _, err := s.Begin(context.Background()); err != nil {
-		t.Fatalf("begin: %v", err)
+	if err := Own(s); err != nil {
+		t.Fatalf("own all shards: %v", err)
 	}
 	return s
+}
+
+// Own makes this process a node, for a day, and gives it all shards that nobody
+// has.
+func Own(s *store.Store) error {
+	ctx := context.Background()
+	id, err := s.Join(ctx, jadwal.Node{Address: "test", StartedAt: time.Now()}, 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	c, err := s.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.Take(ctx, id, jadwal.AllShards(), c)
+	return err
 }
 
 // OpenURL opens the store at that URL.
@@ -53,23 +71,8 @@ func OpenURL(t testing.TB, url string) *store.Store {
 // NewURL is that of a new database with an up to date schema.
 func NewURL(t testing.TB) string {
 	t.Helper()
-	return pgtest.Database(t, Current)
+	return pgtest.Database(t, pgtest.Kind{Name: "current", Prepare: Prepare, Clean: pgtest.CleanSchema})
 }
-
-// Current is an empty database with an up to date schema.
-var Current = pgtest.Kind{Name: "current", Prepare: Prepare, Clean: `DO $$
-	DECLARE r record;
-	BEGIN
-		FOR r IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
-			AND relkind IN ('r', 'p') AND NOT relispartition AND relname NOT IN ('meta', 'shard') LOOP
-			EXECUTE 'DELETE FROM ' || r.relname;
-		END LOOP;
-		FOR r IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S' LOOP
-			PERFORM setval(r.relname::regclass, 1, false);
-		END LOOP;
-		DELETE FROM meta WHERE key <> 'schema';
-		UPDATE shard SET owner = NULL, epoch = 0 WHERE owner IS NOT NULL;
-	END $$`}
 
 // Prepare brings the schema of an empty database up to date.
 func Prepare(url string) error {
