@@ -176,10 +176,10 @@ func TestSecretsFromFiles(t *testing.T) {
 
 func TestMisspeltSettingsAreFound(t *testing.T) {
 	got := Unknown([]string{
-		"PATH=/bin", "JADWAL_LISTN=:80", "JADWAL_LISTEN=:80", "JADWAL_SECRET_FILE=x", "JADWAL_ADMIN_PASSWORD=x", "JADWAL_DATABASE_URL=x", "jadwal_listen=x", "JADWAL_=",
+		"PATH=/bin", "JADWAL_LISTN=:80", "JADWAL_LISTEN=:80", "JADWAL_SECRET_FILE=x", "JADWAL_ADMIN_PASSWORD=x", "JADWAL_DATABASE=x", "jadwal_listen=x", "JADWAL_=",
 		"JADWAL_PORT=tcp://10.0.0.1:80", "JADWAL_PORT_80_TCP_ADDR=10.0.0.1", "JADWAL_SERVICE_HOST=10.0.0.1", "JADWAL_SERVICE_PORT_HTTP=80",
 	})
-	if want := []string{"JADWAL_", "JADWAL_DATABASE_URL", "JADWAL_LISTN"}; !slices.Equal(got, want) {
+	if want := []string{"JADWAL_", "JADWAL_DATABASE", "JADWAL_LISTN"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
