@@ -99,6 +99,8 @@ func (e *Engine) read(ctx context.Context, now time.Time) {
 	if r.cursors != 0 || now.Before(r.retryAt) {
 		return
 	}
+	// Not while a poll is on its way: what it brings ends where the window ended
+	// when it was asked.
 	if e.turning && now.UnixMicro() > r.loadedTo-int64(reload/time.Microsecond) {
 		to := now.Add(window).UnixMicro()
 		r.load = append(r.load, loading{e.shards.held, r.loadedTo, to, r.seen})
