@@ -1,18 +1,17 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"context"
-	"errors"
-	"github.com/jackc/pgx/v5"
-	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store/pgtest"

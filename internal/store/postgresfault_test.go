@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -200,19 +201,36 @@ func TestAWriteOnPostgres(t *testing.T) {
 
 func TestTheFence(t *testing.T) {
 	url := pgtest.Database(t, current)
-	h := newHot(t, func(t testing.TB) *Store { return openURL(t, url) })
-	first, err := h.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	node := jadwal.Node{Address: "test", StartedAt: at(0)}
+	var first int64
+	h := newHot(t, func(t testing.TB) *Store {
+		s := openURL(t, url)
+		var err error
+		if first, err = s.Join(t.Context(), node, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
 	move := func(from int) []*jadwal.Outcome {
 		return []*jadwal.Outcome{{JobID: h.job.ID, Version: 1, At: us(from), Next: us(from + 1), Started: 1, Records: []jadwal.Run{h.succeeded(from)}}}
 	}
 	h.commit(at(1), move(1)...)
 	next := openURL(t, url)
-	second, err := next.Begin(t.Context())
+	second, err := next.Join(t.Context(), node, time.Hour)
 	if err != nil || second <= first {
-		t.Fatalf("epochs %d and %d, %v", first, second, err)
+		t.Fatalf("nodes %d and %d, %v", first, second, err)
+	}
+	if err := next.Bury(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Renew(t.Context(), first, time.Microsecond, false); err != nil {
+		t.Fatalf("a node whose lease lasts was buried: %v", err)
+	}
+	if err := next.Bury(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Renew(t.Context(), first, time.Hour, false); !errors.Is(err, jadwal.ErrFenced) {
+		t.Errorf("a buried node's lease was renewed: %v", err)
 	}
 	before := h.digest()
 	if _, err := h.Commit(t.Context(), at(2), move(2)); !errors.Is(err, jadwal.ErrFenced) {
@@ -240,8 +258,7 @@ func TestTheFence(t *testing.T) {
 		<-fenced
 		over := make(chan error, 1)
 		go func() {
-			_, err := h.Begin(context.Background())
-			over <- err
+			over <- h.Leave(context.Background(), second)
 		}()
 		select {
 		case err := <-over:
@@ -258,29 +275,17 @@ func TestTheFence(t *testing.T) {
 // Numbers of sequences do not follow the order of commits.
 func TestAPollBringsWhatWasCreatedFirstAndCommittedLast(t *testing.T) {
 	h := newHot(t, openPostgresTest)
-	seen := func(after int64) (ids map[int64]bool, next int64) {
-		t.Helper()
-		news, err := h.Poll(t.Context(), at(0), after, us(1000))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids = map[int64]bool{}
-		for _, d := range news.Created {
-			ids[d.JobID] = true
-		}
-		return ids, news.Seen
-	}
-	_, mark := seen(0)
 	begun, free := make(chan struct{}), make(chan struct{})
 	done := make(chan error)
-	slow := int64(0)
 	go func() {
 		done <- h.write(context.Background(), laneAPI, func(t *tx) error {
-			if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, version, created_at, updated_at) VALUES (1, 'slow', '{}', 'enabled', 1, 1, 1) RETURNING id`,
-				func(r row) { slow = r.int(0) }); err != nil {
+			if err := h.putCursor(t, jadwal.Job{ID: h.job.ID + 1, OwnerID: 1}, at(5), at(0)); err != nil {
 				return err
 			}
-			if _, err := t.exec("INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, 1, 1, $2)", slow, us(5)); err != nil {
+			if _, err := t.exec(`INSERT INTO job_version (job_id, version, definition, state, effective_at) VALUES ($1, 1, '{}', 'enabled', 1)`, h.job.ID+1); err != nil {
+				return err
+			}
+			if _, err := t.exec(`INSERT INTO job (id, owner_id, name, definition, state, version, created_at, updated_at) VALUES ($1, 1, 'slow', '{}', 'enabled', 1, 1, 1)`, h.job.ID+1); err != nil {
 				return err
 			}
 			close(begun)
@@ -289,30 +294,36 @@ func TestAPollBringsWhatWasCreatedFirstAndCommittedLast(t *testing.T) {
 		})
 	}()
 	<-begun
+	h.execute("SELECT setval('job_id_seq', 10)")
 	quick := h.create("quick", "* * * * *", at(5)).ID
-	ids, mark := seen(mark)
-	if !ids[quick] || ids[slow] || slow >= quick {
-		t.Errorf("jobs %v of %d and %d", ids, slow, quick)
-	}
-	load := func(through int64) int {
+	load := func() (ids []int64) {
 		t.Helper()
-		found, err := h.Load(t.Context(), us(5), us(6), through)
+		found, err := h.Load(t.Context(), jadwal.AllShards(), us(5), us(6), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(found)
+		for _, d := range found {
+			ids = append(ids, d.JobID)
+		}
+		return ids
 	}
-	if n := load(mark); n != 0 {
-		t.Errorf("%d were loaded that a poll will bring", n)
+	if got := load(); !slices.Equal(got, []int64{quick}) {
+		t.Errorf("loaded %v", got)
 	}
 	close(free)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if ids, _ = seen(mark); !ids[slow] {
-		t.Errorf("job %d is lost: %v", slow, ids)
+	if got := load(); !slices.Equal(got, []int64{quick}) {
+		t.Errorf("loaded %v before a poll has brought the other", got)
 	}
-	if _, mark = seen(mark); load(mark) != 2 {
-		t.Errorf("%d are loaded", load(mark))
+	news, err := h.Poll(t.Context(), jadwal.AllShards(), at(0), 0, 0)
+	if err != nil || len(news.Changes) != 1 || news.Changes[0].Kind != jadwal.ChangeCreate || news.Changes[0].JobID != h.job.ID+1 {
+		t.Fatalf("%+v, %v", news, err)
+	}
+	c := news.Changes[0]
+	h.commit(at(0), &jadwal.Outcome{JobID: c.JobID, Version: 1, At: c.Cursor.NextAt, Next: c.Cursor.NextAt, Applied: &jadwal.Applied{ChangeID: c.ID}})
+	if got := load(); !slices.Equal(got, []int64{h.job.ID + 1, quick}) {
+		t.Errorf("loaded %v", got)
 	}
 }

@@ -165,11 +165,16 @@ func (s *Store) hintForTest(t *testing.T) {
 
 func TestAChangeThatAnotherNodeApplies(t *testing.T) {
 	url := pgtest.Database(t, current)
-	h := newHot(t, func(t testing.TB) *Store { return openURL(t, url) })
 	engine := openURL(t, url)
-	if _, err := engine.Begin(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	h := newHot(t, func(t testing.TB) *Store {
+		s := openURL(t, url)
+		for _, s := range []*Store{s, engine} {
+			if _, err := s.Join(t.Context(), jadwal.Node{Address: "test", StartedAt: at(0)}, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s
+	})
 	paused := h.job
 	paused.State = jadwal.JobPaused
 	_, change, err := h.UpdateJob(t.Context(), h.by, paused, 1, at(1))

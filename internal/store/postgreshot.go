@@ -6,7 +6,7 @@ import "github.com/teknohole/jadwal"
 const (
 	loadPostgres = `SELECT job_id, owner_id, next_at, version FROM cursor
 		WHERE shard = ANY($3::bigint[]) AND next_at >= $1 AND next_at < $2
-			AND job_id NOT IN (SELECT job_id FROM change WHERE kind = 'create')
+			AND NOT EXISTS (SELECT 1 FROM change WHERE change.job_id = cursor.job_id AND kind = 'create')
 		ORDER BY next_at, job_id`
 
 	cursorsSQL = `SELECT c.job_id, c.owner_id, c.version, c.next_at, c.started

@@ -205,8 +205,14 @@ func misplaced(t *tx) (any bool, err error) {
 	return false, nil
 }
 
-// retain is Retain on PostgreSQL, all in one step.
-func (s *Store) retain(ctx context.Context, d *postgresDB, history, failures time.Time) error {
+// retainDays is what Retain does with history on PostgreSQL, all in one step.
+func (s *Store) retainDays(ctx context.Context, d *postgresDB, now time.Time, r Retention) error {
+	history, failures := now.Add(-r.History), now.Add(-max(r.History, r.Failures))
+	cut, err := d.squeeze(ctx, r.Bytes)
+	if err != nil {
+		return d.judge(ctx, "retention", err)
+	}
+	history, failures = latest(history, cut), latest(failures, cut)
 	if err := s.write(ctx, laneBatch, func(t *tx) error {
 		from, err := metaTime(t, historyFrom)
 		if err != nil || !history.After(from) {
@@ -225,7 +231,7 @@ func (s *Store) retain(ctx context.Context, d *postgresDB, history, failures tim
 				return err
 			}
 		}
-		return removeTombstones(t, failures)
+		return nil
 	}); err != nil {
 		return err
 	}
@@ -237,4 +243,38 @@ func (s *Store) retain(ctx context.Context, d *postgresDB, history, failures tim
 		d.misplaced.Store(any)
 		return err
 	})
+}
+
+// squeeze returns before when all days must go for history to have at most so
+// many bytes, indexes included; the zero time when it has. Of today nothing
+// goes, however large it is.
+func (d *postgresDB) squeeze(ctx context.Context, bytes int64) (cut time.Time, err error) {
+	if bytes == 0 {
+		return cut, nil
+	}
+	c, err := d.batch.Acquire(ctx)
+	if err != nil {
+		return cut, err
+	}
+	defer c.Release()
+	all, err := partitions(ctx, c.Conn())
+	if err != nil {
+		return cut, err
+	}
+	sizes := make([]int64, len(all))
+	used := int64(0)
+	for i, p := range all {
+		if err := c.QueryRow(ctx, "SELECT pg_total_relation_size(to_regclass($1))", p.name()).Scan(&sizes[i]); err != nil {
+			return cut, err
+		}
+		used += sizes[i]
+	}
+	for i, p := range all {
+		if used <= bytes {
+			break
+		}
+		used -= sizes[i]
+		cut = p.from.Add(day)
+	}
+	return cut, nil
 }

@@ -148,7 +148,6 @@ func TestPlansOfPostgres(t *testing.T) {
 		ANALYZE`)
 	for _, c := range []struct{ what, sql, index string }{
 		{"load", loadPostgres, "cursor_due"},
-		{"new jobs", createdPostgres, "job_xid"},
 		{"cursors", cursorsSQL, "cursor_pkey"},
 		{"definitions", definitionsSQL, "job_pkey"},
 		{"the fence", fenceSQL, "node_pkey"},

@@ -203,6 +203,7 @@ CREATE TABLE change (
   payload TEXT   NOT NULL DEFAULT '{}'
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX change_job ON change (job_id);
+CREATE INDEX change_create ON change (job_id) WHERE kind = 'create';
 
 -- A node that fires. Every batch of outcomes locks its node's row (FOR KEY
 -- SHARE), so that nobody can take over while one is on its way, and that no
