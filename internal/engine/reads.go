@@ -99,18 +99,24 @@ func (e *Engine) read(ctx context.Context, now time.Time) {
 	if r.cursors != 0 || now.Before(r.retryAt) {
 		return
 	}
-	// Not while a poll is on its way: what it brings ends where the window ended
-	// when it was asked.
+	switch {
+	case e.askDoubts(ctx, now):
+		return
+	case e.shards.opening:
+		e.askOpen(ctx)
+		return
+	}
+	// Not before it is asked for: a job that falls due within it and is forgotten
+	// before the read begins would be in memory twice. And not while a poll is on
+	// its way, whose new jobs end where the window did when it was asked.
 	if e.turning && now.UnixMicro() > r.loadedTo-int64(reload/time.Microsecond) {
 		to := now.Add(window).UnixMicro()
 		r.load = append(r.load, loading{e.shards.held, r.loadedTo, to, r.seen})
 		r.loadedTo = to
 	}
 	switch {
-	case e.askDoubts(ctx, now):
-	case e.shards.opening:
-		e.askOpen(ctx)
 	case len(r.load) > 0:
+		e.reads.cursors = e.tick()
 		e.askWindow(ctx, r.load[0])
 	case e.shards.held == jadwal.ShardSet{}:
 		r.nextPoll = now.Add(poll)
@@ -119,22 +125,29 @@ func (e *Engine) read(ctx context.Context, now time.Time) {
 	}
 }
 
+// askWindow reads what is to be read, one window after the other. All of it is
+// one read, under one tick: a job that one window brought is not forgotten
+// before the next one is there, which may have the job's cursor of before.
 func (e *Engine) askWindow(ctx context.Context, w loading) {
 	r := &e.reads
-	r.cursors = e.tick()
 	asked := e.asks(w.shards)
 	e.call(func() func(time.Time) {
 		found, err := e.o.Store.Load(ctx, w.shards, w.from, w.to, w.through)
 		return func(now time.Time) {
-			r.cursors = 0
 			if err != nil {
+				e.reads.cursors = 0
 				e.unreadable("load window", err, now)
 				return
 			}
+			e.loaded(found, asked)
 			if len(r.load) > 0 { // unless all was forfeited
 				r.load = r.load[1:]
 			}
-			e.loaded(found, asked)
+			if len(r.load) > 0 {
+				e.askWindow(ctx, r.load[0])
+				return
+			}
+			r.cursors = 0
 		}
 	})
 }
@@ -198,7 +211,10 @@ func (e *Engine) learned(news jadwal.News, asked *jadwal.ShardSet, now time.Time
 		if e.reads.seen == math.MaxInt64 {
 			e.reads.seen, s.through = news.Seen, news.Seen
 		}
-		e.reads.load = append(e.reads.load, loading{s.arriving, math.MinInt64, e.reads.loadedTo, s.through})
+		// What is due about now first: an outage may have left a great backlog.
+		recent := now.Add(-reload).UnixMicro()
+		e.reads.load = append(e.reads.load,
+			loading{s.arriving, recent, e.reads.loadedTo, s.through}, loading{s.arriving, math.MinInt64, recent, s.through})
 		s.arriving = jadwal.ShardSet{}
 	}
 }

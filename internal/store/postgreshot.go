@@ -69,9 +69,12 @@ func cursorsPostgres(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 // definitionsPostgres is Definitions in one statement.
 func definitionsPostgres(t *tx, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	considered = len(ids)
+	var text []byte
 	err = t.query(definitionsSQL, func(r row) error {
 		bytes -= r.len(5)
-		job, err := scanDefinition(r, r.int(7))
+		var job jadwal.Job
+		var err error
+		job, text, err = scanDefinition(r, r.int(7), text)
 		if err != nil {
 			return err
 		}
