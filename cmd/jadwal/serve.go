@@ -95,7 +95,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	hasher := auth.NewHasher()
 	admin, err := firstUser(ctx, st, hasher, cfg, listener.Addr(), time.Now())
 	if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
-		return dataError(cfg.DatabaseURL, errUnwritable)
+		return errUnwritable(cfg)
 	}
 	if err != nil {
 		return err
@@ -146,7 +146,12 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		defer close(kept)
 		st.Keep(keeping, store.Retention{History: cfg.History, Failures: cfg.FailureHistory, Bytes: cfg.HistoryMax, Audit: cfg.AuditHistory})
 	}()
-	defer func() { stopKeeping(); <-kept }()
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		st.Listen(keeping)
+	}()
+	defer func() { stopKeeping(); <-kept; <-heard }()
 	go func() { serverDone <- server.Serve(listener) }()
 	banner(stdout, cfg, st.Name(), listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
@@ -161,7 +166,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		cause = fmt.Errorf("the listener ended: %w", err)
 	case err := <-engineDone:
 		if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
-			err = dataError(cfg.DatabaseURL, errUnwritable)
+			err = errUnwritable(cfg)
 		}
 		cause = errors.Join(errors.New("the engine ended"), err)
 		engineDone <- nil
@@ -206,7 +211,9 @@ var errBroken = errors.New("the store cannot go on")
 
 // errUnwritable is that the database takes no writes at the start; the store has
 // logged why.
-var errUnwritable = errors.New("the database cannot be written; the line above says why")
+func errUnwritable(cfg config.Config) error {
+	return dataError(cfg.DatabaseURL, errors.New("the database cannot be written; the line above says why"))
+}
 
 // stopOnSignal returns a context that ends at the first SIGINT or SIGTERM. A
 // second one ends the process at once.

@@ -23,9 +23,9 @@ func (s *Store) Misplaced() bool {
 }
 
 // Health returns nil when the store answers: a reader finds the database, and
-// the writer, which may not have given up on the disk, commits a transaction; on
-// PostgreSQL what is in memory is up to date besides. It waits for both as long
-// as ctx lives. The transaction is empty, unless the disk has failed since
+// the writer, which may not have given up on the disk, commits a transaction;
+// on PostgreSQL what is in memory is up to date besides. It waits for both as
+// long as ctx lives. The transaction is empty, unless the disk has failed since
 // something was written: then only a write tells whether it has recovered.
 func (s *Store) Health(ctx context.Context) error {
 	if d, shared := s.db.(*postgresDB); shared && !d.feed.fresh() {
@@ -38,7 +38,7 @@ func (s *Store) Health(ctx context.Context) error {
 		return err
 	}
 	return s.write(ctx, laneAPI, func(t *tx) error {
-		if d, alone := s.db.(*sqliteDB); !alone || !d.failing.Load() {
+		if d, own := s.db.(*sqliteDB); !own || !d.failing.Load() {
 			return nil
 		}
 		return putMetaTime(t, triedAt, time.Now())

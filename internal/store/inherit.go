@@ -134,7 +134,7 @@ func (s *Store) inheritJobs(t *tx, b bequest, now time.Time) error {
 		b.from, now, string(jadwal.ChangePause), last); err != nil {
 		return err
 	}
-	t.after(func() { s.meet.hint(jadwal.Hint{Changed: true}) })
+	s.tell(t, jadwal.Hint{Changed: true})
 	_, err := t.exec(inheritSQL, b.from, b.heir, jadwal.PauseOwnerDeleted, b.limited, now, last)
 	return err
 }

@@ -73,13 +73,12 @@ func (s *Store) Keep(ctx context.Context, r Retention) {
 // on Check does not ask for records of what was due before.
 //
 // It looks for all that while others write; the one write only removes. On
-// PostgreSQL whole days of runs go, counted from when they were recorded, and
-// room is made for those to come.
+// PostgreSQL runs go by whole days, all in the first step: see keepDays.
 func (s *Store) Retain(ctx context.Context, now time.Time, r Retention) (more bool, err error) {
 	s.sweep.Lock()
 	defer s.sweep.Unlock()
 	if d, shared := s.db.(*postgresDB); shared {
-		if err := s.retainDays(ctx, d, now, r); err != nil {
+		if err := s.keepDays(ctx, d, now, r); err != nil {
 			return false, err
 		}
 	}
@@ -128,7 +127,7 @@ func (w *waste) empty() bool {
 
 func (s *Store) findWaste(t *tx, now time.Time, r Retention) (w waste, err error) {
 	failures := now.Add(-max(r.History, r.Failures))
-	if t.pg == nil {
+	if t.pg == nil { // there, days of them go
 		if err := s.findRuns(t, &w, now, r); err != nil {
 			return w, err
 		}
@@ -337,10 +336,10 @@ func (s *Store) findVersions(t *tx, w *waste, before time.Time) error {
 const (
 	inForceSQL = `SELECT version FROM job_version WHERE job_id = $1 AND version <= $2 AND effective_at < $3 ORDER BY version DESC LIMIT 1`
 	// The first attempt is of the oldest version of all.
-	namedSQL = `SELECT min(r.version), min(a.version) FROM run r
+	namedSQL = `SELECT min(CASE WHEN a.version < r.version THEN a.version ELSE r.version END) FROM run r
 		LEFT JOIN attempt a ON a.due_at = r.due_at AND a.job_id = r.job_id AND a.n = r.n AND a.attempt = 1
 		WHERE r.job_id = $1 AND r.due_at < $2`
-	namedOpenSQL = `SELECT min(r.version), min(a.version) FROM open_run r
+	namedOpenSQL = `SELECT min(CASE WHEN a.version < r.version THEN a.version ELSE r.version END) FROM open_run r
 		LEFT JOIN attempt a ON a.due_at = r.due_at AND a.job_id = r.job_id AND a.n = r.n AND a.attempt = 1
 		WHERE r.job_id = $1 AND r.due_at < $2`
 )
@@ -352,10 +351,8 @@ func firstVersion(t *tx, job, current int64, before time.Time) (first int64, err
 		return 0, err
 	}
 	lower := func(r row) {
-		for col := range 2 {
-			if !r.null(col) {
-				first = min(first, r.int(col))
-			}
+		if !r.null(0) {
+			first = min(first, r.int(0))
 		}
 	}
 	if _, err := t.one(namedSQL, lower, job, before); err != nil {
@@ -416,7 +413,7 @@ func (w *waste) remove(t *tx) error {
 // HistoryFrom returns since when every planned instant before its job's cursor
 // has a record; 1970: since ever.
 func (s *Store) HistoryFrom(ctx context.Context) (from time.Time, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		from, err = metaTime(t, historyFrom)
 		return err
 	})

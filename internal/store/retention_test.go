@@ -224,12 +224,12 @@ func TestWhatElseGoes(t *testing.T) {
 		s := openTest(t, t.TempDir(), nil)
 		addJobs(t, s, 1, 10)
 		sweepAll(t, s, keptNow, keep)
-		before, err := os.Stat(s.db.(*sqliteDB).path + "-wal") // every commit makes it longer
+		before, err := os.Stat(file(s).path + "-wal") // every commit makes it longer
 		if err != nil {
 			t.Fatal(err)
 		}
 		sweepAll(t, s, keptNow.Add(time.Minute), keep)
-		if after, err := os.Stat(s.db.(*sqliteDB).path + "-wal"); err != nil || after.Size() != before.Size() {
+		if after, err := os.Stat(file(s).path + "-wal"); err != nil || after.Size() != before.Size() {
 			t.Errorf("its log has grown from %d to %d bytes, %v", before.Size(), after.Size(), err)
 		}
 	})
