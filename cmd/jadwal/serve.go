@@ -20,6 +20,7 @@ import (
 	"github.com/teknohole/jadwal/internal/auth"
 	"github.com/teknohole/jadwal/internal/config"
 	"github.com/teknohole/jadwal/internal/engine"
+	"github.com/teknohole/jadwal/internal/node"
 	"github.com/teknohole/jadwal/internal/store"
 	"github.com/teknohole/jadwal/internal/target"
 	"github.com/teknohole/jadwal/schedule"
@@ -114,7 +115,9 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 			"user", admin.username, "change it with", resetHint(admin.username, cfg))
 	}
 
+	var member *node.Node // nil: there are no others
 	eng := engine.New(engine.Options{
+		Lost:         func() { member.Lost() },
 		Store:        st,
 		Target:       target.New(target.Options{Version: jadwal.Version, Allow: cfg.AllowEgress, MaxIdle: cfg.MaxInFlight}),
 		Log:          log,
@@ -122,12 +125,17 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		PerHost:      cfg.MaxPerHost,
 		DrainTimeout: cfg.DrainTimeout,
 	})
+	health := eng.Health
+	if st.Shared() {
+		member = node.New(node.Options{Store: st, Engine: eng, Address: listener.Addr().String(), Log: log})
+		health = func(now time.Time) error { return errors.Join(eng.Health(now), member.Health(now)) }
+	}
 	active, retiring := keys.Derive(auth.PurposeTokens)
 	server := newServer(log, api.New(api.Options{
 		Store:          st,
 		Tokens:         auth.NewTokens(active, retiring, auth.Lifetimes{Access: cfg.AccessLifetime, Refresh: cfg.RefreshLifetime, Session: cfg.SessionLifetime}),
 		Keys:           keys,
-		EngineHealth:   eng.Health,
+		EngineHealth:   health,
 		Metrics:        newMetrics(eng, st.Misplaced),
 		Hasher:         hasher,
 		Limiter:        auth.NewLimiter(),
@@ -140,6 +148,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	defer stopEngine()
 	engineDone, serverDone := make(chan error, 1), make(chan error, 1)
 	go func() { engineDone <- eng.Run(engineCtx) }()
+	leave := join(member, cfg.DrainTimeout)
 	keeping, stopKeeping := context.WithCancel(ctx)
 	kept := make(chan struct{})
 	go func() {
@@ -179,6 +188,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		log.Warn("some requests took too long and were cut off", "allowed", requestDrain.String())
 		server.Close()
 	}
+	gone := leave() // its shards go to other nodes while what runs here ends
 	stopEngine()
 	select {
 	case err := <-fatal:
@@ -188,6 +198,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 			cause = errors.Join(cause, fmt.Errorf("stopping the engine: %w", err))
 		}
 	}
+	cause = errors.Join(cause, gone())
 	if cause == nil {
 		log.Info("stopped")
 	}
@@ -203,6 +214,37 @@ func sameSecret(ctx context.Context, st *store.Store, keys auth.Keys) error {
 		err = errors.New("JADWAL_SECRET: the servers on this database have another one; set the same here, or, to change it, set the one they have as JADWAL_RETIRING_SECRET")
 	}
 	return err
+}
+
+// leaveTimeout is how long a node may take to tell the others that it has ended;
+// otherwise its lease tells them.
+const leaveTimeout = 5 * time.Second
+
+// join makes this process a node among others; nil: there are none. What it
+// returns gives the shards back, within drain, and returns what ends the node
+// when the engine has ended.
+func join(member *node.Node, drain time.Duration) func() func() error {
+	if member == nil {
+		return func() func() error { return func() error { return nil } }
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		member.Run(ctx, drain)
+	}()
+	return func() func() error {
+		stop()
+		<-ended
+		return func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+			defer cancel()
+			if err := member.Leave(ctx); err != nil {
+				return fmt.Errorf("leaving the nodes: %w", err)
+			}
+			return nil
+		}
+	}
 }
 
 // errBroken is that the disk can no longer be trusted: nothing more is written,

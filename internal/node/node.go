@@ -7,6 +7,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -109,6 +110,18 @@ func (n *Node) Standing() Standing {
 		return *s
 	}
 	return Standing{}
+}
+
+// Health returns why the node is none now, nil when it is one. It may be called
+// from anywhere.
+func (n *Node) Health(now time.Time) error {
+	switch s := n.Standing(); {
+	case s.ID == 0:
+		return errors.New("this server is no node yet")
+	case now.Sub(s.Heard) > jadwal.LeaseTrusted:
+		return fmt.Errorf("the lease of node %d was last renewed at %s", s.ID, s.Heard.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 // Lost is to be called when the engine has forfeited its shards: the node begins
