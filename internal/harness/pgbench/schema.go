@@ -95,7 +95,7 @@ func fill(ctx context.Context, c *pgx.Conn, rows, fillfactor int) error {
 	}
 	for _, sql := range []string{
 		fmt.Sprintf("INSERT INTO job SELECT i, repeat('d', 300) FROM generate_series(1, %d) i", rows),
-		fmt.Sprintf("INSERT INTO cursor (job_id, owner_id, version, next_at) SELECT i, 1, 1, %d + (i * 7919) %% 60000 * 1000 FROM generate_series(1, %d) i", int64(firstDue), rows),
+		fmt.Sprintf("INSERT INTO cursor (job_id, owner_id, version, next_at) SELECT i, 1, 1, %d + i::bigint * 7919 %% 60000 * 1000 FROM generate_series(1, %d) i", int64(firstDue), rows),
 		"ALTER TABLE cursor ADD PRIMARY KEY (job_id)",
 		"CREATE INDEX cursor_due ON cursor (shard, next_at, job_id) WHERE next_at IS NOT NULL",
 		"VACUUM ANALYZE",
