@@ -214,8 +214,8 @@ func (s *Server) admit(c *call, route *route) error {
 	return jadwal.Allow(c.user, route.action, jadwal.Object{})
 }
 
-// signIn finds out who asks. There is no query: sessions and their users are
-// in memory.
+// signIn finds out who asks. There is no query, but for a session that began on
+// another node a moment ago: sessions and their users are in memory.
 func (s *Server) signIn(c *call) error {
 	fields := c.request.Header["Authorization"]
 	if len(fields) == 0 {
@@ -233,7 +233,10 @@ func (s *Server) signIn(c *call) error {
 	if err != nil {
 		return errBadToken
 	}
-	user, session, ok := s.store.Identity(claims.SessionID)
+	user, session, ok, err := s.store.Identity(c.request.Context(), claims.SessionID)
+	if err != nil {
+		return err
+	}
 	if !ok || user.ID != claims.UserID || !c.now.Before(session.ExpiresAt) {
 		return errBadToken
 	}

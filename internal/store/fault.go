@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -10,53 +9,7 @@ import (
 
 // isUnique tells whether err says that a unique index refused a row.
 func isUnique(err error) bool {
-	return err != nil && sqlite.ErrCode(err) == sqlite.ResultConstraintUnique
-}
-
-// isUnsynced tells whether err says that the disk did not confirm a write.
-func isUnsynced(err error) bool {
-	if err == nil {
-		return false
-	}
-	code := sqlite.ErrCode(err)
-	return code == sqlite.ResultIOErrFsync || code == sqlite.ResultIOErrDirFsync
-}
-
-// judge turns the database's faults that pass (a full disk, an I/O error, a
-// lock held by another process) into CodeUnavailable, and logs them. A disk
-// that does not confirm a write ends the store's writing.
-func (s *Store) judge(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	switch sqlite.ErrCode(err).ToPrimary() {
-	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultBusy, sqlite.ResultLocked,
-		sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem:
-	default:
-		return err
-	}
-	s.log.Error("database unavailable", "during", what, "error", err)
-	if isUnsynced(err) {
-		s.fail(err)
-	}
-	return errUnavailable()
-}
-
-// lost is judge for a group whose transaction did not commit: whatever the
-// reason, its writers may try again.
-func (s *Store) lost(err error) error {
-	if judged := s.judge("commit", err); jadwal.CodeOf(judged) == jadwal.CodeUnavailable {
-		return judged
-	}
-	s.log.Error("commit", "error", err)
-	return errUnavailable()
-}
-
-// fail ends the store's writing for good and tells the owner of the process.
-func (s *Store) fail(err error) {
-	if s.fatal.CompareAndSwap(false, true) && s.onFatal != nil {
-		s.onFatal(fmt.Errorf("the disk did not confirm a write: %w", err))
-	}
+	return err != nil && (sqlite.ErrCode(err) == sqlite.ResultConstraintUnique || sqlState(err) == "23505")
 }
 
 func errUnavailable() error {

@@ -11,11 +11,15 @@ import (
 )
 
 // The hot path: what the engine reads and writes for every run. Its texts are
-// SQLite's own; whatever else is in this package is common SQL.
+// SQLite's own, and PostgreSQL's are in postgreshot.go; whatever else is in
+// this package is common SQL.
 
 // Begin marks the start of an owner of all shards and returns its epoch, which
 // is one higher than that of the owner before.
 func (s *Store) Begin(ctx context.Context) (epoch int64, err error) {
+	if d, shared := s.db.(*postgresDB); shared {
+		return d.begin(ctx, time.Now())
+	}
 	err = s.write(ctx, laneAPI, func(t *tx) error {
 		text := ""
 		_, err := t.one(`INSERT INTO meta (key, value) VALUES ('epoch', '1')
@@ -33,16 +37,20 @@ func (s *Store) Begin(ctx context.Context) (epoch int64, err error) {
 const loadSQL = `SELECT job_id, owner_id, next_at, version FROM cursor
 	WHERE next_at >= $1 AND next_at < $2 AND job_id <= $3 ORDER BY next_at, job_id`
 
-// Load returns the cursors with from <= NextAt < to of jobs with an id up to
-// through, by NextAt. Instants are Unix microseconds, UTC.
+// Load returns the cursors with from <= NextAt < to of jobs that a Poll whose
+// Seen was through has seen, by NextAt. Instants are Unix microseconds, UTC.
 func (s *Store) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
 	var found []jadwal.Due
-	err := s.read(ctx, func(t *tx) error {
+	err := s.single(ctx, func(t *tx) error {
 		found = nil
-		return t.query(loadSQL, func(r row) error {
+		take := func(r row) error {
 			found = append(found, scanDue(r))
 			return nil
-		}, from, to, through)
+		}
+		if t.pg != nil {
+			return t.query(loadPostgres, take, from, to, through, allShards)
+		}
+		return t.query(loadSQL, take, from, to, through)
 	})
 	return found, err
 }
@@ -71,9 +79,10 @@ const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 	WHERE c.id IN (SELECT min(id) FROM change GROUP BY job_id)
 	ORDER BY c.id LIMIT 500`
 
-// Poll returns the jobs with an id above after, as far as they fall due before
-// to (Unix microseconds, UTC), and the unapplied changes: the oldest one of
-// each job, 500 at most. Pauses that last until now end first: each is a change
+// Poll returns the jobs that were created since the Poll whose Seen was after,
+// as far as they fall due before to (Unix microseconds, UTC), perhaps with some
+// that it returned already; and the unapplied changes: the oldest one of each
+// job, 500 at most. Pauses that last until now end first: each is a change
 // of its own.
 func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
 	var news jadwal.News
@@ -82,11 +91,11 @@ func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwa
 	}
 	err := s.read(ctx, func(t *tx) error {
 		news = jadwal.News{}
-		if _, err := t.one("SELECT max(job_id) FROM cursor", func(r row) { news.Seen = r.int(0) }); err != nil {
+		if _, err := t.one(t.text("SELECT max(job_id) FROM cursor", seenPostgres), func(r row) { news.Seen = r.int(0) }); err != nil {
 			return err
 		}
-		if news.Seen > after {
-			if err := t.query(createdSQL, func(r row) error {
+		if news.Seen > after || t.pg != nil {
+			if err := t.query(t.text(createdSQL, createdPostgres), func(r row) error {
 				news.Created = append(news.Created, scanDue(r))
 				return nil
 			}, after, to); err != nil {
@@ -194,6 +203,11 @@ func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, err
 	var found []jadwal.Cursor
 	err := s.read(ctx, func(t *tx) error {
 		found = nil
+		if t.pg != nil {
+			var err error
+			found, err = cursorsPostgres(t, ids)
+			return err
+		}
 		wanted := ids
 		if len(ids) == 0 {
 			wanted = nil
@@ -226,18 +240,18 @@ func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, err
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	err = s.read(ctx, func(t *tx) error {
 		jobs, considered = nil, 0
+		if t.pg != nil {
+			jobs, considered, err = definitionsPostgres(t, ids, bytes)
+			return err
+		}
 		left := bytes
 		for _, id := range ids {
 			var bad error
 			if _, err := t.one(`SELECT j.owner_id, j.state, j.version, j.egress_limited, j.created_at, j.definition, c.started
 				FROM job j JOIN cursor c ON c.job_id = j.id WHERE j.id = $1 AND j.deleted_at IS NULL`, func(r row) {
-				job := jadwal.Job{
-					ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
-					EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
-				}
-				text := r.bytes(5)
-				left -= len(text)
-				bad = decode(id, text, &job.Definition)
+				var job jadwal.Job
+				left -= r.len(5)
+				job, bad = scanDefinition(r, id)
 				jobs = append(jobs, job)
 			}, id); err != nil {
 				return err
@@ -252,4 +266,13 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 		return nil
 	})
 	return jobs, considered, err
+}
+
+// scanDefinition reads a job as Definitions has it.
+func scanDefinition(r row, id int64) (jadwal.Job, error) {
+	job := jadwal.Job{
+		ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
+		EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
+	}
+	return job, decode(id, r.bytes(5), &job.Definition)
 }

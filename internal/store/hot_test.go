@@ -263,7 +263,7 @@ func TestCommit(t *testing.T) {
 // digest is everything in the tables, as text.
 func (h *hot) digest() string {
 	h.t.Helper()
-	c, err := sqlite.OpenConn(h.path, sqlite.OpenReadOnly)
+	c, err := sqlite.OpenConn(file(h.Store).path, sqlite.OpenReadOnly)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -19,6 +19,9 @@ import (
 func (s *Store) Commit(ctx context.Context, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error) {
 	verdicts := make([]jadwal.Verdict, len(batch))
 	err := s.write(ctx, laneBatch, func(t *tx) error {
+		if err := s.fenced(t); err != nil {
+			return err
+		}
 		for i, o := range batch {
 			var err error
 			if verdicts[i], err = s.commitOne(t, now, o); err != nil {
@@ -141,12 +144,12 @@ func moveCursor(t *tx, o *jadwal.Outcome) (bool, error) {
 	var n int
 	var err error
 	if last == nil {
-		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5 WHERE job_id = $1 AND version = $2 AND next_at IS $3`,
+		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5 WHERE job_id = $1 AND version = $2 AND next_at IS NOT DISTINCT FROM $3`,
 			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started)
 	} else {
 		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5, streak = streak * $6 + $7,
 				last_due_at = $8, last_n = $9, last_state = $10, last_started_at = $11, last_finished_at = $12, last_ready_at = $13
-			WHERE job_id = $1 AND version = $2 AND next_at IS $3`,
+			WHERE job_id = $1 AND version = $2 AND next_at IS NOT DISTINCT FROM $3`,
 			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started, keep, failures,
 			last.Key.DueAt, int64(last.Key.N), string(last.State), last.StartedAt, last.FinishedAt, last.ReadyAt)
 	}
@@ -201,7 +204,7 @@ func (s *Store) dropChange(t *tx, id int64) error {
 	if _, err := t.exec("DELETE FROM change WHERE id = $1", id); err != nil {
 		return err
 	}
-	t.after(func() { s.meet.applied(id) })
+	t.after(func() { s.applied(id) })
 	return nil
 }
 
@@ -214,7 +217,7 @@ func (s *Store) complete(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdic
 	if o.Applied != nil && o.Applied.Version != 0 {
 		version = o.Applied.Version
 	}
-	n, err := t.exec(`UPDATE job SET state = 'completed', version = version + 1, updated_at = max(updated_at + 1, $3)
+	n, err := t.exec(`UPDATE job SET state = 'completed', version = version + 1, updated_at = CASE WHEN updated_at < $3 THEN $3 ELSE updated_at + 1 END
 		WHERE id = $1 AND version = $2 AND state = 'enabled' AND deleted_at IS NULL`, o.JobID, version, now)
 	if err != nil || n == 0 {
 		return jadwal.Recorded, err

@@ -102,8 +102,8 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		}
 		t.after(func() {
 			job.NextAt = next
-			s.meet.hint(jadwal.Hint{Created: &created})
 		})
+		s.tell(t, jadwal.Hint{Created: &created})
 		return nil
 	})
 	return job, err
@@ -179,9 +179,9 @@ const maxCount = 10_000
 // CountJobs counts the jobs that q asks for on all its pages, up to 10,000;
 // exact is false when there are more.
 func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, err error) {
-	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`, []any{maxCount + 1}
+	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`, []any{maxCount + 1}
 	if q.OwnerID != 0 {
-		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`
+		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`
 		args = append(args, q.OwnerID)
 	}
 	err = s.read(ctx, func(t *tx) error {
@@ -320,7 +320,7 @@ func (s *Store) addChange(t *tx, c jadwal.Change, now time.Time) (id int64, err 
 		func(r row) { id = r.int(0) }, c.JobID, string(c.Kind), c.Version, now, string(text)); err != nil {
 		return 0, err
 	}
-	t.after(func() { s.meet.hint(jadwal.Hint{Changed: true}) })
+	s.tell(t, jadwal.Hint{Changed: true})
 	return id, nil
 }
 

@@ -55,10 +55,14 @@ func (s *Store) Keep(ctx context.Context, r Retention) {
 
 // Retain makes one step of a sweep: it removes the oldest 500 runs that are too
 // old at now, with their output and attempts, and deleted jobs of which nothing
-// is left. It tells whether there may be more. From then on Check does not ask
+// is left. It tells whether there may be more. On PostgreSQL it removes whole
+// days, counted from when runs were recorded, and makes room for those to come. From then on Check does not ask
 // for records of what was due before.
 func (s *Store) Retain(ctx context.Context, now time.Time, r Retention) (more bool, err error) {
 	history, failures := now.Add(-r.History), now.Add(-max(r.History, r.Failures))
+	if d, shared := s.db.(*postgresDB); shared {
+		return false, s.retain(ctx, d, history, failures)
+	}
 	old := false
 	if err := s.read(ctx, func(t *tx) (err error) {
 		old, err = anythingOld(t, history, failures)

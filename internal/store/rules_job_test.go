@@ -60,8 +60,9 @@ func TestJobRules(t *testing.T) {
 			given := newJob(w.ani.ID, "report", start.Add(time.Hour))
 			j, err := w.CreateJob(ctx, by(w.ani), given, start)
 			want(t, err, "")
-			if h := <-hinted; h.Created == nil || *h.Created != (jadwal.Due{JobID: j.ID, OwnerID: w.ani.ID, Version: 1, At: start.Add(time.Hour).UnixMicro()}) {
-				t.Errorf("hint: %+v", h.Created)
+			// Where other nodes create jobs too, only a poll tells all.
+			if h := <-hinted; !h.Changed && (h.Created == nil || *h.Created != (jadwal.Due{JobID: j.ID, OwnerID: w.ani.ID, Version: 1, At: start.Add(time.Hour).UnixMicro()})) {
+				t.Errorf("hint: %+v", h)
 			}
 			wanted := given
 			wanted.ID, wanted.Version, wanted.CreatedAt, wanted.UpdatedAt = j.ID, 1, start, start

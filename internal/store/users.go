@@ -62,14 +62,14 @@ func (s *Store) User(ctx context.Context, id int64) (u jadwal.User, err error) {
 // letters, with what a sign-in is checked against; or CodeNotFound.
 func (s *Store) Credentials(ctx context.Context, identifier string) (c jadwal.Credentials, err error) {
 	// No username has an at sign, and every email has one.
-	sql := "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(username) = lower($1)"
+	sql := "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(username) = $1"
 	if strings.Contains(identifier, "@") {
-		sql = "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(email) = lower($1)"
+		sql = "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(email) = $1"
 	}
 	err = s.read(ctx, func(t *tx) error {
 		found, err := t.one(sql, func(r row) {
 			c = jadwal.Credentials{User: scanUser(r), PasswordHash: r.text(7), Bootstrap: r.bool(8)}
-		}, identifier)
+		}, lowerASCII(identifier))
 		if err == nil && !found {
 			err = jadwal.Errorf(jadwal.CodeNotFound, "No such user")
 		}
@@ -86,17 +86,22 @@ func (s *Store) CreateUser(ctx context.Context, by jadwal.Actor, n jadwal.NewUse
 		if err := allowed(t, by, jadwal.ActionCreateUser, jadwal.Object{}); err != nil {
 			return err
 		}
-		_, err := t.one(`INSERT INTO account (username, email, password_hash, is_superuser, bootstrap, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING `+userColumns,
-			func(r row) { u = scanUser(r) },
-			n.Username, n.Email, n.PasswordHash, n.IsSuperuser, n.Bootstrap, now)
+		err := t.may(func() error {
+			_, err := t.one(`INSERT INTO account (username, email, password_hash, is_superuser, bootstrap, created_at, updated_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING `+userColumns,
+				func(r row) { u = scanUser(r) },
+				n.Username, n.Email, n.PasswordHash, n.IsSuperuser, n.Bootstrap, now)
+			return err
+		})
 		if isUnique(err) {
 			return taken(t, 0, n.Username, n.Email)
 		}
 		if err != nil {
 			return err
 		}
-		t.after(func() { s.live.putUser(u) })
+		if err := s.userChanged(t, u); err != nil {
+			return err
+		}
 		if err := saveAnswer(t, by, u, now); err != nil {
 			return err
 		}
@@ -111,10 +116,10 @@ func (s *Store) CreateUser(ctx context.Context, by jadwal.Actor, n jadwal.NewUse
 func taken(t *tx, id int64, username, email string) error {
 	var fields []jadwal.FieldError
 	for _, f := range []struct{ name, value, sql string }{
-		{"username", username, "SELECT 1 FROM account WHERE lower(username) = lower($1) AND id <> $2"},
-		{"email", email, "SELECT 1 FROM account WHERE lower(email) = lower($1) AND id <> $2"},
+		{"username", username, "SELECT 1 FROM account WHERE lower(username) = $1 AND id <> $2"},
+		{"email", email, "SELECT 1 FROM account WHERE lower(email) = $1 AND id <> $2"},
 	} {
-		found, err := t.one(f.sql, func(row) {}, f.value, id)
+		found, err := t.one(f.sql, func(row) {}, lowerASCII(f.value), id)
 		if err != nil {
 			return err
 		}
@@ -123,7 +128,7 @@ func taken(t *tx, id int64, username, email string) error {
 		}
 	}
 	if len(fields) == 0 {
-		return jadwal.Errorf(jadwal.CodeConflict, "The user was changed at the same time; try again")
+		return errAgain
 	}
 	return jadwal.InvalidFields(fields...)
 }
@@ -167,8 +172,11 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 			changed["is_superuser"] = [2]bool{old.IsSuperuser, u.IsSuperuser}
 		}
 		u.UpdatedAt = later(now, old.UpdatedAt)
-		_, err = t.exec("UPDATE account SET username = $2, email = $3, is_superuser = $4, updated_at = $5 WHERE id = $1",
-			id, u.Username, u.Email, u.IsSuperuser, u.UpdatedAt)
+		err = t.may(func() error {
+			_, err := t.exec("UPDATE account SET username = $2, email = $3, is_superuser = $4, updated_at = $5 WHERE id = $1",
+				id, u.Username, u.Email, u.IsSuperuser, u.UpdatedAt)
+			return err
+		})
 		if isUnique(err) {
 			return taken(t, id, u.Username, u.Email)
 		}
@@ -180,11 +188,23 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 				return err
 			}
 		}
-		stored := u // the hook must not share u with the caller
-		t.after(func() { s.live.putUser(stored) })
+		if err := s.userChanged(t, u); err != nil {
+			return err
+		}
 		return audited(t, by, now, "user.update", object("user", id), changed)
 	})
 	return u, err
+}
+
+// lowerASCII is lower() of both databases: it changes ASCII letters only.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // later returns now in whole microseconds, UTC, or the microsecond after than
@@ -198,9 +218,8 @@ func later(now, than time.Time) time.Time {
 }
 
 // anotherSuperuser returns CodeLastSuperuser when no enabled superuser besides
-// id exists. The single writer makes it hold under concurrency; a database
-// with many writers must lock the row that it finds, so that of two superusers
-// who demote each other one waits for the other.
+// id exists. It holds under concurrency since writes are serial: SQLite has one
+// writer, and PostgreSQL's are SERIALIZABLE.
 func anotherSuperuser(t *tx, id int64) error {
 	_, err := heir(t, id)
 	return err
@@ -250,12 +269,12 @@ func (s *Store) DeleteUser(ctx context.Context, by jadwal.Actor, id int64, now t
 		if _, err := t.exec("DELETE FROM account WHERE id = $1", id); err != nil { // and, by cascade, the sessions
 			return err
 		}
-		t.after(func() {
-			s.live.dropUser(id)
-			if jobs > 0 {
-				s.meet.hint(jadwal.Hint{Changed: true})
-			}
-		})
+		if err := s.userGone(t, id); err != nil {
+			return err
+		}
+		if jobs > 0 {
+			s.tell(t, jadwal.Hint{Changed: true})
+		}
 		return audited(t, by, now, "user.delete", object("user", id),
 			detail{"username": u.Username, "email": u.Email, "jobs": jobs, "jobs_to": to})
 	})
@@ -285,14 +304,21 @@ func (s *Store) SetPassword(ctx context.Context, by jadwal.Actor, id int64, hash
 			id, hash, bootstrap, u.UpdatedAt); err != nil {
 			return err
 		}
-		ended, err := t.exec("DELETE FROM session WHERE user_id = $1", id)
-		if err != nil {
+		if err := s.userChanged(t, u); err != nil {
 			return err
 		}
-		t.after(func() {
-			s.live.putUser(u)
-			s.live.dropSessionsOf(id)
-		})
-		return audited(t, by, now, "user.password", object("user", id), detail{"sessions_ended": ended})
+		var ended []int64
+		if err := t.query("DELETE FROM session WHERE user_id = $1 RETURNING id", func(r row) error {
+			ended = append(ended, r.int(0))
+			return nil
+		}, id); err != nil {
+			return err
+		}
+		for _, session := range ended {
+			if err := s.sessionGone(t, session); err != nil {
+				return err
+			}
+		}
+		return audited(t, by, now, "user.password", object("user", id), detail{"sessions_ended": len(ended)})
 	})
 }

@@ -3,11 +3,20 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 
 	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/store/pgtest"
 )
+
+// Databases are the ways to open a new, empty store, by the name of its
+// database: what holds for one is to hold for all.
+var Databases = map[string]func(testing.TB) *store.Store{
+	"sqlite":   Open,
+	"postgres": OpenPostgres,
+}
 
 // Open opens a new, empty store in a directory of the test's own, and closes
 // it when the test ends. Inside a testing/synctest bubble the whole store lives
@@ -21,11 +30,61 @@ func Open(t testing.TB) *store.Store {
 // closes a store and opens it again.
 func OpenDir(t testing.TB, dir string) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Options{
-		Dir:     dir,
-		Log:     slog.New(slog.DiscardHandler),
-		OnFatal: func(err error) { t.Errorf("store: %v", err) },
-	})
+	return open(t, store.Options{Dir: dir})
+}
+
+// OpenPostgres opens a new, empty store on PostgreSQL, of which this process
+// owns all shards.
+func OpenPostgres(t testing.TB) *store.Store {
+	t.Helper()
+	s := OpenURL(t, NewURL(t))
+	if _, err := s.Begin(context.Background()); err != nil {
+		t.Fatalf("begin: %v", err)
+	}
+	return s
+}
+
+// OpenURL opens the store at that URL.
+func OpenURL(t testing.TB, url string) *store.Store {
+	t.Helper()
+	return open(t, store.Options{URL: url, Unsafe: true})
+}
+
+// NewURL is that of a new database with an up to date schema.
+func NewURL(t testing.TB) string {
+	t.Helper()
+	return pgtest.Database(t, Current)
+}
+
+// Current is an empty database with an up to date schema.
+var Current = pgtest.Kind{Name: "current", Prepare: Prepare, Clean: `DO $$
+	DECLARE r record;
+	BEGIN
+		FOR r IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+			AND relkind IN ('r', 'p') AND NOT relispartition AND relname NOT IN ('meta', 'shard') LOOP
+			EXECUTE 'DELETE FROM ' || r.relname;
+		END LOOP;
+		FOR r IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S' LOOP
+			PERFORM setval(r.relname::regclass, 1, false);
+		END LOOP;
+		DELETE FROM meta WHERE key <> 'schema';
+		UPDATE shard SET owner = NULL, epoch = 0 WHERE owner IS NOT NULL;
+	END $$`}
+
+// Prepare brings the schema of an empty database up to date.
+func Prepare(url string) error {
+	s, err := store.Open(context.Background(), store.Options{URL: url, Log: slog.New(slog.DiscardHandler), Unsafe: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(err, s.Close())
+}
+
+func open(t testing.TB, o store.Options) *store.Store {
+	t.Helper()
+	o.Log = slog.New(slog.DiscardHandler)
+	o.OnFatal = func(err error) { t.Errorf("store: %v", err) }
+	s, err := store.Open(context.Background(), o)
 	if err != nil {
 		t.Fatalf("open store: %v", err)
 	}

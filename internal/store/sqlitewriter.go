@@ -11,15 +11,6 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// lane is a queue in front of the writer.
-type lane int
-
-// The lanes. What people wait for goes ahead of the engine's batches.
-const (
-	laneAPI lane = iota
-	laneBatch
-)
-
 // The bounds of one group, that is, of one COMMIT.
 const (
 	maxGroup   = 512 // writes of laneAPI
@@ -51,19 +42,19 @@ type write struct {
 //
 // When ctx ends before fn has begun, fn never runs; after that, ctx means
 // nothing, and write returns what became of fn.
-func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
+func (d *sqliteDB) write(ctx context.Context, l lane, fn func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	w := &write{fn: fn, done: make(chan error, 1)}
 	select {
-	case <-s.stop:
+	case <-d.stop:
 		return errClosing()
 	default:
 	}
 	select {
-	case s.lanes[l] <- w:
-	case <-s.stop:
+	case d.lanes[l] <- w:
+	case <-d.stop:
 		return errClosing()
 	case <-ctx.Done():
 		return fmt.Errorf("write: %w", ctx.Err())
@@ -75,12 +66,12 @@ func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
 		if w.state.CompareAndSwap(waiting, abandoned) {
 			return fmt.Errorf("write: %w", ctx.Err())
 		}
-	case <-s.stopped:
+	case <-d.stopped:
 	}
 	select {
 	case err := <-w.done:
 		return err
-	case <-s.stopped:
+	case <-d.stopped:
 	}
 	select {
 	case err := <-w.done: // its last group
@@ -92,16 +83,16 @@ func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
 
 // writer is the one goroutine that changes the database.
 type writer struct {
-	s       *Store
+	d       *sqliteDB
 	c       *conn
 	version int64 // of the data, as PRAGMA data_version has it
 	group   []*write
 	commits int // since the last tick
 }
 
-func newWriter(s *Store, c *conn) (*writer, error) {
+func newWriter(d *sqliteDB, c *conn) (*writer, error) {
 	c.raw.SetBusyTimeout(0) // begin waits by itself
-	w := &writer{s: s, c: c}
+	w := &writer{d: d, c: c}
 	var err error
 	w.version, err = w.dataVersion()
 	return w, err
@@ -109,14 +100,14 @@ func newWriter(s *Store, c *conn) (*writer, error) {
 
 // run commits groups until the store stops, and then what waits.
 func (w *writer) run() {
-	defer close(w.s.stopped)
+	defer close(w.d.stopped)
 	var tick <-chan time.Time
-	if !w.s.offline {
+	if w.d.lock != nil {
 		ticker := time.NewTicker(pollInterval)
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	api, batches := w.s.lanes[laneAPI], w.s.lanes[laneBatch]
+	api, batches := w.d.lanes[laneAPI], w.d.lanes[laneBatch]
 	for {
 		w.group = w.group[:0]
 		var batch *write
@@ -127,7 +118,7 @@ func (w *writer) run() {
 		case <-tick:
 			w.idle()
 			continue
-		case <-w.s.stop:
+		case <-w.d.stop:
 			if len(api) == 0 && len(batches) == 0 {
 				return
 			}
@@ -155,7 +146,7 @@ func (w *writer) gather(batch *write) {
 func (w *writer) take(l lane, most int) {
 	for range most {
 		select {
-		case next := <-w.s.lanes[l]:
+		case next := <-w.d.lanes[l]:
 			w.group = append(w.group, next)
 		default:
 			return
@@ -170,7 +161,7 @@ func (w *writer) commit() {
 		err = w.transact(true)
 	}
 	if err != nil {
-		err = w.s.lost(err)
+		err = w.d.lost(err)
 	}
 	for _, part := range w.group {
 		switch {
@@ -178,9 +169,9 @@ func (w *writer) commit() {
 			part.err = err
 		case part.err != nil:
 			if p, ok := errors.AsType[*panicked](part.err); ok {
-				w.s.log.Error("write panicked", "panic", p.value, "stack", p.stack)
+				w.d.log.Error("write panicked", "panic", p.value, "stack", p.stack)
 			}
-			part.err = w.s.judge("write", part.err)
+			part.err = w.d.judge("write", part.err)
 		default:
 			for _, hook := range part.hooks {
 				hook()
@@ -205,7 +196,7 @@ var errRepeat = errors.New("a part of the group failed after it had written")
 // that fail mostly do so before they have written; when one fails later, all is
 // rolled back, and the group runs again with a savepoint for each.
 func (w *writer) transact(savepoints bool) error {
-	if w.s.fatal.Load() {
+	if w.d.fatal.Load() {
 		return errUnavailable()
 	}
 	if err := w.begin(); err != nil {
@@ -296,18 +287,18 @@ func protect(fn func(*tx) error, t *tx) (err error) {
 func (w *writer) idle() {
 	version, err := w.dataVersion()
 	if err != nil {
-		_ = w.s.judge("poll", err)
+		_ = w.d.judge("poll", err)
 		return
 	}
 	if version != w.version {
-		if err := w.s.noticeForeign(&tx{c: w.c}); err != nil {
-			_ = w.s.judge("poll", err)
+		if err := w.d.notice(&tx{c: w.c}); err != nil {
+			_ = w.d.judge("poll", err)
 			return // and look again
 		}
 		w.version = version
 	}
 	if err := w.trim(w.commits == 0); err != nil {
-		_ = w.s.judge("checkpoint", err)
+		_ = w.d.judge("checkpoint", err)
 	}
 	w.commits = 0
 }
