@@ -13,8 +13,13 @@ import (
 )
 
 func TestAudit(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) { testAudit(t, open(t)) })
+	}
+}
+
+func testAudit(t *testing.T, s *Store) {
 	ctx := context.Background()
-	s := openTest(t, t.TempDir(), nil)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	admin, err := s.CreateUser(ctx, jadwal.Actor{}, jadwal.NewUser{Username: "admin", Email: "admin@x", PasswordHash: "secret1", IsSuperuser: true}, now)
 	if err != nil {

@@ -71,8 +71,12 @@ func idsOf(runs []jadwal.Run) string {
 }
 
 func TestListRunsFindsWhatASimpleSearchFinds(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
-	defer s.Close()
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) { testListRuns(t, open(t)) })
+	}
+}
+
+func testListRuns(t *testing.T, s *Store) {
 	all := someRuns(t, s, 600)
 	base := time.UnixMicro(all[len(all)-1].Key.DueAt)
 	for _, c := range []struct {

@@ -8,7 +8,13 @@ import (
 )
 
 func TestTheSchemaRefuses(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) { testTheSchemaRefuses(t, open(t)) })
+	}
+}
+
+func testTheSchemaRefuses(t *testing.T, s *Store) {
+	_, shared := s.db.(*postgresDB)
 	const (
 		account = "INSERT INTO account (username, email, password_hash, is_superuser, created_at, updated_at) VALUES "
 		session = "INSERT INTO session (id, user_id, generation, created_at, rotated_at, expires_at) VALUES "
@@ -77,7 +83,15 @@ func TestTheSchemaRefuses(t *testing.T) {
 				_, err := t.exec(sql)
 				return err
 			})
-			if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultConstraint {
+			refused := sqlite.ErrCode(err).ToPrimary() == sqlite.ResultConstraint
+			if shared { // PostgreSQL manual, appendix A: 22 data, 23 constraint, 42804 type
+				state := sqlState(err)
+				refused = strings.HasPrefix(state, "22") || strings.HasPrefix(state, "23") || state == "42804"
+				if rule == "a run in history twice" {
+					refused = err == nil // its partitions have no common key: Check looks for it
+				}
+			}
+			if !refused {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -53,6 +53,22 @@ type Kind struct {
 	Clean string
 }
 
+// CleanSchema is Kind.Clean for a store's database: it leaves the schema and an
+// id of 1 for whatever comes next.
+const CleanSchema = `DO $$
+	DECLARE r record;
+	BEGIN
+		FOR r IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+			AND relkind IN ('r', 'p') AND NOT relispartition AND relname NOT IN ('meta', 'shard') LOOP
+			EXECUTE 'DELETE FROM ' || r.relname;
+		END LOOP;
+		FOR r IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S' LOOP
+			PERFORM setval(r.relname::regclass, 1, false);
+		END LOOP;
+		DELETE FROM meta WHERE key <> 'schema';
+		UPDATE shard SET owner = NULL, epoch = 0 WHERE owner IS NOT NULL;
+	END $$`
+
 // Database returns the URL of a database of that kind, which the test has for
 // itself.
 func Database(t testing.TB, kind Kind) string {

@@ -53,23 +53,8 @@ func OpenURL(t testing.TB, url string) *store.Store {
 // NewURL is that of a new database with an up to date schema.
 func NewURL(t testing.TB) string {
 	t.Helper()
-	return pgtest.Database(t, Current)
+	return pgtest.Database(t, pgtest.Kind{Name: "current", Prepare: Prepare, Clean: pgtest.CleanSchema})
 }
-
-// Current is an empty database with an up to date schema.
-var Current = pgtest.Kind{Name: "current", Prepare: Prepare, Clean: `DO $$
-	DECLARE r record;
-	BEGIN
-		FOR r IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
-			AND relkind IN ('r', 'p') AND NOT relispartition AND relname NOT IN ('meta', 'shard') LOOP
-			EXECUTE 'DELETE FROM ' || r.relname;
-		END LOOP;
-		FOR r IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S' LOOP
-			PERFORM setval(r.relname::regclass, 1, false);
-		END LOOP;
-		DELETE FROM meta WHERE key <> 'schema';
-		UPDATE shard SET owner = NULL, epoch = 0 WHERE owner IS NOT NULL;
-	END $$`}
 
 // Prepare brings the schema of an empty database up to date.
 func Prepare(url string) error {
