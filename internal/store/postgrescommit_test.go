@@ -78,8 +78,11 @@ func guess(r *rand.Rand, c jadwal.Cursor, round int) *jadwal.Outcome {
 	}
 	for i, open := range c.Open {
 		attempt, state := open.Attempt, open.State
-		if wrong && i == 0 {
+		switch {
+		case wrong && i == 0:
 			attempt++
+		case r.IntN(20) == 0:
+			state = jadwal.RunCancelling
 		}
 		switch r.IntN(4) {
 		case 0:
@@ -122,6 +125,8 @@ func guess(r *rand.Rand, c jadwal.Cursor, round int) *jadwal.Outcome {
 		o.Next = 0
 	case wrong && len(c.Open) == 0:
 		o.At += 60e6
+	case r.IntN(20) == 0:
+		o.Version++
 	}
 	if r.IntN(12) == 0 {
 		o.PauseAfter = 2 // this one goes by itself
