@@ -3,6 +3,7 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -110,9 +111,9 @@ func (p *Postgres) unprivileged() (*syscall.SysProcAttr, error) {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
-// URL names the database jadwal's own role is given, for a client.
+// URL is that of its database.
 func (p *Postgres) URL() string {
-	return "host=" + p.Dir + " user=jadwal dbname=postgres"
+	return "postgres:///postgres?user=jadwal&host=" + url.QueryEscape(p.Dir)
 }
 
 // Stop ends the server at once; its clients lose their connections (a fast

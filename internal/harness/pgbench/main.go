@@ -1,13 +1,14 @@
-// Command pgbench measures ways to commit a batch of outcomes on PostgreSQL: a
-// private server with a real disk under it, a fence on the node's row, cursors
-// that move by compare-and-swap, history partitioned by day. It prints runs a
-// second, processor time and write-ahead log a run, of client and server.
+// Command pgbench measures how the store commits batches of outcomes on
+// PostgreSQL, beside other ways to write the same rows: on a private server with
+// a real disk under it. It prints runs a second, processor time a run of client
+// and server, and what a run adds to the write-ahead log.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/harness"
+	"github.com/teknohole/jadwal/internal/store"
 )
 
 type options struct {
@@ -32,8 +34,8 @@ func main() {
 	var sizes, conns, held string
 	flag.IntVar(&o.rows, "rows", 300_000, "cursors")
 	flag.IntVar(&o.fillfactor, "fillfactor", 85, "of the cursors")
-	flag.StringVar(&sizes, "sizes", "100,250,500,1000", "runs a batch")
-	flag.StringVar(&conns, "conns", "1,2", "connections that commit at once")
+	flag.StringVar(&sizes, "sizes", "20,100,500", "runs a batch")
+	flag.StringVar(&conns, "conns", "1", "connections that commit at once")
 	flag.StringVar(&o.only, "only", "", "only the ways with this in their names")
 	flag.DurationVar(&o.turn, "turn", 4*time.Second, "length of a measurement")
 	flag.StringVar(&held, "held", "no,yes", "is a long transaction held open meanwhile")
@@ -61,6 +63,7 @@ func numbers(list string) (all []int) {
 // bench is a server with cursors, and how far they are.
 type bench struct {
 	server *harness.Postgres
+	store  *store.Store
 	admin  *pgx.Conn
 	next   []int64 // of each job, whose id is one more than the index
 	turn   int     // batches taken, of all
@@ -81,6 +84,13 @@ func run(ctx context.Context, o options) error {
 	}
 	defer b.server.Stop()
 	if b.admin, err = b.connect(ctx); err != nil {
+		return err
+	}
+	if b.store, err = store.Open(ctx, store.Options{URL: b.server.URL(), Log: slog.New(slog.DiscardHandler)}); err != nil {
+		return err
+	}
+	defer b.store.Close()
+	if _, err := b.store.Begin(ctx); err != nil {
 		return err
 	}
 	if err := fill(ctx, b.admin, o.rows, o.fillfactor); err != nil {
@@ -118,13 +128,13 @@ func (b *bench) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.Exec(ctx, "SET plan_cache_mode = force_generic_plan")
+	_, err = c.Exec(ctx, "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off")
 	return c, err
 }
 
 // compare measures a way with all sizes and numbers of connections.
 func (b *bench) compare(ctx context.Context, w way, held bool, o options) error {
-	if _, err := b.admin.Exec(ctx, "TRUNCATE run"); err != nil {
+	if _, err := b.admin.Exec(ctx, "TRUNCATE run, run_output, open_run"); err != nil {
 		return err
 	}
 	if _, err := b.admin.Exec(ctx, "VACUUM cursor"); err != nil {
@@ -218,7 +228,10 @@ func (b *bench) measure(ctx context.Context, w way, size, conns, batches int, lo
 			return measured{}, err
 		}
 		defer c.Close(ctx)
-		all[i] = &conn{Conn: c}
+		all[i] = &conn{Conn: c, store: b.store}
+		if err := c.QueryRow(ctx, "SELECT id FROM node").Scan(&all[i].node); err != nil {
+			return measured{}, err
+		}
 		if err := b.commit(ctx, w, all[i], i, conns, size, 0); err != nil { // prepares
 			return measured{}, err
 		}
@@ -290,7 +303,7 @@ func (b *bench) commit(ctx context.Context, w way, c *conn, i, conns, size, n in
 		outcomes[k] = jadwal.Outcome{JobID: int64(index + 1), Version: 1, At: at, Next: at + 60_000_000, Started: 1, Records: records[k : k+1]}
 		batch[k] = &outcomes[k]
 	}
-	c.now = batch[0].At
+	c.now = time.Now().UnixMicro()
 	moved, err := w.commit(ctx, c, batch)
 	if err == nil && moved != size {
 		err = fmt.Errorf("%d of %d outcomes were recorded", moved, size)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store"
 )
 
 // A way commits a batch of outcomes, each with one record, and tells how many
@@ -21,7 +23,9 @@ type way struct {
 // conn is a connection and what it keeps from one batch to the next.
 type conn struct {
 	*pgx.Conn
+	store   *store.Store
 	columns columns
+	node    int64
 	now     int64
 }
 
@@ -101,22 +105,76 @@ func (c *conn) asOne(ctx context.Context, sql string, args []any) (int, error) {
 	return len(moved), nil
 }
 
+// commit commits as the server does.
+func (c *conn) commit(ctx context.Context, batch []*jadwal.Outcome) (int, error) {
+	verdicts, err := c.store.Commit(ctx, time.Now(), batch)
+	recorded := 0
+	for _, v := range verdicts {
+		if v == jadwal.Recorded {
+			recorded++
+		}
+	}
+	return recorded, err
+}
+
+// spilled turns outcomes into those of runs that were stored as open first: one
+// that opens each, then one that closes it.
+func spilled(batch []*jadwal.Outcome) (opens, closes []*jadwal.Outcome) {
+	for _, o := range batch {
+		r := &o.Records[0]
+		running := jadwal.OpenRun{Key: r.Key, Version: 1, State: jadwal.RunRunning, Trigger: r.Trigger, Attempt: 1, ReadyAt: r.StartedAt, StartedAt: r.StartedAt}
+		opens = append(opens, &jadwal.Outcome{JobID: o.JobID, Version: 1, At: o.At, Next: o.Next, Started: 1, Opens: []jadwal.OpenRun{running}})
+		closes = append(closes, &jadwal.Outcome{
+			JobID: o.JobID, Version: 1, At: o.Next, Next: o.Next, Records: o.Records,
+			Closes: []jadwal.Close{{Key: r.Key, Attempt: 1, State: jadwal.RunRunning}},
+		})
+	}
+	return opens, closes
+}
+
+// apart keeps outcomes from being committed together: each asks for something
+// that only an outcome by itself can have.
+func apart(batch []*jadwal.Outcome) []*jadwal.Outcome {
+	for _, o := range batch {
+		o.PauseAfter = 1 << 30
+	}
+	return batch
+}
+
 var ways = []way{
+	{"jadwal", nil, func(ctx context.Context, c *conn, batch []*jadwal.Outcome) (int, error) { return c.commit(ctx, batch) }},
+	{"jadwal, one by one", nil, func(ctx context.Context, c *conn, batch []*jadwal.Outcome) (int, error) {
+		return c.commit(ctx, apart(batch))
+	}},
+	{"jadwal, opened and closed", nil, func(ctx context.Context, c *conn, batch []*jadwal.Outcome) (int, error) {
+		opens, closes := spilled(batch)
+		if n, err := c.commit(ctx, opens); err != nil || n != len(batch) {
+			return n, err
+		}
+		return c.commit(ctx, closes)
+	}},
+	{"the same, one by one", nil, func(ctx context.Context, c *conn, batch []*jadwal.Outcome) (int, error) {
+		opens, closes := spilled(batch)
+		if n, err := c.commit(ctx, apart(opens)); err != nil || n != len(batch) {
+			return n, err
+		}
+		return c.commit(ctx, apart(closes))
+	}},
 	{"one statement", []string{oneSQL}, func(ctx context.Context, c *conn, batch []*jadwal.Outcome) (int, error) {
 		c.columns.transpose(batch)
-		args := append([]any{int64(1)}, c.cursorArgs()...)
+		args := append([]any{c.node}, c.cursorArgs()...)
 		return c.asOne(ctx, oneSQL, append(append(args, c.runArgs()...), c.now))
 	}},
 	{"one statement, no join", []string{carriedSQL}, func(ctx context.Context, c *conn, batch []*jadwal.Outcome) (int, error) {
 		c.columns.transpose(batch)
 		k := &c.columns
-		args := append([]any{int64(1)}, c.cursorArgs()...)
+		args := append([]any{c.node}, c.cursorArgs()...)
 		return c.asOne(ctx, carriedSQL, append(args, k.through, k.runVersion, k.reason, k.trigger, k.attempts, k.status, k.message, k.retryOf, c.now))
 	}},
 	{"two statements, one pipeline", []string{moveSQL, recordSQL}, func(ctx context.Context, c *conn, batch []*jadwal.Outcome) (int, error) {
 		c.columns.transpose(batch)
 		var b pgx.Batch
-		b.Queue(holdSQL, int64(1))
+		b.Queue(holdSQL, c.node)
 		b.Queue(moveSQL, append([]any{int64(len(batch))}, c.cursorArgs()...)...)
 		b.Queue(recordSQL, append(c.runArgs(), c.now)...)
 		return len(batch), c.SendBatch(ctx, &b).Close()
@@ -125,7 +183,7 @@ var ways = []way{
 		c.columns.transpose(batch)
 		k := &c.columns
 		var b pgx.Batch
-		b.Queue(holdSQL, int64(1))
+		b.Queue(holdSQL, c.node)
 		for i := range batch {
 			b.Queue(rowSQL, k.id[i], k.version[i], k.at[i], k.next[i], k.started[i], k.keep[i], k.failures[i], k.lastDue[i], k.lastN[i], k.lastState[i],
 				k.lastReady[i], k.lastBegan[i], k.lastEnd[i], k.through[i], k.runVersion[i], k.reason[i], k.trigger[i], k.attempts[i], k.status[i], k.message[i], k.retryOf[i], c.now)
@@ -149,7 +207,7 @@ var ways = []way{
 		k := &c.columns
 		var b pgx.Batch
 		b.Queue("BEGIN")
-		b.Queue(holdSQL, int64(1))
+		b.Queue(holdSQL, c.node)
 		b.Queue(moveSQL, append([]any{int64(len(batch))}, c.cursorArgs()...)...)
 		if err := c.SendBatch(ctx, &b).Close(); err != nil {
 			return 0, err
