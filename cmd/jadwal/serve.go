@@ -56,14 +56,14 @@ func (c *serveCommand) Run(sys *system) error {
 // everything is goes to stdout, for a person.
 func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.Logger) (err error) {
 	fatal := make(chan error, 1)
-	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, Log: log, OnFatal: func(err error) {
+	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, URL: cfg.DatabaseURL, Unsafe: cfg.Unsafe, Log: log, OnFatal: func(err error) {
 		select {
 		case fatal <- err:
 		default: // the first one ends the process
 		}
 	}})
 	if err != nil {
-		return dataError(err)
+		return dataError(cfg.DatabaseURL, err)
 	}
 	defer func() {
 		if !errors.Is(err, errBroken) {
@@ -86,9 +86,12 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	if err != nil {
 		return err
 	}
+	if err := sameSecret(ctx, st, keys); err != nil {
+		return err
+	}
 	if admin.bootstrap {
 		log.Warn("the password of the first start is still in use: whoever reaches this machine's loopback network can sign in with it, also through a proxy that adds no forwarding header",
-			"user", admin.username, "change it with", resetHint(admin.username, cfg.Data))
+			"user", admin.username, "change it with", resetHint(admin.username, cfg))
 	}
 
 	eng := engine.New(engine.Options{
@@ -105,7 +108,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		Tokens:         auth.NewTokens(active, retiring, auth.Lifetimes{Access: cfg.AccessLifetime, Refresh: cfg.RefreshLifetime, Session: cfg.SessionLifetime}),
 		Keys:           keys,
 		EngineHealth:   eng.Health,
-		Metrics:        newMetrics(eng),
+		Metrics:        newMetrics(eng, st.Misplaced),
 		Hasher:         hasher,
 		Limiter:        auth.NewLimiter(),
 		TrustedProxies: cfg.TrustedProxies,
@@ -125,7 +128,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	}()
 	defer func() { stopKeeping(); <-kept }()
 	go func() { serverDone <- server.Serve(listener) }()
-	banner(stdout, cfg, listener.Addr(), admin)
+	banner(stdout, cfg, st.Name(), listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
 
 	var cause error
@@ -163,6 +166,17 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	return cause
 }
 
+// sameSecret refuses to serve beside servers that sign tokens with another
+// secret.
+func sameSecret(ctx context.Context, st *store.Store, keys auth.Keys) error {
+	active, retiring := keys.Derive(auth.PurposeCheck)
+	same, err := st.SameSecret(ctx, active, retiring)
+	if err == nil && !same {
+		err = errors.New("JADWAL_SECRET: the servers on this database have another one; set the same here, or, to change it, set the one they have as JADWAL_RETIRING_SECRET")
+	}
+	return err
+}
+
 // errBroken is that the disk can no longer be trusted: nothing more is written,
 // not even for an orderly end. The next start recovers.
 var errBroken = errors.New("the store cannot go on")
@@ -193,9 +207,12 @@ func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 
 // dataError names the setting that an error of the store is about. That a
 // server is told to stop is no such error.
-func dataError(err error) error {
+func dataError(databaseURL string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	if databaseURL != "" {
+		return fmt.Errorf("--database-url (JADWAL_DATABASE_URL): %w", err)
 	}
 	return fmt.Errorf("--data (JADWAL_DATA): %w", err)
 }
@@ -232,20 +249,23 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 // banner tells a person where everything is.
-func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
-	kind := "SQLite"
+func banner(w io.Writer, cfg config.Config, database string, addr net.Addr, admin adminState) {
+	place, kind := "data "+cfg.Data, "SQLite"
+	if cfg.DatabaseURL != "" {
+		place, kind = "database "+database, "PostgreSQL"
+	}
 	if admin.isNew {
-		kind = "new, SQLite"
+		kind = "new, " + kind
 	}
 	base := "http://" + browsable(addr) + "/"
-	fmt.Fprintf(w, "Jadwal %s · data %s (%s) · zone database %s\n", jadwal.Version, cfg.Data, kind, schedule.ZoneVersion())
+	fmt.Fprintf(w, "Jadwal %s · %s (%s) · zone database %s\n", jadwal.Version, place, kind, schedule.ZoneVersion())
 	fmt.Fprintf(w, "  API  %s    Docs  %sdocs\n", base, base)
 	switch {
 	case !admin.isNew:
 	case admin.bootstrap:
-		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: %s)\n", admin.username, bootstrapPassword, resetHint(admin.username, cfg.Data))
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: %s)\n", admin.username, bootstrapPassword, resetHint(admin.username, cfg))
 	case admin.random != "":
-		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: %s)\n", admin.username, admin.random, resetHint(admin.username, cfg.Data))
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: %s)\n", admin.username, admin.random, resetHint(admin.username, cfg))
 	default:
 		fmt.Fprintf(w, "  First start: sign in as %s with the password of JADWAL_ADMIN_PASSWORD\n", admin.username)
 	}

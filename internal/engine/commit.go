@@ -123,6 +123,10 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 	if err != nil {
 		e.counters.failed.Add(1)
 		e.log.Error("outcomes were not recorded", "outcomes", len(c.batch), "error", err)
+		if errors.Is(err, jadwal.ErrFenced) {
+			e.fenced = err
+			return
+		}
 		if len(c.batch) == 1 && !passes(err) {
 			s := c.batch[0]
 			c.batch = nil

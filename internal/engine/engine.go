@@ -30,13 +30,14 @@ type Store interface {
 	// which is higher than that of any owner before.
 	Begin(ctx context.Context) (epoch int64, err error)
 
-	// Load returns the cursors with from <= NextAt < to of jobs with an id up
-	// to through, by NextAt.
+	// Load returns the cursors with from <= NextAt < to of the jobs that there
+	// were when a Poll answered with Seen = through, by NextAt.
 	Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error)
 
-	// Poll returns the jobs with an id above after, as far as they fall due
-	// before to, and the unapplied changes, among them the ends of pauses that
-	// last until now.
+	// Poll returns the jobs that were created since a Poll answered with Seen =
+	// after, as far as they fall due before to, perhaps with some that it brought
+	// already; and the unapplied changes, among them the ends of pauses that last
+	// until now.
 	Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error)
 
 	// Cursors returns where those jobs stand; with no ids: all the jobs that
@@ -139,6 +140,7 @@ type Engine struct {
 	confirm  time.Duration        // until the clock is to be read again; 0: no matter
 	again    bool                 // slots became free for what waits: the next turn comes at once
 	turning  bool                 // false until the changes found at start are applied
+	fenced   error                // another node has taken over
 	stopping bool
 	stopAt   time.Time // when draining gives up
 
@@ -219,6 +221,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.takeResults()
 		now := e.now()
 		e.turn(store, now)
+		if e.fenced != nil { // what is in flight is the other's to repeat
+			abandon()
+			closeStore()
+			e.await()
+			return e.fenced
+		}
 		if e.stopping {
 			if done, err := e.drained(now); done {
 				abandon()
@@ -328,8 +336,8 @@ func (e *Engine) hint(h jadwal.Hint) {
 	}
 }
 
-// hinted takes a hint for what it is worth: ids of new jobs rise one by one,
-// so that a gap means a lost hint.
+// hinted takes a hint for what it is worth. Where hints tell of new jobs, their
+// ids rise one by one, so that a gap means a lost one.
 func (e *Engine) hinted(h jadwal.Hint) {
 	if h.Changed {
 		e.reads.news = true
@@ -341,15 +349,17 @@ func (e *Engine) hinted(h jadwal.Hint) {
 		e.reads.news = e.reads.news || h.Created.JobID > e.reads.seen
 		return
 	}
+	e.reads.seen = h.Created.JobID
 	e.created(*h.Created)
 }
 
-// created takes in a job that was not known.
+// created takes in a job, unless it is known: a poll repeats what came in since
+// the one before.
 func (e *Engine) created(d jadwal.Due) {
-	if d.JobID <= e.reads.seen {
+	if e.reads.fresh[d.JobID] {
 		return
 	}
-	e.reads.seen = d.JobID
+	e.reads.fresh[d.JobID] = true
 	if d.At > 0 && d.At < e.reads.loadedTo {
 		e.times.add(d)
 	}

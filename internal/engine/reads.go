@@ -18,10 +18,11 @@ type reads struct {
 	fetching int64 // tick of the read of definitions on its way; 0: none
 	retryAt  time.Time
 
-	seen     int64     // every job up to this id is known, in the store or in memory
-	loadedTo int64     // cursors before this are in memory, or in loads on their way
-	load     []loading // windows to be read
-	doubts   []doubt   // jobs to be asked about
+	seen     int64          // what the last poll has seen, as the store counts it, or the last new job of a hint
+	fresh    map[int64]bool // jobs that have come in since the poll before: another one may bring them again
+	loadedTo int64          // cursors before this are in memory, or in loads on their way
+	load     []loading      // windows to be read
+	doubts   []doubt        // jobs to be asked about
 
 	news     bool // there may be changes or new jobs
 	nextPoll time.Time
@@ -38,6 +39,7 @@ type doubt struct {
 // begin asks for everything from the beginning.
 func (r *reads) begin(now time.Time) {
 	r.loadedTo = now.Add(window).UnixMicro()
+	r.fresh = map[int64]bool{}
 	r.seen = math.MaxInt64 // the first poll asks for no new jobs: the first window brings all
 	r.news = true
 }
@@ -93,13 +95,15 @@ func (e *Engine) read(ctx context.Context, now time.Time) {
 	if e.hintsLost.Swap(false) {
 		r.news = true
 	}
+	if r.cursors != 0 || now.Before(r.retryAt) {
+		return
+	}
+	// Not while a poll is on its way: what it brings ends where the window ended
+	// when it was asked.
 	if e.turning && now.UnixMicro() > r.loadedTo-int64(reload/time.Microsecond) {
 		to := now.Add(window).UnixMicro()
 		r.load = append(r.load, loading{r.loadedTo, to, r.seen})
 		r.loadedTo = to
-	}
-	if r.cursors != 0 || now.Before(r.retryAt) {
-		return
 	}
 	switch {
 	case e.askDoubts(ctx, now):
@@ -165,9 +169,12 @@ func (e *Engine) askNews(ctx context.Context, now time.Time) {
 }
 
 func (e *Engine) learned(news jadwal.News, now time.Time) {
+	fresh := make(map[int64]bool, len(news.Created))
 	for _, d := range news.Created {
 		e.created(d)
+		fresh[d.JobID] = true
 	}
+	e.reads.fresh = fresh
 	if e.turning {
 		e.reads.seen = max(e.reads.seen, news.Seen)
 	}

@@ -2,6 +2,23 @@ package store
 
 import "context"
 
+// Name says where everything is kept: the database file, or the PostgreSQL
+// database without its user and password.
+func (s *Store) Name() string {
+	if d, shared := s.db.(*postgresDB); shared {
+		return d.name()
+	}
+	return s.db.(*sqliteDB).path
+}
+
+// Misplaced tells whether the last sweep of Keep has found history that no
+// partition of PostgreSQL had been made for: the clock of the database has
+// jumped, or partitions could not be made. It is kept, but it slows down.
+func (s *Store) Misplaced() bool {
+	d, shared := s.db.(*postgresDB)
+	return shared && d.misplaced.Load()
+}
+
 // Health returns nil when the store answers: a reader finds the database, and
 // the writer, which may not have given up on the disk, commits an empty
 // transaction. It waits for both as long as ctx lives.

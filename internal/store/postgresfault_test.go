@@ -1,0 +1,318 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/pgtest"
+)
+
+// eventually waits until what holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited for %s", what)
+		}
+	}
+}
+
+func TestALostCommit(t *testing.T) {
+	url := pgtest.Database(t, current)
+	proxy := pgtest.NewProxy(t, url)
+	s := openURL(t, proxy.URL)
+	for _, c := range []struct {
+		rule   string
+		lose   *atomic.Bool
+		stored bool
+	}{
+		{"whose answer is lost is unknown, though it is stored", &proxy.LoseAnswer, true},
+		{"that never arrived is unknown as well, and nothing is stored", &proxy.LoseRequest, false},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			hooked := false
+			c.lose.Store(true)
+			err := s.write(t.Context(), laneBatch, func(t *tx) error {
+				t.after(func() { hooked = true })
+				return put(c.rule)(t)
+			})
+			if !errors.Is(err, jadwal.ErrUnknown) || jadwal.CodeOf(err) != jadwal.CodeUnavailable || hooked {
+				t.Errorf("got %v, hooked %v", err, hooked)
+			}
+			found := false
+			if err := s.single(t.Context(), func(t *tx) (err error) {
+				found, err = t.one("SELECT 1 FROM meta WHERE key = $1", func(row) {}, c.rule)
+				return err
+			}); err != nil || found != c.stored {
+				t.Errorf("found %v, %v", found, err)
+			}
+			if err := s.write(t.Context(), laneAPI, put(c.rule+" later")); err != nil {
+				t.Errorf("a later write: %v", err)
+			}
+		})
+	}
+}
+
+func TestABrokenConnection(t *testing.T) {
+	s := openPostgresTest(t)
+	kill := func(t *tx) error {
+		_, err := t.exec("SELECT pg_terminate_backend(pg_backend_pid())")
+		return err
+	}
+	t.Run("before its COMMIT a write runs again", func(t *testing.T) {
+		times := 0
+		if err := s.write(t.Context(), laneAPI, func(t *tx) error {
+			if times++; times == 1 {
+				return errors.Join(put("a")(t), kill(t))
+			}
+			return put("a")(t)
+		}); err != nil || times != 2 {
+			t.Errorf("%d times, %v", times, err)
+		}
+	})
+	t.Run("before its first row a read runs again", func(t *testing.T) {
+		times := 0
+		if err := s.read(t.Context(), func(t *tx) error {
+			if times++; times == 1 {
+				return kill(t)
+			}
+			return nil
+		}); err != nil || times != 2 {
+			t.Errorf("%d times, %v", times, err)
+		}
+	})
+	t.Run("again and again is unavailable", func(t *testing.T) {
+		err := s.write(t.Context(), laneAPI, kill)
+		if jadwal.CodeOf(err) != jadwal.CodeUnavailable || errors.Is(err, jadwal.ErrUnknown) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestAWriteOnPostgres(t *testing.T) {
+	s := openPostgresTest(t)
+	boom := errors.New("boom")
+	t.Run("that fails leaves nothing and runs no hook", func(t *testing.T) {
+		if err := s.write(t.Context(), laneAPI, func(t *tx) error {
+			t.after(func() { panic("a hook ran") })
+			return errors.Join(put("a")(t), boom)
+		}); !errors.Is(err, boom) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("that panics leaves nothing", func(t *testing.T) {
+		if err := s.write(t.Context(), laneAPI, func(t *tx) error {
+			if err := put("a")(t); err != nil {
+				return err
+			}
+			panic("out of luck")
+		}); err == nil || jadwal.CodeOf(err) != jadwal.CodeInternal {
+			t.Errorf("got %v", err)
+		}
+		if got := keys(t, s); len(got) != 0 {
+			t.Errorf("stored: %v", got)
+		}
+	})
+	t.Run("whose caller leaves while it runs is stored, and it is told so", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := s.write(ctx, laneAPI, func(t *tx) error {
+			cancel()
+			return put("left")(t)
+		}); err != nil {
+			t.Errorf("got %v", err)
+		}
+		if err := s.write(ctx, laneAPI, put("b")); !errors.Is(err, context.Canceled) {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+	t.Run("that waits for a lock is unavailable within a bound", func(t *testing.T) {
+		held, free := make(chan struct{}), make(chan struct{})
+		done := make(chan error)
+		go func() {
+			done <- s.write(context.Background(), laneAPI, func(t *tx) error {
+				if _, err := t.exec("UPDATE meta SET value = 'y' WHERE key = 'left'"); err != nil {
+					return err
+				}
+				close(held)
+				<-free
+				return nil
+			})
+		}()
+		<-held
+		err := s.write(t.Context(), laneAPI, func(t *tx) error {
+			_, err := t.exec("UPDATE meta SET value = 'z' WHERE key = 'left'")
+			return err
+		})
+		if jadwal.CodeOf(err) != jadwal.CodeUnavailable {
+			t.Errorf("got %v", err)
+		}
+		close(free)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("that conflicts with another one runs again and sees it", func(t *testing.T) {
+		read, wrote := make(chan struct{}), make(chan struct{})
+		done := make(chan error)
+		times, seen := 0, ""
+		go func() {
+			done <- s.write(context.Background(), laneAPI, func(t *tx) error {
+				times++
+				if _, err := t.one("SELECT value FROM meta WHERE key = 'left'", func(r row) { seen = r.text(0) }); err != nil {
+					return err
+				}
+				if times == 1 {
+					close(read)
+					<-wrote
+				}
+				_, err := t.exec("UPDATE meta SET value = 'second' WHERE key = 'left'")
+				return err
+			})
+		}()
+		<-read
+		if err := s.write(t.Context(), laneAPI, func(t *tx) error {
+			_, err := t.exec("UPDATE meta SET value = 'first' WHERE key = 'left'")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		close(wrote)
+		if err := <-done; err != nil || times != 2 || seen != "first" {
+			t.Errorf("%d times, saw %q, %v", times, seen, err)
+		}
+	})
+	t.Run("to a closed store is refused", func(t *testing.T) {
+		s := openURL(t, pgtest.Database(t, current))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range []error{s.write(t.Context(), laneAPI, put("a")), s.read(t.Context(), func(*tx) error { return nil })} {
+			if jadwal.CodeOf(err) != jadwal.CodeUnavailable {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+}
+
+func TestTheFence(t *testing.T) {
+	url := pgtest.Database(t, current)
+	h := newHot(t, func(t testing.TB) *Store { return openURL(t, url) })
+	first, err := h.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := func(from int) []*jadwal.Outcome {
+		return []*jadwal.Outcome{{JobID: h.job.ID, Version: 1, At: us(from), Next: us(from + 1), Started: 1, Records: []jadwal.Run{h.succeeded(from)}}}
+	}
+	h.commit(at(1), move(1)...)
+	next := openURL(t, url)
+	second, err := next.Begin(t.Context())
+	if err != nil || second <= first {
+		t.Fatalf("epochs %d and %d, %v", first, second, err)
+	}
+	before := h.digest()
+	if _, err := h.Commit(t.Context(), at(2), move(2)); !errors.Is(err, jadwal.ErrFenced) {
+		t.Errorf("got %v", err)
+	}
+	if h.digest() != before {
+		t.Error("something was written behind the fence")
+	}
+	if v, err := next.Commit(t.Context(), at(2), move(2)); err != nil || v[0] != jadwal.Recorded {
+		t.Errorf("%v, %v", v, err)
+	}
+	t.Run("who takes over waits for the batch that is on its way", func(t *testing.T) {
+		fenced, free := make(chan struct{}), make(chan struct{})
+		batch := make(chan error)
+		go func() {
+			batch <- next.write(context.Background(), laneBatch, func(t *tx) error {
+				if err := next.fenced(t); err != nil {
+					return err
+				}
+				close(fenced)
+				<-free
+				return put("batch")(t)
+			})
+		}()
+		<-fenced
+		over := make(chan error, 1)
+		go func() {
+			_, err := h.Begin(context.Background())
+			over <- err
+		}()
+		select {
+		case err := <-over:
+			t.Fatalf("it did not wait: %v", err)
+		case <-time.After(300 * time.Millisecond):
+		}
+		close(free)
+		if err := errors.Join(<-batch, <-over); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Numbers of sequences do not follow the order of commits.
+func TestAPollBringsWhatWasCreatedFirstAndCommittedLast(t *testing.T) {
+	h := newHot(t, openPostgresTest)
+	seen := func(after int64) (ids map[int64]bool, next int64) {
+		t.Helper()
+		news, err := h.Poll(t.Context(), at(0), after, us(1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = map[int64]bool{}
+		for _, d := range news.Created {
+			ids[d.JobID] = true
+		}
+		return ids, news.Seen
+	}
+	_, mark := seen(0)
+	begun, free := make(chan struct{}), make(chan struct{})
+	done := make(chan error)
+	slow := int64(0)
+	go func() {
+		done <- h.write(context.Background(), laneAPI, func(t *tx) error {
+			if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, version, created_at, updated_at) VALUES (1, 'slow', '{}', 'enabled', 1, 1, 1) RETURNING id`,
+				func(r row) { slow = r.int(0) }); err != nil {
+				return err
+			}
+			if _, err := t.exec("INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, 1, 1, $2)", slow, us(5)); err != nil {
+				return err
+			}
+			close(begun)
+			<-free
+			return nil
+		})
+	}()
+	<-begun
+	quick := h.create("quick", "* * * * *", at(5)).ID
+	ids, mark := seen(mark)
+	if !ids[quick] || ids[slow] || slow >= quick {
+		t.Errorf("jobs %v of %d and %d", ids, slow, quick)
+	}
+	load := func(through int64) int {
+		t.Helper()
+		found, err := h.Load(t.Context(), us(5), us(6), through)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	if n := load(mark); n != 0 {
+		t.Errorf("%d were loaded that a poll will bring", n)
+	}
+	close(free)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if ids, _ = seen(mark); !ids[slow] {
+		t.Errorf("job %d is lost: %v", slow, ids)
+	}
+	if _, mark = seen(mark); load(mark) != 2 {
+		t.Errorf("%d are loaded", load(mark))
+	}
+}

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/pgtest"
+)
+
+func TestIdentitiesOfTwoNodes(t *testing.T) {
+	ctx := t.Context()
+	url := pgtest.Database(t, current)
+	proxy := pgtest.NewProxy(t, url)
+	here, there := openURL(t, url), openURL(t, proxy.URL)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	admin, err := here.CreateUser(ctx, jadwal.Actor{}, jadwal.NewUser{Username: "admin", Email: "admin@x", PasswordHash: "h", IsSuperuser: true}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ani, err := here.CreateUser(ctx, jadwal.Actor{}, jadwal.NewUser{Username: "ani", Email: "ani@x", PasswordHash: "h"}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(u jadwal.User) jadwal.Session {
+		t.Helper()
+		n, err := here.StartSession(ctx, jadwal.Actor{User: u}, now, now.Add(time.Hour), "h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// identity is what a node says of a session at once.
+	identity := func(s *Store, n jadwal.Session) (jadwal.User, bool) {
+		t.Helper()
+		u, _, ok, err := s.Identity(ctx, n.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u, ok
+	}
+	t.Run("a session that began on another node is known at once", func(t *testing.T) {
+		for range 20 {
+			n := start(ani)
+			if u, ok := identity(there, n); !ok || u.ID != ani.ID {
+				t.Fatalf("%+v, %v", u, ok)
+			}
+		}
+	})
+	t.Run("a session that nobody has is dead", func(t *testing.T) {
+		if _, ok := identity(there, jadwal.Session{ID: 4711}); ok {
+			t.Error("it lives")
+		}
+	})
+	t.Run("what ends on one node ends on the others", func(t *testing.T) {
+		n, other := start(ani), start(ani)
+		identity(there, n)
+		if err := here.EndSessions(ctx, jadwal.Actor{}, now, n.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := identity(here, n); ok {
+			t.Error("it lives where it was ended")
+		}
+		eventually(t, "its end", func() bool { _, ok := identity(there, n); return !ok })
+		if _, ok := identity(there, other); !ok {
+			t.Error("another one has ended")
+		}
+		if err := here.SetPassword(ctx, jadwal.Actor{}, ani.ID, "h", false, now); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the other's end", func() bool { _, ok := identity(there, other); return !ok })
+	})
+	t.Run("rights that change on one node change on the others", func(t *testing.T) {
+		n := start(ani)
+		if _, err := here.UpdateUser(ctx, jadwal.Actor{}, ani.ID, jadwal.UserPatch{IsSuperuser: new(true)}, now); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the promotion", func() bool { u, ok := identity(there, n); return ok && u.IsSuperuser })
+		if err := here.DeleteUser(ctx, jadwal.Actor{User: admin}, ani.ID, now); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := identity(here, n); ok {
+			t.Error("a deleted user is known where it was deleted")
+		}
+		eventually(t, "the deletion", func() bool { _, ok := identity(there, n); return !ok })
+		if _, ok := there.UserByID(ani.ID); ok {
+			t.Error("the user is still there")
+		}
+	})
+	t.Run("a hint of a change reaches the others", func(t *testing.T) {
+		hinted := make(chan jadwal.Hint, 1)
+		there.Subscribe(func(h jadwal.Hint) {
+			select {
+			case hinted <- h:
+			default:
+			}
+		})
+		here.hintForTest(t)
+		if h := <-hinted; !h.Changed {
+			t.Errorf("%+v", h)
+		}
+	})
+	t.Run("what other transactions hold back is not taken in twice, and not lost", func(t *testing.T) {
+		wrote, free := make(chan struct{}), make(chan struct{})
+		done := make(chan error)
+		late := start(admin)
+		identity(there, late)
+		go func() {
+			done <- here.write(context.Background(), laneAPI, func(t *tx) error {
+				if err := here.endSession(t, jadwal.Actor{}, now, late.ID, "session.end"); err != nil {
+					return err
+				}
+				close(wrote)
+				<-free
+				return nil
+			})
+		}()
+		<-wrote
+		early := start(admin)
+		identity(there, early)
+		if err := here.EndSessions(ctx, jadwal.Actor{}, now, early.ID); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the end of the later one", func() bool { _, ok := identity(there, early); return !ok })
+		time.Sleep(2 * feedEvery) // the feed has looked again
+		close(free)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the end of the earlier one", func() bool { _, ok := identity(there, late); return !ok })
+	})
+	t.Run("who has not heard of the database for five seconds knows nothing, until it hears again", func(t *testing.T) {
+		n := start(admin)
+		identity(there, n)
+		proxy.Mute.Store(true)
+		eventually(t, "the doubt", func() bool {
+			_, _, _, err := there.Identity(ctx, n.ID)
+			return jadwal.CodeOf(err) == jadwal.CodeUnavailable
+		})
+		if _, ok := identity(here, n); !ok {
+			t.Error("the other node doubts as well")
+		}
+		if err := here.EndSessions(ctx, jadwal.Actor{}, now, n.ID); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Mute.Store(false)
+		proxy.Cut()
+		eventually(t, "the news", func() bool {
+			_, _, ok, err := there.Identity(ctx, n.ID)
+			return err == nil && !ok
+		})
+	})
+}
+
+// hintForTest gives a hint as a write does.
+func (s *Store) hintForTest(t *testing.T) {
+	if err := s.write(t.Context(), laneAPI, func(t *tx) error {
+		s.tell(t, jadwal.Hint{Changed: true})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAChangeThatAnotherNodeApplies(t *testing.T) {
+	url := pgtest.Database(t, current)
+	h := newHot(t, func(t testing.TB) *Store { return openURL(t, url) })
+	engine := openURL(t, url)
+	if _, err := engine.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	paused := h.job
+	paused.State = jadwal.JobPaused
+	_, change, err := h.UpdateJob(t.Context(), h.by, paused, 1, at(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error)
+	go func() { waited <- h.WaitApplied(context.Background(), change) }()
+	if v, err := engine.Commit(t.Context(), at(1), []*jadwal.Outcome{{
+		JobID: h.job.ID, Version: 1, At: us(1), Applied: &jadwal.Applied{ChangeID: change, Version: 2, OwnerID: h.job.OwnerID, EffectiveAt: at(1)},
+	}}); err != nil || v[0] != jadwal.Recorded {
+		t.Fatal(v, err)
+	}
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+}
+
+// Writes of several connections are told in any order.
+func TestIdentitiesInAnyOrder(t *testing.T) {
+	now := time.Now()
+	l := &identities{users: map[int64]jadwal.User{}, sessions: map[int64]jadwal.Session{}, of: map[int64]map[int64]struct{}{}, dead: map[identity]time.Time{}}
+	newer, older := jadwal.User{ID: 1, Username: "new", UpdatedAt: now}, jadwal.User{ID: 1, Username: "old", UpdatedAt: now.Add(-time.Second)}
+	l.putUser(newer)
+	l.putUser(older)
+	if l.users[1] != newer {
+		t.Error("an older user has replaced a newer one")
+	}
+	l.putSession(jadwal.Session{ID: 5, UserID: 1, Generation: 3})
+	l.putSession(jadwal.Session{ID: 5, UserID: 1, Generation: 2})
+	if l.sessions[5].Generation != 3 {
+		t.Error("a session went back")
+	}
+	l.dropSession(5)
+	l.putSession(jadwal.Session{ID: 5, UserID: 1, Generation: 4})
+	if _, _, known := l.find(5); !known || len(l.sessions)+len(l.of) != 0 {
+		t.Error("a dead session came back, or is forgotten")
+	}
+	l.dropUser(1)
+	l.putUser(newer)
+	l.putSession(jadwal.Session{ID: 6, UserID: 1, Generation: 1})
+	if len(l.users)+len(l.sessions)+len(l.of) != 0 {
+		t.Error("a dead user came back")
+	}
+	l.bury(now.Add(deadFor / 2))
+	if len(l.dead) != 2 {
+		t.Error("the dead are forgotten too early")
+	}
+	l.bury(now.Add(2 * deadFor))
+	if len(l.dead) != 0 {
+		t.Error("the dead are never forgotten")
+	}
+}
