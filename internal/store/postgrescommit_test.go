@@ -355,6 +355,9 @@ func TestCommitPlans(t *testing.T) {
 					t.Errorf("table %s is not found by an index:\n%s", table, plan)
 				}
 			}
+			if !strings.Contains(plan, "Index Scan using node_pkey on node") {
+				t.Errorf("the fence is not found by an index:\n%s", plan)
+			}
 			// What grows with the square of a batch: a loop over a loop.
 			for _, other := range []string{"on job", "Scan on run", "Scan using run", "Bitmap", "Join Filter: (r", "Join Filter: (e", "Join Filter: (s", "Join Filter: (x"} {
 				if strings.Contains(plan, other) {
