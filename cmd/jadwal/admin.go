@@ -109,6 +109,9 @@ func firstUser(ctx context.Context, st *store.Store, hasher *auth.Hasher, cfg co
 		IsSuperuser:  true,
 		Bootstrap:    state.bootstrap,
 	}, now)
+	if jadwal.CodeOf(err) == jadwal.CodeValidation {
+		return findFirstUser(ctx, st) // another server on the same database was quicker
+	}
 	state.username = u.Username
 	return state, err
 }

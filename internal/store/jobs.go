@@ -135,7 +135,7 @@ func (s *Store) AnyJob(ctx context.Context, id int64) (jadwal.Job, error) {
 }
 
 func (s *Store) job(ctx context.Context, text string, args ...any) (job jadwal.Job, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		job, err = oneJob(t, text, args...)
 		return err
 	})
@@ -162,7 +162,7 @@ func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
 		text, args = jobsOfOwnerSQL, append(args, q.OwnerID)
 	}
 	jobs := []jadwal.Job{}
-	err := s.read(ctx, func(t *tx) error {
+	err := s.single(ctx, func(t *tx) error {
 		jobs = jobs[:0]
 		return t.query(text, func(r row) error {
 			job, err := scanJob(r)
@@ -184,7 +184,7 @@ func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, e
 		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`
 		args = append(args, q.OwnerID)
 	}
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		_, err := t.one(text, func(r row) { n = int(r.int(0)) }, args...)
 		return err
 	})
@@ -368,7 +368,7 @@ func (s *Store) removeJob(t *tx, by jadwal.Actor, id, fromVersion int64, now tim
 // 500, the oldest first. Their instants from then on are planned again.
 func (s *Store) resumeElapsed(ctx context.Context, now time.Time) error {
 	found := false
-	err := s.read(ctx, func(t *tx) (err error) {
+	err := s.single(ctx, func(t *tx) (err error) {
 		found, err = t.one("SELECT 1 FROM job WHERE pause_until <= $1 AND deleted_at IS NULL LIMIT 1", func(row) {}, now)
 		return err
 	})

@@ -179,7 +179,7 @@ func removeTombstones(t *tx, before time.Time) error {
 // HistoryFrom returns since when every planned instant before its job's cursor
 // has a record; 1970: since ever.
 func (s *Store) HistoryFrom(ctx context.Context) (from time.Time, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		from, err = metaTime(t, historyFrom)
 		return err
 	})

@@ -221,7 +221,7 @@ func (m *runMerge) Pop() any {
 // limit of them.
 func (s *Store) JobIDs(ctx context.Context, ownerID int64, limit int) ([]int64, error) {
 	var ids []int64
-	err := s.read(ctx, func(t *tx) error {
+	err := s.single(ctx, func(t *tx) error {
 		ids = nil
 		return t.query("SELECT id FROM job WHERE owner_id = $1 AND deleted_at IS NULL ORDER BY id LIMIT CAST($2 AS BIGINT)", func(r row) error {
 			ids = append(ids, r.int(0))

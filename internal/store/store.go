@@ -1,12 +1,14 @@
 // Package store keeps everything that must survive the process: users,
 // sessions, the audit trail, jobs, cursors and runs. It is SQLite in one file,
 // with one goroutine that groups the writes of many callers into one commit,
-// and a pool of readers.
+// and a pool of readers (sqlite*.go); or PostgreSQL, which many servers may
+// share (postgres*.go). The other files are of both: one text of SQL for what
+// people do, and two where each run counts.
 //
 // What a write method confirmed is durable. Errors that a caller can react to
 // are *jadwal.Error; every method may answer CodeUnavailable, with RetryAfter,
 // when the disk is full or fails, another process holds the database for too
-// long, or the store is closing. Any other error is a defect of ours.
+// long, the database server is away, or the store is closing. Any other error is a defect of ours.
 package store
 
 import (

@@ -28,7 +28,7 @@ func noUser(id int64) error {
 
 // CountUsers returns how many users there are.
 func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		_, err := t.one("SELECT count(*) FROM account", func(r row) { n = int(r.int(0)) })
 		return err
 	})
@@ -37,7 +37,8 @@ func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
 
 // Users returns all users by id.
 func (s *Store) Users(ctx context.Context) (users []jadwal.User, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
+		users = nil
 		return t.query("SELECT "+userColumns+" FROM account ORDER BY id", func(r row) error {
 			users = append(users, scanUser(r))
 			return nil
@@ -48,7 +49,7 @@ func (s *Store) Users(ctx context.Context) (users []jadwal.User, err error) {
 
 // User returns one user, or CodeNotFound.
 func (s *Store) User(ctx context.Context, id int64) (u jadwal.User, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		var found bool
 		if u, found, err = userByID(t, id); err == nil && !found {
 			err = noUser(id)
@@ -66,7 +67,7 @@ func (s *Store) Credentials(ctx context.Context, identifier string) (c jadwal.Cr
 	if strings.Contains(identifier, "@") {
 		sql = "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(email) = $1"
 	}
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		found, err := t.one(sql, func(r row) {
 			c = jadwal.Credentials{User: scanUser(r), PasswordHash: r.text(7), Bootstrap: r.bool(8)}
 		}, lowerASCII(identifier))
