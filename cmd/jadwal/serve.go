@@ -126,7 +126,12 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		defer close(kept)
 		st.Keep(keeping, store.Retention{History: cfg.History, Failures: cfg.FailureHistory})
 	}()
-	defer func() { stopKeeping(); <-kept }()
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		st.Listen(keeping)
+	}()
+	defer func() { stopKeeping(); <-kept; <-heard }()
 	go func() { serverDone <- server.Serve(listener) }()
 	banner(stdout, cfg, st.Name(), listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)

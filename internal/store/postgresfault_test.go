@@ -245,7 +245,8 @@ func TestTheFence(t *testing.T) {
 		}()
 		select {
 		case err := <-over:
-			t.Fatalf("it did not wait: %v", err)
+			t.Errorf("it did not wait: %v", err)
+			over <- nil
 		case <-time.After(300 * time.Millisecond):
 		}
 		close(free)

@@ -30,6 +30,7 @@ const (
 // every write of them leaves a row in identity_change, which each node reads a
 // few times a second, and at once when it hears of it.
 type feed struct {
+	kick  chan struct{}             // something has changed, as was heard
 	heard atomic.Pointer[time.Time] // what is in memory was true then
 	low   int64                     // everything below this xid is in memory
 	done  map[identityChange]bool   // and what is here
@@ -61,9 +62,6 @@ func (d *postgresDB) start(s *Store) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*statementTimeout)
 	defer cancel()
 	c, err := d.connect(ctx)
-	if err == nil && !d.offline {
-		_, err = c.Exec(ctx, "LISTEN "+channelName)
-	}
 	if err == nil {
 		err = d.reload(ctx, s, c)
 	}
@@ -75,6 +73,7 @@ func (d *postgresDB) start(s *Store) error {
 		return c.Close(ctx)
 	}
 	d.hints.begin()
+	d.feed.kick = make(chan struct{}, 1)
 	d.feeding = make(chan struct{})
 	life, end := context.WithCancel(context.Background())
 	go func() {
@@ -123,7 +122,7 @@ func (d *postgresDB) reload(ctx context.Context, s *Store, c *pgx.Conn) error {
 	return nil
 }
 
-// follow listens and polls until ctx ends, and connects again whenever it must.
+// follow polls until ctx ends, and connects again whenever it must.
 func (d *postgresDB) follow(ctx context.Context, s *Store, c *pgx.Conn) {
 	for {
 		err := d.followOn(ctx, s, c)
@@ -151,14 +150,11 @@ func (d *postgresDB) again(ctx context.Context, s *Store) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.Exec(bounded, "LISTEN "+channelName)
-	if err == nil && time.Since(*d.feed.heard.Load()) > feedReload {
-		err = d.reload(bounded, s, c)
+	if time.Since(*d.feed.heard.Load()) > feedReload {
+		if err := d.reload(bounded, s, c); err != nil {
+			return nil, errors.Join(err, c.Close(bounded))
+		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, c.Close(bounded))
-	}
-	s.meet.hint(jadwal.Hint{Changed: true})
 	return c, nil
 }
 
@@ -168,21 +164,53 @@ func (d *postgresDB) followOn(ctx context.Context, s *Store, c *pgx.Conn) error 
 		if err := d.catchUp(ctx, s, c); err != nil {
 			return err
 		}
-		next := time.Now().Add(feedEvery)
-		for changed := false; !changed; {
-			bounded, cancel := context.WithDeadline(ctx, next)
-			heard, err := c.WaitForNotification(bounded)
-			timeout := bounded.Err() != nil
-			cancel()
-			switch {
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case err == nil:
-				changed = d.take(s, heard.Payload)
-			case timeout && !c.IsClosed():
-				changed = true
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.feed.kick:
+		case <-time.After(feedEvery):
+		}
+	}
+}
+
+// Listen hears what the other servers on a PostgreSQL database say, until ctx
+// ends. It makes them faster to know of each other: what it does not hear, polls
+// find a moment later. On SQLite there are no others, and it returns at once.
+func (s *Store) Listen(ctx context.Context) {
+	d, shared := s.db.(*postgresDB)
+	for shared && ctx.Err() == nil {
+		if err := d.listen(ctx, s); ctx.Err() == nil {
+			d.log.Warn("the other servers are not heard", "error", redacted(err))
+			select {
+			case <-time.After(feedRetry):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// listen is Listen on one connection, until that fails.
+func (d *postgresDB) listen(ctx context.Context, s *Store) error {
+	bounded, cancel := context.WithTimeout(ctx, 2*connectTimeout)
+	defer cancel()
+	c, err := d.connect(bounded)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	if _, err := c.Exec(bounded, "LISTEN "+channelName); err != nil {
+		return err
+	}
+	s.meet.hint(jadwal.Hint{Changed: true}) // and whatever was said meanwhile
+	for {
+		heard, err := c.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		if d.take(s, heard.Payload) {
+			select {
+			case d.feed.kick <- struct{}{}:
 			default:
-				return err
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,10 @@ func TestIdentitiesOfTwoNodes(t *testing.T) {
 	url := pgtest.Database(t, current)
 	proxy := pgtest.NewProxy(t, url)
 	here, there := openURL(t, url), openURL(t, proxy.URL)
+	listening, stop := context.WithCancel(context.Background())
+	var heard sync.WaitGroup
+	heard.Go(func() { there.Listen(listening) })
+	t.Cleanup(func() { stop(); heard.Wait() })
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	admin, err := here.CreateUser(ctx, jadwal.Actor{}, jadwal.NewUser{Username: "admin", Email: "admin@x", PasswordHash: "h", IsSuperuser: true}, now)
 	if err != nil {
@@ -96,10 +101,15 @@ func TestIdentitiesOfTwoNodes(t *testing.T) {
 			default:
 			}
 		})
-		here.hintForTest(t)
-		if h := <-hinted; !h.Changed {
-			t.Errorf("%+v", h)
-		}
+		eventually(t, "a hint", func() bool { // it may not listen yet
+			here.hintForTest(t)
+			select {
+			case h := <-hinted:
+				return h.Changed
+			case <-time.After(100 * time.Millisecond):
+				return false
+			}
+		})
 	})
 	t.Run("what other transactions hold back is not taken in twice, and not lost", func(t *testing.T) {
 		wrote, free := make(chan struct{}), make(chan struct{})
