@@ -273,13 +273,15 @@ func (d *postgresDB) commitMany(t *tx, batch []*jadwal.Outcome, many []int, verd
 		}
 		c.add(batch[i])
 	}
-	sql := commitPlainSQL
+	sql, args := commitPlainSQL, c.args(d.node.Load())
 	if c.open {
-		sql = commitOpenSQL
+		// Planned each time: open_run is all but empty now and full of dead rows
+		// in a moment, and what is best for the one is 20 times slower for the other.
+		sql, args = commitOpenSQL, slices.Insert(args, 0, any(pgx.QueryExecModeCacheDescribe))
 	}
 	var held int
 	var moved []int64
-	rows, err := t.pg.q.Query(t.pg.ctx, sql, c.args(d.node.Load())...)
+	rows, err := t.pg.q.Query(t.pg.ctx, sql, args...)
 	if err == nil {
 		_, err = pgx.CollectExactlyOneRow(rows, func(r pgx.CollectableRow) (none struct{}, err error) { return none, r.Scan(&held, &moved) })
 	}
