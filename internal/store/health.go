@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Name says where everything is kept: the database file, or the PostgreSQL
 // database without its user and password.
@@ -20,8 +23,10 @@ func (s *Store) Misplaced() bool {
 }
 
 // Health returns nil when the store answers: a reader finds the database, and
-// the writer, which may not have given up on the disk, commits an empty
-// transaction; on PostgreSQL what is in memory is up to date besides. It waits for both as long as ctx lives.
+// the writer, which may not have given up on the disk, commits a transaction;
+// on PostgreSQL what is in memory is up to date besides. It waits for both as
+// long as ctx lives. The transaction is empty, unless the disk has failed since
+// something was written: then only a write tells whether it has recovered.
 func (s *Store) Health(ctx context.Context) error {
 	if d, shared := s.db.(*postgresDB); shared && !d.feed.fresh() {
 		return errUnavailable()
@@ -32,5 +37,13 @@ func (s *Store) Health(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	return s.write(ctx, laneAPI, func(*tx) error { return nil })
+	return s.write(ctx, laneAPI, func(t *tx) error {
+		if d, own := s.db.(*sqliteDB); !own || !d.failing.Load() {
+			return nil
+		}
+		return putMetaTime(t, triedAt, time.Now())
+	})
 }
+
+// triedAt is the key of table meta that tells when a failed disk was last tried.
+const triedAt = "tried_at"

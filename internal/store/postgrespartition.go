@@ -113,8 +113,9 @@ func partitions(ctx context.Context, c *pgx.Conn) ([]partition, error) {
 }
 
 // keepPartitions makes what is to come and drops what is over: days whose end
-// is before history, but for their failures, and those before failures.
-func (d *postgresDB) keepPartitions(ctx context.Context, history, failures time.Time) error {
+// is before history, but for their failures, and those before failures. Before
+// the first of them it calls removing.
+func (d *postgresDB) keepPartitions(ctx context.Context, history, failures time.Time, removing func() error) error {
 	pooled, err := d.batch.Acquire(ctx)
 	if err != nil {
 		return err
@@ -132,17 +133,26 @@ func (d *postgresDB) keepPartitions(ctx context.Context, history, failures time.
 	if err != nil {
 		return err
 	}
+	removed := false
 	for _, p := range all {
 		end := p.from.Add(day)
+		remove := dropPartition
 		switch {
 		case end.After(now):
 			return nil // whatever the caller's clock says
 		case !end.After(failures):
-			err = dropPartition(ctx, c, p)
 		case !end.After(history) && p.kind == allRuns:
-			err = keepFailures(ctx, c, p)
+			remove = keepFailures
+		default:
+			continue
 		}
-		if err != nil {
+		if !removed {
+			if err := removing(); err != nil {
+				return err
+			}
+			removed = true
+		}
+		if err := remove(ctx, c, p); err != nil {
 			return fmt.Errorf("partition %s: %w", p.name(), err)
 		}
 	}
@@ -205,36 +215,82 @@ func misplaced(t *tx) (any bool, err error) {
 	return false, nil
 }
 
-// retain is Retain on PostgreSQL, all in one step.
-func (s *Store) retain(ctx context.Context, d *postgresDB, history, failures time.Time) error {
-	if err := s.write(ctx, laneBatch, func(t *tx) error {
-		from, err := metaTime(t, historyFrom)
-		if err != nil || !history.After(from) {
-			return err
-		}
-		return putMetaTime(t, historyFrom, history)
+// keepDays is what Retain does about history on PostgreSQL: days that are too
+// old at now go, and the oldest ones while there are more bytes than may be; the
+// days to come are made.
+func (s *Store) keepDays(ctx context.Context, d *postgresDB, now time.Time, r Retention) error {
+	history, failures := now.Add(-r.History), now.Add(-max(r.History, r.Failures))
+	cut, err := d.squeeze(ctx, r.Bytes)
+	if err != nil {
+		return d.judge(ctx, "retention", err)
+	}
+	history, failures = latest(history, cut), latest(failures, cut)
+	if err := d.keepPartitions(ctx, history, failures, func() error {
+		return s.write(ctx, laneAPI, func(t *tx) error {
+			from, err := metaTime(t, historyFrom)
+			if err != nil || !history.After(from) {
+				return err
+			}
+			return putMetaTime(t, historyFrom, history)
+		})
+	}); err != nil {
+		return d.judge(ctx, "retention", err)
+	}
+	any := false
+	if err := s.read(ctx, func(t *tx) (err error) {
+		any, err = misplaced(t)
+		return err
 	}); err != nil {
 		return err
 	}
-	if err := d.keepPartitions(ctx, history, failures); err != nil {
-		return d.judge(ctx, "retention", err)
+	d.misplaced.Store(any)
+	if !any {
+		return nil
 	}
-	if err := s.write(ctx, laneBatch, func(t *tx) error {
+	s.log.Error("history was recorded that no partition had been made for; it is kept, but it slows down")
+	return s.write(ctx, laneBatch, func(t *tx) error {
 		for _, table := range divided {
 			if _, err := t.exec("DELETE FROM "+table+"_default WHERE recorded_at < $1", failures); err != nil {
 				return err
 			}
 		}
-		return removeTombstones(t, failures)
-	}); err != nil {
-		return err
-	}
-	return s.read(ctx, func(t *tx) error {
-		any, err := misplaced(t)
-		if any {
-			s.log.Error("history was recorded that no partition had been made for; it is kept, but it slows down")
-		}
-		d.misplaced.Store(any)
-		return err
+		return nil
 	})
+}
+
+// squeeze returns the end of the last day that has to go for history to have at
+// most so many bytes (0: any), with its indexes; the zero time when none has to.
+// It is never today.
+func (d *postgresDB) squeeze(ctx context.Context, bytes int64) (cut time.Time, err error) {
+	if bytes == 0 {
+		return cut, nil
+	}
+	pooled, err := d.batch.Acquire(ctx)
+	if err != nil {
+		return cut, err
+	}
+	defer pooled.Release()
+	all, err := partitions(ctx, pooled.Conn())
+	if err != nil {
+		return cut, err
+	}
+	sizes, used := make([]int64, len(all)), int64(0)
+	for i, p := range all {
+		if err := pooled.QueryRow(ctx, "SELECT pg_total_relation_size($1::text::regclass)", p.name()).Scan(&sizes[i]); err != nil {
+			return cut, err
+		}
+		used += sizes[i]
+	}
+	now, err := recordedOn(ctx, pooled.Conn())
+	if err != nil {
+		return cut, err
+	}
+	for i, p := range all {
+		end := p.from.Add(day)
+		if end.After(now) || used <= bytes && !end.Equal(cut) {
+			break
+		}
+		used, cut = used-sizes[i], end
+	}
+	return cut, nil
 }

@@ -87,6 +87,13 @@ func TestHistoryIsKeptByDays(t *testing.T) {
 	}
 	want("65/0", "65/1", "35/0", "35/1", "5/0", "5/1")
 	keep := Retention{History: 30 * day, Failures: 60 * day}
+	if more, err := s.Retain(ctx, now, Retention{History: 300 * day, Failures: 300 * day, Bytes: 1 << 40, Audit: day}); err != nil || more {
+		t.Fatal(more, err)
+	}
+	want("65/0", "65/1", "35/0", "35/1", "5/0", "5/1")
+	if from, err := s.HistoryFrom(ctx); err != nil || from.UnixMicro() != 0 {
+		t.Errorf("nothing has gone, and history is from %s, %v", from, err)
+	}
 	for range 2 {
 		if more, err := s.Retain(ctx, now, keep); err != nil || more {
 			t.Fatal(more, err)
@@ -96,6 +103,37 @@ func TestHistoryIsKeptByDays(t *testing.T) {
 	if from, err := s.HistoryFrom(ctx); err != nil || !from.Equal(now.Add(-keep.History)) {
 		t.Errorf("history from %s, %v", from, err)
 	}
+	t.Run("beyond its bytes the oldest days go, failures too, and today stays", func(t *testing.T) {
+		size := int64(0)
+		all, err := partitions(ctx, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range all {
+			bytes := int64(0)
+			if err := c.QueryRow(ctx, "SELECT pg_total_relation_size($1::text::regclass)", p.name()).Scan(&bytes); err != nil {
+				t.Fatal(err)
+			}
+			size += bytes
+		}
+		keep := keep
+		keep.Bytes = size - 1
+		if _, err := s.Retain(ctx, now, keep); err != nil {
+			t.Fatal(err)
+		}
+		want("5/0", "5/1")
+		if from, err := s.HistoryFrom(ctx); err != nil || !from.Equal(now.Add(-keep.History)) {
+			t.Errorf("history from %s, %v", from, err)
+		}
+		keep.Bytes = 1
+		if _, err := s.Retain(ctx, now, keep); err != nil {
+			t.Fatal(err)
+		}
+		want()
+		if from, err := s.HistoryFrom(ctx); err != nil || !from.Equal(today.Add(-4*day)) {
+			t.Errorf("history from %s, %v", from, err)
+		}
+	})
 	t.Run("a caller whose clock is wrong takes nothing of today", func(t *testing.T) {
 		if _, err := s.Retain(ctx, now.Add(1000*day), keep); err != nil {
 			t.Fatal(err)

@@ -38,7 +38,8 @@ type sqliteDB struct {
 	lanes   [2]chan *write
 	stop    <-chan struct{} // closed: no more writes are taken
 	stopped chan struct{}   // closed: the writer has ended
-	fatal   atomic.Bool     // the disk did not confirm a write
+	fatal   atomic.Bool     // nothing may be written any more
+	failing atomic.Bool     // the disk failed, and nothing was written since
 	readers chan *conn      // nil: a connection that is yet to be opened
 	writer  *conn
 }

@@ -34,9 +34,10 @@ type Options struct {
 	// Unsafe allows a PostgreSQL that does not survive a power failure.
 	Unsafe bool
 
-	// OnFatal is told, once, that the disk did not confirm a write: what the
-	// file holds is then unknown to this process, which should end. The store
-	// refuses all writes from then on. It must not block.
+	// OnFatal is told, once, that the disk did not confirm a write, or that the
+	// database is no longer where it was: what the file holds is then unknown to
+	// this process, which should end. The store refuses all writes from then on.
+	// It must not block.
 	OnFatal func(error)
 }
 
@@ -49,6 +50,7 @@ type Store struct {
 	close func() error
 	live  identities
 	meet  meeting
+	sweep sweep
 
 	lookingUp chan struct{} // a place for each look-up of a session
 }
