@@ -17,11 +17,11 @@ import (
 // Instants are Unix microseconds, UTC. On an error nothing of the batch is
 // stored; CodeUnavailable may pass.
 func (s *Store) Commit(ctx context.Context, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error) {
+	if d, shared := s.db.(*postgresDB); shared {
+		return d.commit(ctx, s, now, batch)
+	}
 	verdicts := make([]jadwal.Verdict, len(batch))
 	err := s.write(ctx, laneBatch, func(t *tx) error {
-		if err := s.fenced(t); err != nil {
-			return err
-		}
 		for i, o := range batch {
 			var err error
 			if verdicts[i], err = s.commitOne(t, now, o); err != nil {
@@ -124,23 +124,7 @@ func openAt(t *tx, key jadwal.RunKey, attempt int, state jadwal.RunState) (bool,
 // moveCursor moves the cursor from where o found it, false when it is not
 // there, and keeps the newest run that ended beside it.
 func moveCursor(t *tx, o *jadwal.Outcome) (bool, error) {
-	var last *jadwal.Run
-	failures, keep := int64(0), int64(1)
-	for i := range o.Records {
-		r := &o.Records[i]
-		if r.StartedAt.IsZero() {
-			continue
-		}
-		if last == nil || !r.FinishedAt.Before(last.FinishedAt) {
-			last = r
-		}
-		switch r.State {
-		case jadwal.RunSucceeded:
-			failures, keep = 0, 0
-		case jadwal.RunFailed:
-			failures++
-		}
-	}
+	last, failures, keep := lastEnded(o)
 	var n int
 	var err error
 	if last == nil {
@@ -156,6 +140,29 @@ func moveCursor(t *tx, o *jadwal.Outcome) (bool, error) {
 	return n == 1, err
 }
 
+// lastEnded returns the newest run that ended, nil when none did, how many have
+// failed since the last success, and 0 for keep when there was one: else the
+// streak of failures goes on.
+func lastEnded(o *jadwal.Outcome) (last *jadwal.Run, failures, keep int64) {
+	keep = 1
+	for i := range o.Records {
+		r := &o.Records[i]
+		if r.StartedAt.IsZero() {
+			continue
+		}
+		if last == nil || !r.FinishedAt.Before(last.FinishedAt) {
+			last = r
+		}
+		switch r.State {
+		case jadwal.RunSucceeded:
+			failures, keep = 0, 0
+		case jadwal.RunFailed:
+			failures++
+		}
+	}
+	return last, failures, keep
+}
+
 func orNull(us int64) any {
 	if us == 0 {
 		return nil
@@ -165,7 +172,7 @@ func orNull(us int64) any {
 
 // appendRun adds a final record to history, and what is kept of its output.
 func appendRun(t *tx, r *jadwal.Run) error {
-	if _, err := t.exec(`INSERT INTO run (due_at, job_id, n, through_at, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message, ready_at, retry_of)
+	if _, err := t.exec(`INSERT INTO run (`+recordColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.ThroughAt, r.Version, string(r.State), string(r.Reason), string(r.Trigger),
 		r.Attempts, r.StartedAt, r.FinishedAt, r.StatusCode, r.Message, r.ReadyAt, idOrNull(r.RetryOf)); err != nil {

@@ -74,6 +74,9 @@ func openPostgres(ctx context.Context, o Options, offline bool) (*postgresDB, er
 	}{{&d.reads, size}, {&d.api, size}, {&d.batch, 2}} {
 		c := config.Copy()
 		c.MaxConns = p.size
+		if p.pool == &d.batch {
+			c.AfterConnect = prepareBatches
+		}
 		if *p.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 			d.closePools()
 			return nil, fmt.Errorf("database %s: %w", d.name(), redacted(err))
@@ -130,6 +133,17 @@ func prepareSession(ctx context.Context, c *pgx.Conn) error {
 	if err == nil && readOnly == "on" {
 		return errReadOnly
 	}
+	return err
+}
+
+// prepareBatches is prepareSession for batches: one plan for all of them, made
+// without a look at their size. The plan for a batch of one would do for a
+// batch of 500 what grows with the square of it.
+func prepareBatches(ctx context.Context, c *pgx.Conn) error {
+	if err := prepareSession(ctx, c); err != nil {
+		return err
+	}
+	_, err := c.Exec(ctx, "SET plan_cache_mode = force_generic_plan")
 	return err
 }
 
@@ -268,15 +282,33 @@ func (d *postgresDB) reading(ctx context.Context, use func(context.Context, *pgx
 }
 
 func (d *postgresDB) write(ctx context.Context, l lane, fn func(*tx) error) error {
+	pool, level := d.api, pgx.Serializable
+	if l == laneBatch {
+		pool, level = d.batch, pgx.RepeatableRead
+	}
+	return d.writing(ctx, pool, func(ctx context.Context, c *pgxpool.Conn) ([]func(), error) { return transact(ctx, c, level, fn) })
+}
+
+// alone is write for an fn of one statement of a batch, which is a transaction
+// by itself.
+func (d *postgresDB) alone(ctx context.Context, fn func(*tx) error) error {
+	return d.writing(ctx, d.batch, func(ctx context.Context, c *pgxpool.Conn) ([]func(), error) {
+		err := protect(fn, &tx{pg: &session{ctx: ctx, q: c, alone: true}})
+		if isBroken(err) && !pgconn.SafeToRetry(err) {
+			err = fmt.Errorf("%w: %w", jadwal.ErrUnknown, err)
+		}
+		return nil, err
+	})
+}
+
+// writing runs use on a connection of pool, again after a conflict or when the
+// connection turns out to be broken before anything can have been stored.
+func (d *postgresDB) writing(ctx context.Context, pool *pgxpool.Pool, use func(context.Context, *pgxpool.Conn) (hooks []func(), err error)) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	if d.closing() {
 		return errClosing()
-	}
-	pool, level := d.api, pgx.Serializable
-	if l == laneBatch {
-		pool, level = d.batch, pgx.RepeatableRead
 	}
 	waiting, stop := context.WithTimeout(ctx, writeTimeout)
 	defer stop()
@@ -292,7 +324,7 @@ func (d *postgresDB) write(ctx context.Context, l lane, fn func(*tx) error) erro
 			waiting, ctx = bounded, bounded // it has begun
 		}
 		var hooks []func()
-		hooks, err = transact(bounded, c, level, fn)
+		hooks, err = use(bounded, c)
 		c.Release()
 		switch {
 		case err == nil:

@@ -15,8 +15,6 @@ const (
 	definitionsSQL = `SELECT j.owner_id, j.state, j.version, j.egress_limited, j.created_at, j.definition, c.started, j.id, w.place
 		FROM unnest($1::bigint[]) WITH ORDINALITY AS w (id, place)
 		JOIN job j ON j.id = w.id AND j.deleted_at IS NULL JOIN cursor c ON c.job_id = j.id ORDER BY w.place`
-
-	fenceSQL = "SELECT 1 FROM node WHERE id = $1 FOR KEY SHARE"
 )
 
 // shardList is a set as an argument.
@@ -26,20 +24,6 @@ func shardList(set jadwal.ShardSet) []int64 {
 		list = append(list, int64(shard))
 	}
 	return list
-}
-
-// fenced holds this node's row until t ends, so that nobody takes over before.
-// ErrFenced: somebody has. SQLite has one owner only.
-func (s *Store) fenced(t *tx) error {
-	d, shared := s.db.(*postgresDB)
-	if !shared {
-		return nil
-	}
-	stands, err := t.one(fenceSQL, func(row) {}, d.node.Load())
-	if err == nil && !stands {
-		err = jadwal.ErrFenced
-	}
-	return err
 }
 
 // cursorsPostgres is Cursors: in three statements, however many there are.

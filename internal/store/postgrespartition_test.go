@@ -188,7 +188,6 @@ func TestPlansOfPostgres(t *testing.T) {
 		{"load", loadPostgres, "cursor_due"},
 		{"cursors", cursorsSQL, "cursor_pkey"},
 		{"definitions", definitionsSQL, "job_pkey"},
-		{"the fence", fenceSQL, "node_pkey"},
 		{"a move of a cursor", "UPDATE cursor SET next_at = $4 WHERE job_id = $1 AND version = $2 AND next_at IS NOT DISTINCT FROM $3", "cursor_pkey"},
 		{"the end of an open run", "DELETE FROM open_run WHERE due_at = $1 AND job_id = $2 AND n = $3", "open_run_pkey"},
 		{"open runs of a job", "SELECT " + openRunColumns + " FROM open_run WHERE job_id = $1", "open_run_job"},
