@@ -146,7 +146,7 @@ func TestBothWaysLeaveTheSameRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	seen := map[jadwal.Verdict]int{}
 	for round := range 60 {
-		cursors, err := many.Cursors(t.Context(), ids...)
+		cursors, err := many.Cursors(t.Context(), ids)
 		if err != nil {
 			t.Fatal(err)
 		}
