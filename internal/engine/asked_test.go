@@ -216,6 +216,23 @@ func TestCancelRun(t *testing.T) {
 			t.Errorf("%d deliveries", n)
 		}
 	})
+	scenario(t, "a run that a kill interrupted, and that is cancelled before somebody comes, is not sent, and the plan goes on from where it was", func(t *testing.T, w *world) {
+		job := w.with("every-2s", "*/2 * * * * *", catchup(jadwal.CatchupNone))
+		w.sink.set(time.Hour)
+		w.run()
+		until("00:00:07")
+		w.kill()
+		if _, err := w.st.CancelRun(context.Background(), w.actor(), key(job, 2*time.Second), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		until("00:01:04")
+		w.restart()
+		time.Sleep(time.Second)
+		w.check(job.ID, "00:00:02 cancelled requested, 00:00:04 skipped overlap, 00:00:06 skipped overlap, 00:00:08-00:01:02 missed server_down, 00:01:04 running")
+		if n := len(w.sink.deliveries()); n != 2 {
+			t.Errorf("%d deliveries, want those of 00:00:02 and 00:01:04", n)
+		}
+	})
 	scenario(t, "a run that waits for its turn ends, and the next one takes it", func(t *testing.T, w *world) {
 		job := w.hourly(10 * time.Minute)
 		w.run()
