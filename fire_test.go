@@ -281,6 +281,7 @@ func TestSettle(t *testing.T) {
 		{"an instant whose jitter is not over is held: it is due, only its start is late", every, "jitter=59s", JobEnabled, "12:00", "11:00", "12:00:00.001", "", "queue 12:00", "12:00:00.001"},
 		{"what is due when the job is deleted is cancelled", every, "", JobEnabled, "12:00", "11:00", "12:01:30", "deleted", "12:00 missed overload, 12:01 cancelled job_deleted", "12:01:30"},
 		{"all that would be caught up when the job is deleted is cancelled", every, "all", JobEnabled, "12:00", "11:00", "12:01:30", "deleted", "12:00 cancelled job_deleted, 12:01 cancelled job_deleted", "12:01:30"},
+		{"all that is due when the job is deleted is cancelled, beyond max_runs too: none of it starts", every, "max=2 all", JobEnabled, "12:00", "11:00", "12:02:30", "started=1 deleted", "12:00 cancelled job_deleted, 12:01 cancelled job_deleted, 12:02 cancelled job_deleted", "12:02:30"},
 		{"nothing is left of a deleted job that is not due", every, "", JobEnabled, "12:01", "11:00", "12:00:30", "deleted", "", "12:00:30"},
 		{"the instant that reaches max_runs is held, and the next version begins now", every, "max=2", JobEnabled, "12:00", "11:00", "12:03:30", "started=1", "12:00-12:02 missed overload, queue 12:03", "12:03:30"},
 		{"when max_runs is reached the next version begins now", every, "max=2", JobEnabled, "", "11:00", "12:03:30", "started=2 running", "", "12:03:30"},

@@ -336,6 +336,20 @@ func TestDelete(t *testing.T) {
 		w.remove(job.ID)
 		w.check(job.ID, "00:01 succeeded")
 	})
+	scenario(t, "a deletion of the time when nobody was there cancels all that would have been caught up, beyond max_runs too", func(t *testing.T, w *world) {
+		w.run()
+		until("00:00:30")
+		w.quit()
+		job := w.with("v1", "* * * * *", func(d *jadwal.Definition) { d.Catchup, d.MaxRuns = jadwal.CatchupAll, 1 })
+		change, err := w.st.DeleteJob(t.Context(), w.actor(), job.ID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		until("00:03:30")
+		w.restart()
+		w.applied(change)
+		w.check(job.ID, "00:01 cancelled job_deleted, 00:02 cancelled job_deleted, 00:03 cancelled job_deleted")
+	})
 	scenario(t, "a deletion of the time when nobody was there cancels what was running", func(t *testing.T, w *world) {
 		job := w.hourly(10 * time.Minute)
 		w.run()

@@ -532,6 +532,7 @@ func (m *model) settlePause(j *modelJob, catchup jadwal.Catchup) {
 
 // remove deletes a job.
 func (m *model) remove(j *modelJob) {
+	j.rules.maxRuns = 0 // none of what is due starts
 	m.settle(j, jadwal.CatchupNone)
 	for _, r := range j.runs {
 		if !r.final() {
