@@ -56,6 +56,7 @@ type modelJob struct {
 	delivered  int // deliveries so far
 	deliveries []modelDelivery
 	touched    time.Duration // when something last happened of itself
+	landed     bool          // that was an answer
 	blurred    bool
 }
 
@@ -174,12 +175,12 @@ func (m *model) sharp() (all []*modelJob) {
 	return all
 }
 
-// happens takes note of an event of j that nobody asked for.
-func (j *modelJob) happens(at time.Duration) {
-	if at-j.touched < near && at != j.touched {
-		j.blurred = true
-	}
-	j.touched = at
+// happens takes note of an event of j that nobody asked for. Answers that come
+// together may come in any order, unless they pause the job.
+func (j *modelJob) happens(at time.Duration, answer bool) {
+	alike := answer && j.landed && at == j.touched && j.rules.failing == 0
+	j.blurred = j.blurred || at-j.touched < near && !alike
+	j.touched, j.landed = at, answer
 }
 
 // after is the first instant after a time.
@@ -189,27 +190,27 @@ func (rules *modelRules) after(t time.Duration) time.Duration {
 
 // coming returns the next event of j, and carries it out when asked to; 0:
 // there is none.
-func (m *model) coming(j *modelJob) (at time.Duration, happen func()) {
+func (m *model) coming(j *modelJob) (at time.Duration, happen func(), answer bool) {
 	if !m.up || j.blurred {
-		return 0, nil
+		return 0, nil, false
 	}
-	first := func(t time.Duration, f func()) {
+	first := func(t time.Duration, f func(), is bool) {
 		if at == 0 || t < at {
-			at, happen = t, f
+			at, happen, answer = t, f, is
 		}
 	}
 	for _, r := range j.runs {
 		switch {
 		case r.flying:
-			first(r.ends, func() { m.ended(j, r) })
+			first(r.ends, func() { m.ended(j, r) }, true)
 		case !m.stopping && r.state == jadwal.RunQueued && r.begun() && r.ready > m.now && !j.holds(r):
-			first(r.ready, func() { m.kick(j) })
+			first(r.ready, func() { m.kick(j) }, false)
 		}
 	}
 	if j.next != 0 && !m.stopping {
-		first(j.next, func() { m.decide(j, false) })
+		first(j.next, func() { m.decide(j, false) }, false)
 	}
-	return at, happen
+	return at, happen, answer
 }
 
 // advance lets time pass.
@@ -218,9 +219,10 @@ func (m *model) advance(to time.Duration) {
 		var job *modelJob
 		var at time.Duration
 		var happen func()
+		var answer bool
 		for _, j := range m.jobs {
-			if t, f := m.coming(j); f != nil && t <= to && (job == nil || t < at) {
-				job, at, happen = j, t, f
+			if t, f, is := m.coming(j); f != nil && t <= to && (job == nil || t < at) {
+				job, at, happen, answer = j, t, f, is
 			}
 		}
 		if job == nil {
@@ -228,7 +230,7 @@ func (m *model) advance(to time.Duration) {
 			return
 		}
 		m.now = max(m.now, at)
-		job.happens(m.now)
+		job.happens(m.now, answer)
 		happen()
 	}
 }
@@ -237,7 +239,7 @@ func (m *model) advance(to time.Duration) {
 // that what is asked for then has one outcome.
 func (m *model) quiet() bool {
 	for _, j := range m.sharp() {
-		if at, f := m.coming(j); m.now-j.touched < near || f != nil && at-m.now < 2*near {
+		if at, f, _ := m.coming(j); m.now-j.touched < near || f != nil && at-m.now < 2*near {
 			return false
 		}
 		for _, r := range j.runs {
