@@ -285,6 +285,9 @@ func (e *Engine) forget() {
 		case j.pinned != 0 && !e.past(j.pinned):
 			e.rest(j)
 		case e.jobs[j.id] == j:
+			if d := e.cached.get(j.id, j.version); d != nil {
+				d.job.Started = j.started // an edit may bring a limit
+			}
 			delete(e.jobs, j.id)
 		}
 	}
