@@ -233,6 +233,23 @@ func TestCancelRun(t *testing.T) {
 			t.Errorf("%d deliveries, want those of 00:00:02 and 00:01:04", n)
 		}
 	})
+	scenario(t, "a last run that a kill interrupted, and that is cancelled before somebody comes, completes the job", func(t *testing.T, w *world) {
+		job := w.job("once", "at 2000-01-01T00:01:00Z")
+		w.sink.set(time.Hour)
+		w.run()
+		until("00:01:05")
+		w.kill()
+		if _, err := w.st.CancelRun(context.Background(), w.actor(), key(job, time.Minute), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		until("00:05:00")
+		w.restart()
+		time.Sleep(time.Second)
+		w.check(job.ID, "00:01 cancelled requested")
+		if j := w.stored(job.ID); j.State != jadwal.JobCompleted {
+			t.Errorf("it is %s", j.State)
+		}
+	})
 	scenario(t, "a run that waits for its turn ends, and the next one takes it", func(t *testing.T, w *world) {
 		job := w.hourly(10 * time.Minute)
 		w.run()
