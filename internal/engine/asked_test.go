@@ -249,6 +249,12 @@ func TestCancelRun(t *testing.T) {
 		if j := w.stored(job.ID); j.State != jadwal.JobCompleted {
 			t.Errorf("it is %s", j.State)
 		}
+		w.sink.set(0)
+		w.ask(job.ID)
+		time.Sleep(time.Second)
+		if runs := w.runs(job.ID); runs[1].State != jadwal.RunSucceeded {
+			t.Errorf("what is asked for afterwards: %s", tell(runs))
+		}
 	})
 	scenario(t, "a run that waits for its turn ends, and the next one takes it", func(t *testing.T, w *world) {
 		job := w.hourly(10 * time.Minute)

@@ -203,11 +203,11 @@ func (m *model) coming(j *modelJob) (at time.Duration, happen func(), answer boo
 		switch {
 		case r.flying:
 			first(r.ends, func() { m.ended(j, r) }, true)
-		case !m.stopping && r.state == jadwal.RunQueued && r.begun() && r.ready > m.now && !j.holds(r):
+		case !m.stopping && r.state == jadwal.RunQueued && r.begun() && r.ready >= m.now && !j.holds(r):
 			first(r.ready, func() { m.kick(j) }, false)
 		}
 	}
-	if j.next != 0 && !m.stopping {
+	if _, full, _ := j.busy(); j.next != 0 && (!m.stopping || full) {
 		first(j.next, func() { m.decide(j, false) }, false)
 	}
 	return at, happen, answer
@@ -268,24 +268,8 @@ func (m *model) decide(j *modelJob, held bool) {
 	one := func(at time.Duration, state jadwal.RunState, reason jadwal.Reason) *modelRun {
 		return j.put(&modelRun{due: at, state: state, reason: reason, version: j.version})
 	}
-	running, queued := j.running(), j.queued()
-	unfinished := running + queued
-	room := jadwal.MaxCatchup
-	full, reason := false, jadwal.ReasonOverlap
-	switch j.rules.overlap {
-	case jadwal.OverlapSkip, jadwal.OverlapAllow:
-		full = unfinished >= j.rules.slots
-	case jadwal.OverlapQueueOne:
-		if reason = jadwal.ReasonQueueFull; unfinished > 0 {
-			room = 2 - unfinished
-			full = room <= 0
-		}
-	case jadwal.OverlapQueueAll:
-		if reason = jadwal.ReasonQueueFull; unfinished > 0 {
-			room = 1 + jadwal.MaxQueued - unfinished
-			full = room <= 0
-		}
-	}
+	unfinished, queued := j.running()+j.queued(), j.queued()
+	room, full, reason := j.busy()
 	if m.barred || full {
 		if m.barred {
 			reason = jadwal.ReasonOwnerDisabled
@@ -345,6 +329,24 @@ func (m *model) decide(j *modelJob, held bool) {
 	if !held {
 		m.kick(j)
 	}
+}
+
+// busy tells whether j is as busy as it may be, for what reason what falls due is
+// skipped then, and how many more may wait.
+func (j *modelJob) busy() (room int, full bool, reason jadwal.Reason) {
+	unfinished := j.running() + j.queued()
+	switch j.rules.overlap {
+	case jadwal.OverlapSkip, jadwal.OverlapAllow:
+		return jadwal.MaxCatchup, unfinished >= j.rules.slots, jadwal.ReasonOverlap
+	case jadwal.OverlapQueueOne:
+		room = 2 - unfinished
+	case jadwal.OverlapQueueAll:
+		room = 1 + jadwal.MaxQueued - unfinished
+	}
+	if unfinished == 0 || j.rules.overlap == jadwal.OverlapCancelRunning {
+		return jadwal.MaxCatchup, false, ""
+	}
+	return room, room <= 0, jadwal.ReasonQueueFull
 }
 
 // keep stores what is in flight: all of it, or what is in no table yet.
@@ -461,11 +463,8 @@ func (m *model) ended(j *modelJob, r *modelRun) {
 		return
 	}
 	// So many failures in a row pause the job, a moment later.
-	j.blurred = j.blurred || m.stopping
+	j.blurred = j.blurred || m.stopping || j.queued() > 0 // what waits may start before
 	j.stored++
-	j.pending = append(j.pending, func() {})
-	m.kick(j)
-	j.pending = j.pending[:len(j.pending)-1]
 	m.change(j, j.stored, jadwal.JobPaused, nil, jadwal.CatchupNone)
 }
 

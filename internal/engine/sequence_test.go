@@ -236,13 +236,18 @@ func (s *sequence) must(err error) {
 // some is one of the jobs that are not deleted.
 func (s *sequence) some() *modelJob {
 	var living []*modelJob
+	pending := 0
 	for _, j := range s.m.jobs {
+		pending += len(j.pending)
 		if !j.deleted {
 			living = append(living, j)
 		}
 	}
 	if len(living) == 0 {
 		s.t.Skip("there is no job")
+	}
+	if pending >= 5 {
+		s.t.Skip("a server would need too long for all of them before it fires")
 	}
 	return living[s.draw("job", 0, len(living)-1)]
 }
