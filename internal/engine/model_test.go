@@ -34,6 +34,7 @@ type modelRules struct {
 	overlap                           jadwal.Overlap
 	catchup                           jadwal.Catchup
 	slots, maxRuns, attempts, failing int
+	jitter                            time.Duration // the model is not told of a job that has any
 }
 
 type modelJob struct {
@@ -358,8 +359,11 @@ func (j *modelJob) keep(all bool) {
 	}
 }
 
-// keep makes the row of r what r is.
+// keep makes the row of r what r is. An attempt that is made again has its row.
 func (r *modelRun) keep() {
+	if r.flying && r.row.state == jadwal.RunRunning && r.row.attempts == r.attempts {
+		return
+	}
 	r.kept, r.row = true, modelRow{r.state, r.attempts, r.version, r.ready}
 }
 
@@ -635,15 +639,14 @@ func (m *model) arrive() {
 func offset(d time.Duration) string { return clock(midnight.Add(d)) }
 
 // want returns what the store must have of a run; "": nothing.
-func (r *modelRun) want(now time.Duration) string {
-	state, version, attempts := r.state, r.version, r.attempts
-	if r.flying && now-r.began < time.Second {
-		if !r.kept {
-			return ""
-		}
-		state, version, attempts = r.row.state, r.row.version, r.row.attempts
+func (r *modelRun) want() string {
+	switch {
+	case r.flying && !r.kept:
+		return ""
+	case r.flying:
+		return describe(r.row.state, "", r.row.version, r.row.attempts)
 	}
-	return describe(state, r.reason, version, attempts)
+	return describe(r.state, r.reason, r.version, r.attempts)
 }
 
 func describe(state jadwal.RunState, reason jadwal.Reason, version int64, attempts int) string {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store"
 	"pgregory.net/rapid"
 )
 
@@ -59,10 +60,9 @@ type sequence struct {
 	m     *model
 	races bool
 
-	ended    map[string]time.Duration // the names of versions, by when their end was answered
-	final    map[string]jadwal.Run
-	facts    map[string]bool // what has happened, of that which gives reasons
-	stopTime time.Duration   // of the last stop that was waited for
+	ended map[string]time.Duration // the names of versions, by when their end was answered
+	final map[string]jadwal.Run
+	facts map[string]bool // what has happened, of that which gives reasons
 }
 
 func sequenced(t *rapid.T, races bool) {
@@ -193,6 +193,9 @@ func (s *sequence) rules() modelRules {
 	if r.overlap == jadwal.OverlapAllow {
 		r.slots = 3
 	}
+	if s.races {
+		r.jitter = pick(s, "jitter", 0, 0, 0, time.Duration(10)) * time.Second
+	}
 	return r
 }
 
@@ -204,7 +207,7 @@ func (r modelRules) definition(label string) jadwal.Definition {
 	}
 	d := definitionOf(label, cron)
 	d.Target.URL = "http://" + strings.Split(label, ".")[0] + ".example/"
-	d.Timeout = jadwal.Duration(modelTimeout)
+	d.Timeout, d.Jitter = jadwal.Duration(modelTimeout), jadwal.Duration(r.jitter)
 	d.Overlap, d.MaxConcurrent, d.Catchup, d.MaxRuns, d.PauseAfterFailures = r.overlap, r.slots, r.catchup, r.maxRuns, r.failing
 	d.Retry = jadwal.Retry{MaxAttempts: r.attempts, MinBackoff: jadwal.Duration(r.backoff), MaxBackoff: jadwal.Duration(r.backoff), Multiplier: 1, MaxDuration: jadwal.Duration(time.Hour)}
 	if r.window > 0 {
@@ -329,7 +332,11 @@ func (s *sequence) pause() {
 	}
 	s.tell("pause job %d", j.id)
 	s.facts["paused"] = true
-	version, change := s.update(j, jadwal.CatchupNone, pause)
+	until := time.Time{}
+	if s.races && s.draw("until", 0, 1) == 1 {
+		until = time.Now().Add(time.Duration(s.draw("for", 1, 90)) * 100 * time.Millisecond).UTC()
+	}
+	version, change := s.update(j, jadwal.CatchupNone, func(job *jadwal.Job) { job.State, job.PauseUntil = jadwal.JobPaused, until })
 	j.of[version] = j.of[version-1]
 	s.changes(j, change, func() { s.m.change(j, version, jadwal.JobPaused, nil, jadwal.CatchupNone) })
 }
@@ -368,6 +375,9 @@ func (s *sequence) oneRun(j *modelJob, final bool) jadwal.RunKey {
 			if r.State.Final() == final && r.ThroughAt.IsZero() {
 				keys = append(keys, r.Key)
 			}
+		}
+		if next := s.w.stored(j.id).NextAt; !final && !next.IsZero() && !next.After(time.Now()) {
+			keys = append(keys, jadwal.RunKey{DueAt: next.UnixMicro(), JobID: j.id}) // it is in no table
 		}
 	} else {
 		for _, r := range j.runs {
@@ -564,6 +574,9 @@ func (s *sequence) settle() {
 		}
 	}
 	s.deliveries()
+	if s.races {
+		s.w.sweep(store.Retention{History: 20 * time.Second, Failures: 40 * time.Second})
+	}
 }
 
 // compare holds what is stored to what the model says, and to what holds in
@@ -650,7 +663,7 @@ func (s *sequence) exact(j *modelJob) {
 		if r.flying && s.m.now-r.began >= time.Second {
 			r.keep()
 		}
-		want := r.want(s.m.now)
+		want := r.want()
 		is, there := got[name{r.due, r.n}]
 		delete(got, name{r.due, r.n})
 		found := ""
