@@ -352,4 +352,29 @@ func TestOwnerDisabled(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
+	scenario(t, "the jobs of an owner who is deleted are paused, and what runs finishes", func(t *testing.T, w *world) {
+		ctx := context.Background()
+		ani, err := w.st.CreateUser(ctx, w.actor(), jadwal.NewUser{Username: "ani", Email: "ani@example.com", PasswordHash: "none"}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := w.st.CreateJob(ctx, w.actor(), jadwal.Job{OwnerID: ani.ID, Definition: definitionOf("v1", "0 * * * *"), State: jadwal.JobEnabled}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.sink.set(10 * time.Minute)
+		w.run()
+		until("01:05:00")
+		if err := w.st.DeleteUser(ctx, w.actor(), ani.ID, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		until("02:30:00")
+		w.check(job.ID, "01:00 succeeded")
+		if j := w.stored(job.ID); j.State != jadwal.JobPaused || j.PauseReason != jadwal.PauseOwnerDeleted || j.OwnerID != w.owner.ID {
+			t.Errorf("%s, %q, of owner %d", j.State, j.PauseReason, j.OwnerID)
+		}
+		w.apply(job.ID, resume)
+		until("03:15:00")
+		w.check(job.ID, "01:00 succeeded, 02:00 skipped paused, 03:00 succeeded")
+	})
 }
