@@ -3,6 +3,9 @@ package engine
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -274,4 +277,58 @@ func (r *firingRow) wanted() (want map[time.Duration]string, through time.Durati
 		}
 	}
 	return want, through
+}
+
+// promises names tests of what the page about firing promises, and of each of
+// its sections: a reader goes from a rule to where it is shown.
+var promises = map[string][]string{
+	"Recorded.":                      {"TestAnySequence", "TestFiringRules", "restarts lose and double nothing"},
+	"At least once, under one name.": {"TestKillAtEveryCommit", "kills lose nothing and repeat only what was not recorded, under its own run id"},
+	"What was answered is stored.":   {"TestAnySequenceOfRaces", "an edit that a killed process did not apply is applied by the next"},
+	"Edits win.":                     {"TestEdit", "TestPause", "TestDelete", "TestAnySequenceOfRaces"},
+	"One at a time.":                 {"TestOverlap", "TestAnySequence", "all: one at a time, and a kill in between loses none"},
+	"On time.":                       {"TestOneJobAMinuteForADay", "every instant starts after its own jitter, late by nothing, under its own name"},
+
+	"What becomes of what is due": {"TestFiringRules", "TestCatchup", "TestClockSteps", "TestMaxRuns", "TestOwnerDisabled"},
+	"Retries":                     {"TestRetry", "TestPauseAfterFailures"},
+	"Late":                        {"TestFairness", "TestHostLimits", "TestCircuit", "TestFaults"},
+	"Doubled":                     {"a run that a kill interrupts is made again at once, as the same attempt of the same run"},
+}
+
+func TestEveryPromiseHasItsTests(t *testing.T) {
+	page, err := os.ReadFile("../../docs/explanation/firing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := ""
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source += string(text)
+	}
+	elsewhere := []string{"What is promised", "The states of a run", "Reasons", "Success"} // the page's own test, and the target's
+	found := 0
+	for _, m := range regexp.MustCompile(`(?m)^(?:\d+\. \*\*(.+?)\*\*|## (.+)$)`).FindAllStringSubmatch(string(page), -1) {
+		rule := m[1] + m[2]
+		if slices.Contains(elsewhere, rule) {
+			continue
+		}
+		if found++; len(promises[rule]) == 0 {
+			t.Errorf("no test is named for %q", rule)
+		}
+		for _, name := range promises[rule] {
+			if !strings.Contains(source, "func "+name+"(") && !strings.Contains(source, "scenario(t, "+strconv.Quote(name)) {
+				t.Errorf("%s: there is no test %q", rule, name)
+			}
+		}
+	}
+	if found != len(promises) {
+		t.Errorf("%d rules are on the page, tests are named for %d", found, len(promises))
+	}
 }
