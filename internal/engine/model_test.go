@@ -625,8 +625,12 @@ func (m *model) arrive() {
 	m.stopping = false
 	for _, j := range m.sharp() {
 		j.touched = m.now
-		if j.rules.overlap == jadwal.OverlapCancelRunning && j.next != 0 && j.next <= m.now && j.running()+j.queued() > 0 {
-			j.blurred = true // what goes on may be replaced before it is sent
+		due := j.next != 0 && j.next <= m.now
+		switch j.rules.overlap {
+		case jadwal.OverlapCancelRunning: // what goes on may be replaced before it is sent
+			j.blurred = due && j.running()+j.queued() > 0
+		case jadwal.OverlapAllow: // what is due may be queued behind what waits, or start beside it
+			j.blurred = due && j.queued() > 0
 		}
 		m.kick(j)
 		if j.next != 0 && j.next <= m.now {
