@@ -199,6 +199,11 @@ func (l *Ledger) Why(at, now time.Time, earlier []Run) (entry LedgerEntry, steps
 		return entry, nil, err
 	}
 	v := l.inForce(at, entries)
+	if v == nil && len(l.Versions) > 0 && l.Versions[0].Version > 1 && at.After(l.CreatedAt) {
+		ask(AskExisted, true, "The job was created at %s.", moment(l.CreatedAt))
+		ask(AskKept, false, "Neither a record of it nor the version that was in force then is kept any more: history is kept for a limited time.")
+		return entry, steps, nil
+	}
 	if v == nil {
 		ask(AskExisted, false, "The job was created at %s, after this instant.", moment(l.CreatedAt))
 		return entry, steps, nil

@@ -72,6 +72,8 @@ func TestLedgerEntries(t *testing.T) {
 			1, 6, 5.5, 2, "1 skipped overlap, 2 skipped overlap", 3},
 		{"an open run is told by its state", Ledger{Versions: one, Version: 1, NextAt: hour(3), Records: []Run{ledgerRun(1, 0, RunRunning, ""), ledgerRun(2, 0, RunSkipped, ReasonOverlap)}},
 			1, 4, 2.5, 9, "1 running, 2 skipped overlap, 3 planned", 0},
+		{"before the versions that are kept only records are told", Ledger{Versions: []JobVersion{ledgerVersion(5, JobEnabled, "1h", 4.5)}, Version: 5, NextAt: hour(7), Records: []Run{ledgerRun(2, 2, RunFailed, ReasonTimeout), ledgerRun(5, 0, RunSucceeded, "")}},
+			1, 8, 6.5, 9, "2 failed timeout, 5 succeeded, 6 unrecorded, 7 planned", 0},
 		{"what has no record before the cursor is unrecorded", Ledger{Versions: one, Version: 1, NextAt: hour(4), Records: []Run{ledgerRun(3, 0, RunSucceeded, "")}},
 			1, 5, 3.5, 9, "1 unrecorded, 2 unrecorded, 3 succeeded, 4 planned", 0},
 		{"a pause holds what is due and what is to come",
@@ -166,6 +168,10 @@ func TestWhy(t *testing.T) {
 		want    string // the answers, and what the last one says
 	}{
 		{"before the job was created", with(), -2, 5, nil, "job_existed- The job was created at 2026-03-01T00:00:00.000Z, after this instant."},
+		{"before the versions that are kept", Ledger{Versions: []JobVersion{ledgerVersion(5, JobEnabled, "1h", 4.5)}, Version: 5, NextAt: hour(9)}, 3, 8.5, nil,
+			"job_existed+ recorded- Neither a record of it nor the version that was in force then is kept any more: history is kept for a limited time."},
+		{"before the job was created, of which the first versions are not kept", Ledger{Versions: []JobVersion{ledgerVersion(5, JobEnabled, "1h", 4.5)}, Version: 5, NextAt: hour(9)}, -3, 8.5, nil,
+			"job_existed- The job was created at 2026-03-01T00:00:00.000Z, after this instant."},
 		{"between two instants", with(), 1.5, 5, nil,
 			"job_existed+ planned- Its schedules do not have this instant. The one before is 2026-03-01T01:00:00.000Z. The one after is 2026-03-01T02:00:00.000Z."},
 		{"to come", with(), 10, 8.5, nil, "job_existed+ planned+ enabled+ due- It is still to come."},
@@ -207,7 +213,7 @@ func TestWhy(t *testing.T) {
 			if text := strings.Join(got, " ") + " " + steps[len(steps)-1].Message; text != c.want {
 				t.Errorf("got  %s\nwant %s", text, c.want)
 			}
-			if planned := !strings.Contains(c.want, "planned-") && !strings.Contains(c.want, "existed-") && !strings.Contains(c.want, "completed"); planned != entry.At.Equal(hour(c.at)) {
+			if planned := !strings.Contains(c.want, "planned-") && !strings.Contains(c.want, "existed-") && !strings.Contains(c.want, "completed") && !strings.Contains(c.want, "Neither"); planned != entry.At.Equal(hour(c.at)) {
 				t.Errorf("got the entry %+v", entry)
 			}
 		})

@@ -46,6 +46,10 @@ func TestAServerIsReadyAndMeasures(t *testing.T) {
 		}
 		return r.StatusCode, string(body)
 	}
+	eventually(t, "the engine to begin", func() bool {
+		status, _ := get("/health/ready")
+		return status == http.StatusOK
+	})
 	for path, want := range map[string]int{"/health/live": 200, "/health/ready": 200, "/metrics": 401} {
 		if status, body := get(path); status != want {
 			t.Errorf("%s: got %d %s", path, status, body)

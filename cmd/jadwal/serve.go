@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -77,6 +78,9 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	defer listener.Close()
 	hasher := auth.NewHasher()
 	admin, err := firstUser(ctx, st, hasher, cfg, listener.Addr(), time.Now())
+	if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
+		return errUnwritable
+	}
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		st.Keep(keeping, store.Retention{History: cfg.History, Failures: cfg.FailureHistory})
+		st.Keep(keeping, store.Retention{History: cfg.History, Failures: cfg.FailureHistory, Bytes: cfg.HistoryMax, Audit: cfg.AuditHistory})
 	}()
 	defer func() { stopKeeping(); <-kept }()
 	go func() { serverDone <- server.Serve(listener) }()
@@ -137,6 +141,9 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	case err := <-serverDone:
 		cause = fmt.Errorf("the listener ended: %w", err)
 	case err := <-engineDone:
+		if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
+			err = errUnwritable
+		}
 		cause = errors.Join(errors.New("the engine ended"), err)
 		engineDone <- nil
 	}
@@ -166,6 +173,10 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 // errBroken is that the disk can no longer be trusted: nothing more is written,
 // not even for an orderly end. The next start recovers.
 var errBroken = errors.New("the store cannot go on")
+
+// errUnwritable is that the database takes no writes at the start; the store has
+// logged why.
+var errUnwritable = dataError(errors.New("the database cannot be written; the line above says why"))
 
 // stopOnSignal returns a context that ends at the first SIGINT or SIGTERM. A
 // second one ends the process at once.
@@ -232,7 +243,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 // banner tells a person where everything is.
-func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
+func banner(stdout io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
+	w := &strings.Builder{} // and all of it in one write
 	kind := "SQLite"
 	if admin.isNew {
 		kind = "new, SQLite"
@@ -249,6 +261,7 @@ func banner(w io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
 	default:
 		fmt.Fprintf(w, "  First start: sign in as %s with the password of JADWAL_ADMIN_PASSWORD\n", admin.username)
 	}
+	io.WriteString(stdout, w.String())
 }
 
 // browsable is an address that a browser on this machine can open.

@@ -158,7 +158,10 @@ func (s *Server) changeJobAndCatchUp(c *call, ref jobRef, action jadwal.Action, 
 		}
 		from := job.Version
 		if err := edit(&job); err == errNoChange {
-			return job, nil
+			if err := s.settled(c, job.ID); err != nil {
+				return job, err
+			}
+			return s.store.Job(c, job.ID)
 		} else if err != nil {
 			return job, err
 		}
@@ -180,6 +183,17 @@ func (s *Server) changeJobAndCatchUp(c *call, ref jobRef, action jadwal.Action, 
 		}
 		return s.store.Job(c, job.ID)
 	}
+}
+
+// settled waits until the engine has applied what was asked of a job so far:
+// who repeats a change because its answer was lost is told no sooner than the
+// first one would have been.
+func (s *Server) settled(ctx context.Context, jobID int64) error {
+	change, err := s.store.LastChange(ctx, jobID)
+	if err != nil || change == 0 {
+		return err
+	}
+	return s.waitApplied(ctx, change)
 }
 
 func (s *Server) waitApplied(ctx context.Context, changeID int64) error {

@@ -403,6 +403,27 @@ func TestAChangeThatIsNotYetApplied(t *testing.T) {
 	}
 }
 
+func TestARepeatedChangeIsNotAnsweredBeforeTheFirst(t *testing.T) {
+	s := newServer(t, idle)
+	s.api.applyWait = 20 * time.Millisecond
+	c := s.asUser("arbath", false)
+	c.createJob("a")
+	for i, call := range [][4]string{
+		{"PATCH", "/job/a", `{"description":"x"}`, `{}`},
+		{"POST", "/job/a/pause", "", ""},
+		{"POST", "/job/a/resume", "", ""},
+	} {
+		c.do(call[0], call[1], call[2])
+		r := c.do(call[0], call[1], call[3])
+		if r.status != 503 || r.code != "not_yet_applied" {
+			t.Errorf("%s %s: got %s", call[0], call[1], r.body)
+		}
+		if stored := strings.Count(s.column("SELECT kind FROM change"), "\n"); stored != i+1 {
+			t.Errorf("%s %s: %d changes are stored", call[0], call[1], stored)
+		}
+	}
+}
+
 func TestDeleteJob(t *testing.T) {
 	s := newServer(t)
 	c := s.asUser("arbath", false)

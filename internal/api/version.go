@@ -12,7 +12,7 @@ type versionView struct {
 	Version     int64            `json:"version"`
 	State       jadwal.JobState  `json:"state" enum:"enabled,paused,completed"`
 	EffectiveAt stamp            `json:"effective_at" doc:"Its instants are those after this one, up to the next version's."`
-	Changes     []differenceView `json:"changes" doc:"What is not as in the version before; empty for the first."`
+	Changes     []differenceView `json:"changes" doc:"What is not as in the version before; empty for the first that is kept."`
 }
 
 // pastView is one version of a job.
@@ -20,7 +20,7 @@ type pastView struct {
 	Version     int64            `json:"version"`
 	State       jadwal.JobState  `json:"state" enum:"enabled,paused,completed"`
 	EffectiveAt stamp            `json:"effective_at" doc:"Its instants are those after this one, up to the next version's."`
-	Changes     []differenceView `json:"changes" doc:"What is not as in the version before; empty for the first."`
+	Changes     []differenceView `json:"changes" doc:"What is not as in the version before; empty for the first that is kept."`
 	Job         jobView          `json:"job" doc:"The job as it was; next_at and last_run are null."`
 }
 
@@ -112,12 +112,12 @@ func (s *Server) getVersion(ctx context.Context, in *versionInput) (*reply[pastV
 		return nil, err
 	}
 	var before *jadwal.JobVersion
-	if v.Version > 1 {
-		b, err := s.store.Version(ctx, job.ID, v.Version-1)
-		if err != nil {
-			return nil, err
-		}
+	b, err := s.store.Version(ctx, job.ID, v.Version-1)
+	switch {
+	case err == nil:
 		before = &b
+	case jadwal.CodeOf(err) != jadwal.CodeNotFound:
+		return nil, err
 	}
 	changes, err := changesBetween(before, &v)
 	if err != nil {

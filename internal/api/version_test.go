@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/teknohole/jadwal/internal/store"
 )
 
 func TestVersions(t *testing.T) {
@@ -114,4 +117,35 @@ func TestVersions(t *testing.T) {
 			t.Errorf("got %s", r.body)
 		}
 	})
+}
+
+func TestVersionsThatAreNotKept(t *testing.T) {
+	s := newServer(t)
+	c := s.asUser("arbath", false)
+	for minutes := range 4 {
+		c.do("PUT", "/job/a", fmt.Sprintf(`{"schedules":[{"cron":"30 2 * * *"}],"target":{"url":"https://example.com/"},"timeout":"%dm"}`, minutes+1))
+	}
+	for range 2 { // versions go once no run names them
+		if _, err := s.store.Retain(context.Background(), time.Now().Add(100*24*time.Hour), store.Retention{History: time.Hour, Failures: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var listed []any
+	for _, v := range c.do("GET", "/job/a/version", "").data.([]any) {
+		listed = append(listed, v.(map[string]any)["version"], len(v.(map[string]any)["changes"].([]any)))
+	}
+	if got := fmt.Sprint(listed); got != "[4 0]" {
+		t.Errorf("listed: %s", got)
+	}
+	if r := c.do("GET", "/job/a/version/4", ""); r.status != 200 || len(r.data.(map[string]any)["changes"].([]any)) != 0 {
+		t.Errorf("the first that is kept: %s", r.body)
+	}
+	for _, target := range []string{"/job/a/version/3", "/job/a/version/1"} {
+		if r := c.do("GET", target, ""); r.status != 404 {
+			t.Errorf("%s: %s", target, r.body)
+		}
+	}
+	if r := c.do("POST", "/job/a/version/3/restore", ""); r.status != 404 {
+		t.Errorf("restore: %s", r.body)
+	}
 }

@@ -39,6 +39,8 @@ type Flags struct {
 	DrainTimeout    string `name:"drain-timeout" env:"JADWAL_DRAIN_TIMEOUT" default:"20s" placeholder:"DURATION" help:"How long running attempts may go on after the server is told to stop (${env}, default ${default})."`
 	History         string `name:"history" env:"JADWAL_HISTORY" default:"720h" placeholder:"DURATION" help:"How long runs are kept after the instant they were due (${env}, default ${default})."`
 	FailureHistory  string `name:"failure-history" env:"JADWAL_FAILURE_HISTORY" default:"1440h" placeholder:"DURATION" help:"How long failed runs are kept, at least as long as others (${env}, default ${default})."`
+	HistoryMax      string `name:"history-max" env:"JADWAL_HISTORY_MAX" default:"10GB" placeholder:"BYTES" help:"How large history may become; then the oldest runs go before their time (${env}, default ${default})."`
+	AuditHistory    string `name:"audit-history" env:"JADWAL_AUDIT_HISTORY" default:"9600h" placeholder:"DURATION" help:"How long lines of the audit log are kept (${env}, default ${default})."`
 	LogFormat       string `name:"log-format" env:"JADWAL_LOG_FORMAT" default:"text" placeholder:"text|json" help:"Form of the log on stderr (${env}, default ${default})."`
 	LogLevel        string `name:"log-level" env:"JADWAL_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${env}, default ${default})."`
 }
@@ -69,6 +71,8 @@ type Config struct {
 	DrainTimeout    time.Duration
 	History         time.Duration
 	FailureHistory  time.Duration
+	HistoryMax      int64 // bytes
+	AuditHistory    time.Duration
 	LogFormat       string // text or json
 	LogLevel        slog.Level
 }
@@ -88,6 +92,8 @@ const (
 	maxSession     = 3650 * 24 * time.Hour
 	maxDrain       = time.Hour
 	maxHistory     = 3650 * 24 * time.Hour
+	minHistoryMax  = 100e6 // bytes
+	maxHistoryMax  = 1e15
 	maxListEntries = 1000
 )
 
@@ -113,6 +119,8 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		DrainTimeout:    r.duration("DrainTimeout", f.DrainTimeout, time.Second, maxDrain),
 		History:         r.duration("History", f.History, time.Hour, maxHistory),
 		FailureHistory:  r.duration("FailureHistory", f.FailureHistory, time.Hour, maxHistory),
+		HistoryMax:      r.bytes("HistoryMax", f.HistoryMax, minHistoryMax, maxHistoryMax),
+		AuditHistory:    r.duration("AuditHistory", f.AuditHistory, 24*time.Hour, maxHistory),
 		LogFormat:       f.LogFormat,
 	}
 	if strings.ContainsRune(f.Data, 0) {
@@ -240,6 +248,42 @@ func (r *reader) number(field, s string, min, max int) int {
 		return 0
 	}
 	return n
+}
+
+// The units of bytes: SI's, and those of IEC 80000-13.
+var byteUnits = []struct {
+	suffix string
+	bytes  int64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1},
+}
+
+func (r *reader) bytes(field, s string, min, max int64) int64 {
+	for _, u := range byteUnits {
+		digits, ok := strings.CutSuffix(s, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 63)
+		switch {
+		case err != nil:
+			r.bad(field, "%q is not a size; write for example 10GB, 500MB or 20GiB", clip(s))
+		case int64(n) > max/u.bytes || int64(n)*u.bytes < min:
+			r.bad(field, "%s must be %s to %s", clip(s), sizeText(min), sizeText(max))
+		default:
+			return int64(n) * u.bytes
+		}
+		return 0
+	}
+	return 0
+}
+
+func sizeText(n int64) string {
+	if n%1e12 == 0 {
+		return strconv.FormatInt(n/1e12, 10) + "TB"
+	}
+	return strconv.FormatInt(n/1e6, 10) + "MB"
 }
 
 // prefixes reads a list of networks and addresses, separated by commas.

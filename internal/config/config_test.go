@@ -29,7 +29,7 @@ func TestDefaults(t *testing.T) {
 		Listen: "127.0.0.1:8080", Data: DefaultData, AdminEmail: "admin@teknohole.com",
 		AccessLifetime: 15 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour, SessionLifetime: 30 * 24 * time.Hour,
 		MaxInFlight: 4096, MaxPerHost: 256, DrainTimeout: 20 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
-		History: 30 * 24 * time.Hour, FailureHistory: 60 * 24 * time.Hour,
+		History: 30 * 24 * time.Hour, FailureHistory: 60 * 24 * time.Hour, HistoryMax: 10e9, AuditHistory: 400 * 24 * time.Hour,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -41,7 +41,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	got, err := Flags{
 		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
-		History: "1h", FailureHistory: "87600h",
+		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring}))
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	want := Config{
 		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring),
 		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour,
-		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour,
+		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour, HistoryMax: 2 << 30, AuditHistory: 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
 		AllowEgress:    []netip.Prefix{netip.MustParsePrefix("::1/128")},
 		MaxInFlight:    1, MaxPerHost: 2, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
@@ -88,6 +88,13 @@ func TestWrongSettings(t *testing.T) {
 		{"a lifetime is at most ten years", Flags{SessionLifetime: "87601h"}, nil, `--session-lifetime (JADWAL_SESSION_LIFETIME): 87601h must be 1s to 87600h`},
 		{"a refresh token lives at least as long as an access token", Flags{RefreshLifetime: "14m"}, nil, `--refresh-lifetime (JADWAL_REFRESH_LIFETIME): 14m is shorter than the access token's 15m`},
 		{"history is kept for an hour at least", Flags{History: "59m"}, nil, `--history (JADWAL_HISTORY): 59m must be 1h to 87600h`},
+		{"a size is a number with a unit", Flags{HistoryMax: "much"}, nil, `--history-max (JADWAL_HISTORY_MAX): "much" is not a size; write for example 10GB, 500MB or 20GiB`},
+		{"a size is whole", Flags{HistoryMax: "1.5GB"}, nil, `--history-max (JADWAL_HISTORY_MAX): "1.5GB" is not a size`},
+		{"a size is not negative", Flags{HistoryMax: "-1GB"}, nil, `--history-max (JADWAL_HISTORY_MAX): "-1GB" is not a size`},
+		{"a size has a lower bound", Flags{HistoryMax: "99999999"}, nil, `--history-max (JADWAL_HISTORY_MAX): 99999999 must be 100MB to 1000TB`},
+		{"a size has an upper bound", Flags{HistoryMax: "1001TB"}, nil, `--history-max (JADWAL_HISTORY_MAX): 1001TB must be 100MB to 1000TB`},
+		{"a size that no number holds is out of range", Flags{HistoryMax: "9000000000000000000TiB"}, nil, `--history-max (JADWAL_HISTORY_MAX): 9000000000000000000TiB must be`},
+		{"the audit log is kept for a day at least", Flags{AuditHistory: "23h"}, nil, `--audit-history (JADWAL_AUDIT_HISTORY): 23h must be`},
 		{"failed runs are kept at least as long as others", Flags{FailureHistory: "719h"}, nil, `--failure-history (JADWAL_FAILURE_HISTORY): 719h is shorter than the 720h of --history; failed runs are kept at least as long as others`},
 		{"a session lasts at least as long as a refresh token", Flags{SessionLifetime: "1h"}, nil, `--session-lifetime (JADWAL_SESSION_LIFETIME): 1h is shorter than the refresh token's 168h`},
 		{"a proxy is a network", Flags{TrustedProxies: "proxy.example"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "proxy.example" is not a network; write for example 10.0.0.0/8`},

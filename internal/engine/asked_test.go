@@ -55,6 +55,34 @@ func TestRunNow(t *testing.T) {
 		until("00:31:00")
 		w.check(job.ID, "00:30 succeeded, 00:30 succeeded")
 	})
+	scenario(t, "two that are read together start once each", func(t *testing.T, w *world) {
+		for i, takes := range []time.Duration{0, 3 * time.Millisecond, 10 * time.Minute} {
+			def := definitionOf("yearly"+string(rune('a'+i)), "0 0 1 1 *")
+			def.Overlap, def.MaxConcurrent = jadwal.OverlapAllow, 3
+			job, err := w.create(def, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.sink.set(takes)
+			before := len(w.sink.deliveries())
+			w.ask(job.ID)
+			w.ask(job.ID)
+			w.ask(job.ID)
+			if i == 0 {
+				w.run()
+				w.fault.on(func(f *faults) { f.deaf = true }) // so that the next ones come with one poll
+			}
+			time.Sleep(time.Hour)
+			if got := w.sink.deliveries()[before:]; len(got) != 3 {
+				t.Errorf("attempts of %v: deliveries %+v", takes, got)
+			}
+			for _, r := range w.runs(job.ID) {
+				if r.State != jadwal.RunSucceeded {
+					t.Errorf("attempts of %v: %s", takes, tell([]jadwal.Run{r}))
+				}
+			}
+		}
+	})
 	scenario(t, "it waits for the running run, and is not skipped", func(t *testing.T, w *world) {
 		job := w.hourly(10 * time.Minute)
 		w.run()

@@ -52,10 +52,9 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 // add takes in a run that somebody asked for, unless it was read with all
 // others.
 func (e *Engine) add(j *job, p jadwal.PendingChange) {
-	for _, r := range j.open {
-		if r.Key == p.Run {
-			return
-		}
+	if i := slices.Index(j.early, p.Run); i >= 0 {
+		j.early = slices.Delete(j.early, i, i+1)
+		return
 	}
 	for _, r := range p.Cursor.Open {
 		if r.Key == p.Run {

@@ -182,11 +182,14 @@ func (e *Engine) dispatch(now time.Time) bool {
 
 // skips tells whether an entry is the next instant of a job that is full.
 func (e *Engine) skips(j *job, r ready, now time.Time) bool {
-	return j != nil && !(j.kicked && r.At == j.kickedAt) && e.full(j, now)
+	return j != nil && r.At != forOpen && e.full(j, now)
 }
 
 func (e *Engine) decide(r ready, now time.Time) {
 	j := e.jobs[r.JobID]
+	if r.At == forOpen && (j == nil || !j.kicked) {
+		return
+	}
 	if j == nil {
 		// What is due of a job with jitter names its start, which comes before
 		// the next instant.
@@ -201,7 +204,7 @@ func (e *Engine) decide(r ready, now time.Time) {
 		return
 	}
 	j.def = r.def
-	if j.kicked && r.At == j.kickedAt {
+	if r.At == forOpen {
 		j.kicked = false
 		e.startOpen(j, now)
 		return

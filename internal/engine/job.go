@@ -25,12 +25,12 @@ type job struct {
 	def     *definition
 	flights []*flight        // the runs that are running
 	open    []jadwal.OpenRun // runs that are to start, or to start again, oldest first
+	early   []jadwal.RunKey  // runs that were asked for and read with all others: the changes that tell of them may come yet
 
 	out       *step // outcomes that no batch has taken yet
 	sent      bool  // one more is in the batch on its way
 	waiting   bool  // next has an entry in the timetable or behind it, or parkedTo is set
 	kicked    bool  // one of open has an entry on its way to dispatch
-	kickedAt  int64 // the instant of that entry
 	wakeAt    int64 // when one of open will be ready to start; 0: no entry says so
 	parkedTo  int64 // when the instants that a long run skips are decided next; 0: they are not parked
 	reloading bool  // the store is asked where it stands; nothing happens until then
@@ -216,8 +216,20 @@ type ready struct {
 func (e *Engine) adopt(c jadwal.Cursor, now time.Time) *job {
 	j := &job{id: c.JobID, owner: c.OwnerID, version: c.Version, tail: c.NextAt, next: c.NextAt, started: c.Started, open: c.Open}
 	e.jobs[j.id] = j
+	j.anticipate()
 	e.kick(j, now)
 	return j
+}
+
+// anticipate notes which of the open runs that were just read somebody asked
+// for. By the time that their changes come they may be running, or have ended.
+func (j *job) anticipate() {
+	j.early = nil
+	for _, r := range j.open {
+		if r.Key.N > 0 {
+			j.early = append(j.early, r.Key)
+		}
+	}
 }
 
 // schedule puts j's next instant into the timetable, unless it is there or a
@@ -230,17 +242,22 @@ func (e *Engine) schedule(j *job) {
 	e.times.add(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: max(j.next, j.due), Version: j.version})
 }
 
+// forOpen is the instant of an entry that stands for a job's open runs. It may
+// outlive them, and the job in memory: were it the run's, it would be taken for
+// a planned instant then.
+const forOpen = 0
+
 // kick sends the open run that is to start next on its way, or has the
 // timetable call when one is ready.
 func (e *Engine) kick(j *job, now time.Time) {
 	if len(j.open) == 0 || j.kicked || j.reloading {
 		return
 	}
-	run, ok, wake := j.startable(now)
+	_, ok, wake := j.startable(now)
 	switch {
 	case ok:
-		j.kicked, j.kickedAt = true, run.Key.DueAt
-		e.due.push(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: run.Key.DueAt, Version: j.version})
+		j.kicked = true
+		e.due.push(jadwal.Due{JobID: j.id, OwnerID: j.owner, At: forOpen, Version: j.version})
 	case !wake.IsZero() && (j.wakeAt == 0 || wake.UnixMicro() < j.wakeAt):
 		j.wakeAt = wake.UnixMicro()
 		e.times.add(jadwal.Due{JobID: j.id, At: j.wakeAt})

@@ -234,6 +234,7 @@ func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 	j.due, j.started = 0, c.Started
 	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading = false, false, 0, 0, false
 	j.pinned = e.reads.loadedTo
+	j.anticipate()
 	if !j.current() {
 		j.def = nil
 	}

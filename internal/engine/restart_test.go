@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -93,6 +94,30 @@ func TestRestart(t *testing.T) {
 		w.check(job.ID, "01:00 succeeded")
 		got := w.sink.deliveries()
 		if len(got) != 2 || got[0].run != got[1].run {
+			t.Errorf("deliveries: %+v", got)
+		}
+	})
+	scenario(t, "a run that is cancelled while nobody is there starts no more, nor anything in its place", func(t *testing.T, w *world) {
+		planned, asked, paused := w.job("planned", "0 1 * * *"), w.job("asked", "0 5 * * *"), w.job("paused", "0 * * * *")
+		w.sink.set(10 * time.Minute)
+		w.run()
+		until("00:59:30")
+		manual := w.ask(asked.ID)
+		until("01:00:30")
+		w.apply(paused.ID, pause)
+		w.kill()
+		for _, key := range []jadwal.RunKey{manual.Key, w.runs(planned.ID)[0].Key, w.runs(paused.ID)[0].Key} {
+			if _, err := w.st.CancelRun(context.Background(), w.actor(), key, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until("02:00:30")
+		w.restart()
+		until("02:01:00")
+		w.check(planned.ID, "01:00 cancelled requested")
+		w.check(asked.ID, "00:59:30 cancelled requested")
+		w.check(paused.ID, "01:00 cancelled requested")
+		if got := w.sink.deliveries(); len(got) != 3 {
 			t.Errorf("deliveries: %+v", got)
 		}
 	})

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +23,45 @@ func (w *world) sweep(keep store.Retention) int {
 			return n
 		}
 	}
+}
+
+// versions tells the versions of a job that are kept, newest first.
+func (w *world) versions(job int64) string {
+	w.t.Helper()
+	all, _, err := w.st.Versions(context.Background(), job, 0, 100)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var numbers []string
+	for _, v := range all {
+		numbers = append(numbers, fmt.Sprint(v.Version))
+	}
+	return strings.Join(numbers, " ")
+}
+
+// ledger tells the entries of a job's ledger from one time of the day to another.
+func (w *world) ledger(job int64, from, to string) string {
+	w.t.Helper()
+	at := func(clock string) time.Time {
+		d, err := time.Parse("15:04", clock)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return midnight.Add(time.Duration(d.Hour())*time.Hour + time.Duration(d.Minute())*time.Minute)
+	}
+	l, err := w.st.Ledger(context.Background(), job, at(from), 100)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	entries, _, err := l.Entries(at(from), at(to), time.Now(), 100)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var told []string
+	for _, e := range entries {
+		told = append(told, fmt.Sprintf("%s v%d %s", e.At.Format("15:04"), e.Version, e.State))
+	}
+	return strings.Join(told, ", ")
 }
 
 func TestRetention(t *testing.T) {
@@ -103,6 +144,55 @@ func TestRetention(t *testing.T) {
 		}
 		until("09:00:01")
 		w.check(later.ID, "09:00 succeeded")
+	})
+	scenario(t, "versions go that no kept history can be of, and the ledger of what is kept stays as it was", func(t *testing.T, w *world) {
+		job := w.job("job", "0 * * * *")
+		w.answers(200, 404, 200)
+		w.run()
+		describe := func(text string) {
+			w.apply(job.ID, func(j *jadwal.Job) { j.Definition.Description = text })
+		}
+		for hour := range 10 { // version 2 from 00:30, 3 from 01:30 and so on
+			until(fmt.Sprintf("%02d:30:00", hour))
+			describe(fmt.Sprint("from ", hour))
+		}
+		before := w.ledger(job.ID, "04:00", "12:00")
+		w.sweep(keep)
+		w.sweep(keep) // now without the runs
+		// At 03:30 the failures of before go: version 4 was in force until then.
+		if got := w.versions(job.ID); got != "11 10 9 8 7 6 5 4" {
+			t.Errorf("versions %s are left", got)
+		}
+		if got := w.ledger(job.ID, "04:00", "12:00"); got != strings.Replace(strings.Replace(before, "04:00 v5 succeeded", "04:00 v5 unrecorded", 1), "05:00 v6 succeeded, 06:00 v7 succeeded", "05:00 v6 unrecorded, 06:00 v7 unrecorded", 1) {
+			t.Errorf("got  %s\nfrom %s", got, before)
+		}
+		if got := w.ledger(job.ID, "00:00", "04:30"); got != "03:00 v4 unrecorded, 04:00 v5 unrecorded" {
+			t.Errorf("of what is not kept: %s", got)
+		}
+		w.sound()
+		until("20:30:00")
+		w.sweep(keep)
+		w.sweep(keep)
+		if got := w.versions(job.ID); got != "11" {
+			t.Errorf("versions %s are left", got)
+		}
+		w.sound()
+	})
+	scenario(t, "a version stays while a run of it is open, and those after it", func(t *testing.T, w *world) {
+		job := w.with("job", "0 1 * * *", func(d *jadwal.Definition) { tries(2)(d) })
+		w.answers(503)
+		w.run()
+		until("01:00:05") // attempted once; the next is due after the pause
+		w.apply(job.ID, pause)
+		for hour := 2; hour < 12; hour++ {
+			until(fmt.Sprintf("%02d:30:00", hour))
+			w.apply(job.ID, func(j *jadwal.Job) { j.Definition.Description = fmt.Sprint("from ", hour) })
+		}
+		w.sweep(keep)
+		if got := w.versions(job.ID); got != "12 11 10 9 8 7 6 5 4 3 2 1" {
+			t.Errorf("versions %s are left", got)
+		}
+		w.sound()
 	})
 	scenario(t, "the sweep runs by itself", func(t *testing.T, w *world) {
 		job := w.job("job", "0 * * * *")

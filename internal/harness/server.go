@@ -96,6 +96,7 @@ func (s *Server) Start() error {
 	s.cmd.Env = append(os.Environ(), s.Env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
 		log.Close()
 		return err
 	}
@@ -131,13 +132,22 @@ func (s *Server) Ready(timeout time.Duration) error {
 func (s *Server) Kill() {
 	s.cmd.Process.Signal(syscall.SIGKILL)
 	<-s.done
+	s.cmd = nil
 	s.log.Close()
+}
+
+// End is Kill if the server was started and has not been ended.
+func (s *Server) End() {
+	if s.cmd != nil {
+		s.Kill()
+	}
 }
 
 // Stop ends the server with SIGTERM. It is an error when it does not end by
 // itself within timeout, or not with status 0.
 func (s *Server) Stop(timeout time.Duration) error {
 	defer s.log.Close()
+	defer func() { s.cmd = nil }()
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-s.done:

@@ -21,6 +21,7 @@ import (
 // Delivery is one call of a target as the target saw it.
 type Delivery struct {
 	At         time.Time // when the request was read
+	Answered   time.Time // just before the answer was sent; zero: not yet, or not kept
 	Method     string
 	Path       string // with the query
 	RunID      string
@@ -124,14 +125,22 @@ func (s *Sink) serve(c net.Conn) {
 		if err != nil {
 			return
 		}
+		place := -1
 		if s.seen != nil {
 			s.seen(d)
 		} else {
 			s.mu.Lock()
+			place = len(s.deliveries)
 			s.deliveries = append(s.deliveries, d)
 			s.mu.Unlock()
 		}
-		if _, err := c.Write(answerTo(d.Path)); err != nil {
+		answer := answerTo(d.Path)
+		if place >= 0 {
+			s.mu.Lock()
+			s.deliveries[place].Answered = time.Now()
+			s.mu.Unlock()
+		}
+		if _, err := c.Write(answer); err != nil {
 			return
 		}
 	}

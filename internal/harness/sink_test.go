@@ -41,10 +41,13 @@ func TestSink(t *testing.T) {
 		}
 		for i, path := range []string{"/a", "/b?status=503", "/c?delay=30ms"} {
 			d := got[i]
-			if d.At.IsZero() {
-				t.Error("without its time")
+			if d.At.IsZero() || d.Answered.Before(d.At) {
+				t.Errorf("read at %v, answered at %v", d.At, d.Answered)
 			}
-			d.At = time.Time{}
+			if took := d.Answered.Sub(d.At); i == 2 && took < 30*time.Millisecond {
+				t.Errorf("answered after %v", took)
+			}
+			d.At, d.Answered = time.Time{}, time.Time{}
 			want := Delivery{Method: "POST", Path: path, RunID: jadwal.RunKey{DueAt: due.UnixMicro(), JobID: 7}.ID(), Job: "x", Attempt: 2, Epoch: 3, DueAt: due, Redelivery: i == 2}
 			if d != want {
 				t.Errorf("got  %+v\nwant %+v", d, want)

@@ -80,6 +80,16 @@ func (s *Store) WaitApplied(ctx context.Context, changeID int64) error {
 	}
 }
 
+// LastChange returns the id of the newest change of a job that the engine has
+// not applied yet; 0: it has applied them all.
+func (s *Store) LastChange(ctx context.Context, jobID int64) (id int64, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		_, err := t.one("SELECT COALESCE(max(id), 0) FROM change WHERE job_id = $1", func(r row) { id = r.int(0) }, jobID)
+		return err
+	})
+	return id, err
+}
+
 func (m *meeting) forget(changeID int64, ch chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

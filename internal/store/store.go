@@ -30,9 +30,10 @@ type Options struct {
 	Dir string       // the data directory
 	Log *slog.Logger // nil: slog.Default()
 
-	// OnFatal is told, once, that the disk did not confirm a write: what the
-	// file holds is then unknown to this process, which should end. The store
-	// refuses all writes from then on. It must not block.
+	// OnFatal is told, once, that the disk did not confirm a write, or that the
+	// database is no longer where it was: what the file holds is then unknown to
+	// this process, which should end. The store refuses all writes from then on.
+	// It must not block.
 	OnFatal func(error)
 }
 
@@ -59,12 +60,14 @@ type Store struct {
 	lanes   [2]chan *write
 	stop    chan struct{} // closed: no more writes are taken
 	stopped chan struct{} // closed: the writer has ended
-	fatal   atomic.Bool   // the disk did not confirm a write
+	fatal   atomic.Bool   // nothing may be written any more
+	failing atomic.Bool   // the disk failed, and nothing was written since
 	readers chan *conn    // nil: a connection that is yet to be opened
 	close   func() error
 
-	live identities
-	meet meeting
+	live  identities
+	meet  meeting
+	sweep sweep
 }
 
 // Open opens the database in the data directory for a server: it makes what is

@@ -219,9 +219,21 @@ func heir(t *tx, id int64) (other int64, err error) {
 // DeleteUser removes a user with all sessions. Jobs are paused for the reason
 // owner_deleted and go to the deleting superuser (from the operator: to the
 // first one); a name that is taken there gets the suffix .u{id}; they keep the
-// egress rules of an owner who was no superuser. Errors, in this order:
-// CodeForbidden, CodeNotFound, CodeOwnAccount, CodeLastSuperuser.
+// egress rules of an owner who was no superuser. They go in many small writes.
+// Nothing fires of those that have not gone yet, since their owner is no more;
+// when ctx ends or the database fails on the way, Keep sees to the rest. Errors,
+// in this order: CodeForbidden, CodeNotFound, CodeOwnAccount, CodeLastSuperuser.
 func (s *Store) DeleteUser(ctx context.Context, by jadwal.Actor, id int64, now time.Time) error {
+	if err := s.deleteUser(ctx, by, id, now); err != nil {
+		return err
+	}
+	if err := s.inherit(ctx, now); err != nil {
+		s.log.Warn("the jobs of a deleted user are still on their way", "user", id, "error", err)
+	}
+	return nil
+}
+
+func (s *Store) deleteUser(ctx context.Context, by jadwal.Actor, id int64, now time.Time) error {
 	return s.write(ctx, laneAPI, func(t *tx) error {
 		if err := allowed(t, by, jadwal.ActionDeleteUser, jadwal.Object{}); err != nil {
 			return err
@@ -243,19 +255,14 @@ func (s *Store) DeleteUser(ctx context.Context, by jadwal.Actor, id int64, now t
 		if by.User.ID != 0 {
 			to = by.User.ID
 		}
-		jobs, err := s.inheritJobs(t, u, to, now)
+		jobs, err := bequeath(t, u, to)
 		if err != nil {
 			return err
 		}
 		if _, err := t.exec("DELETE FROM account WHERE id = $1", id); err != nil { // and, by cascade, the sessions
 			return err
 		}
-		t.after(func() {
-			s.live.dropUser(id)
-			if jobs > 0 {
-				s.meet.hint(jadwal.Hint{Changed: true})
-			}
-		})
+		t.after(func() { s.live.dropUser(id) })
 		return audited(t, by, now, "user.delete", object("user", id),
 			detail{"username": u.Username, "email": u.Email, "jobs": jobs, "jobs_to": to})
 	})

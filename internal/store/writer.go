@@ -39,6 +39,7 @@ type write struct {
 	state atomic.Int32
 	err   error
 	hooks []func()
+	wrote bool
 	done  chan error
 }
 
@@ -95,15 +96,19 @@ type writer struct {
 	s       *Store
 	c       *conn
 	version int64 // of the data, as PRAGMA data_version has it
+	files   files
 	group   []*write
 	commits int // since the last tick
 }
 
 func newWriter(s *Store, c *conn) (*writer, error) {
-	c.raw.SetBusyTimeout(0) // begin waits by itself
 	w := &writer{s: s, c: c}
 	var err error
-	w.version, err = w.dataVersion()
+	if w.version, err = w.dataVersion(); err != nil { // may wait for a server that recovers the log
+		return nil, err
+	}
+	c.raw.SetBusyTimeout(0) // begin waits by itself
+	w.files, err = findFiles(s.path)
 	return w, err
 }
 
@@ -171,8 +176,12 @@ func (w *writer) commit() {
 	}
 	if err != nil {
 		err = w.s.lost(err)
+	} else if err = w.files.inPlace(); err != nil {
+		err = w.s.astray(err)
 	}
+	wrote := false
 	for _, part := range w.group {
+		wrote = wrote || part.wrote
 		switch {
 		case err != nil:
 			part.err = err
@@ -190,6 +199,9 @@ func (w *writer) commit() {
 	for i, part := range w.group {
 		part.done <- part.err
 		w.group[i] = nil
+	}
+	if err == nil && wrote {
+		w.s.failing.Store(false)
 	}
 	w.commits++
 }
@@ -247,7 +259,7 @@ func (w *writer) part(part *write, savepoint bool) error {
 	}
 	t := &tx{c: w.c}
 	part.err = protect(part.fn, t)
-	part.hooks = t.hooks
+	part.hooks, part.wrote = t.hooks, t.wrote
 	switch {
 	case w.c.raw.AutocommitEnabled():
 		// SQLite itself has rolled everything back: lang_transaction.html,
@@ -294,6 +306,10 @@ func protect(fn func(*tx) error, t *tx) (err error) {
 // idle runs about once a second, between groups: it looks for commits of other
 // processes and lets the log shrink.
 func (w *writer) idle() {
+	if err := w.files.inPlace(); err != nil {
+		_ = w.s.astray(err)
+		return
+	}
 	version, err := w.dataVersion()
 	if err != nil {
 		_ = w.s.judge("poll", err)

@@ -354,6 +354,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"a failed write to the disk is unavailable", sqlite.ResultIOErrWrite, jadwal.CodeUnavailable},
 		{"a full disk is unavailable", sqlite.ResultFull, jadwal.CodeUnavailable},
+		{"a page that could not be read is unavailable", sqlite.ResultCorrupt, jadwal.CodeUnavailable},
 		{"a database that another process holds is unavailable", sqlite.ResultBusy, jadwal.CodeUnavailable},
 		{"a mistake of ours is a mistake of ours", sqlite.ResultMisuse, jadwal.CodeInternal},
 	} {

@@ -56,7 +56,7 @@ type author struct {
 	stop   <-chan struct{}
 	pause  time.Duration // between two calls, at most
 
-	jobs []*story // alive, and not those that run once: they are left alone
+	jobs []*story // alive, and not those that end by themselves: they are left alone
 	made int
 }
 
@@ -87,18 +87,24 @@ func (a *author) run(limit int) {
 		}
 		i := a.rng.IntN(len(a.jobs))
 		s := a.jobs[i]
-		switch n := a.rng.IntN(12); {
+		c := s.last()
+		switch n := a.rng.IntN(14); {
 		case n < 4:
 			a.edit(s)
-		case n < 6 && !s.last().paused:
-			a.change(s, "pause", "POST", "/pause", map[string]string{"reason": "why not"}, change{paused: true})
-		case n < 8 && s.last().paused:
-			a.change(s, "resume", "POST", "/resume", nil, change{})
+		case n < 6 && !c.paused:
+			c.kind, c.paused = "pause", true
+			a.change(s, "POST", "/pause", map[string]string{"reason": "why not"}, c)
+		case n < 8 && c.paused:
+			c.kind, c.paused = "resume", false
+			a.change(s, "POST", "/resume", map[string]string{"catchup": []string{"none", "latest", "all"}[a.rng.IntN(3)]}, c)
 		case n == 8 && len(a.jobs) > limit/2:
-			a.change(s, "delete", "DELETE", "", nil, change{deleted: true})
-		case n == 10:
+			c.kind, c.deleted = "delete", true
+			a.change(s, "DELETE", "", nil, c)
+		case n < 11:
 			a.runNow(s)
 		case n == 11:
+			a.repeatNewest(s)
+		case n > 11:
 			a.cancelNewest(s)
 		}
 		if s.last().deleted {
@@ -107,45 +113,65 @@ func (a *author) run(limit int) {
 	}
 }
 
-// url is the target of an edit. Some answer late, some badly.
-func (a *author) url(name string, marker int) string {
-	url := fmt.Sprintf("%s/j/%s/%d", a.sink, name, marker)
-	switch a.rng.IntN(8) {
-	case 0:
-		url += fmt.Sprintf("?delay=%dms", 50+a.rng.IntN(400))
-	case 1:
-		url += fmt.Sprintf("?delay=%dms", 1100+a.rng.IntN(1500)) // longer than the second after which a run is open
-	case 2:
-		url += "?status=500"
+// call makes one call about a job, and notes it for the job's story.
+func (a *author) call(s *story, method, path string, body, out any) (harness.Answer, error) {
+	t := try{what: method + " " + path, sent: time.Now()}
+	answer, err := a.client.Call(method, path, body, out)
+	t.ended = time.Now()
+	switch {
+	case err != nil:
+		t.came = err.Error()
+	case answer.OK():
+		t.came = fmt.Sprint(answer.Status)
+	default:
+		t.came = fmt.Sprintf("%d %s", answer.Status, answer.Code())
 	}
-	return url
+	s.tries = append(s.tries, t)
+	return answer, err
 }
 
+// create makes a job: of every twelve one that runs once, one that may run a
+// few times, and one that fails until it is paused for that.
 func (a *author) create() {
-	every := time.Duration(1+a.rng.IntN(3)) * time.Second
-	if a.rng.IntN(6) == 0 {
+	switch a.rng.IntN(12) {
+	case 0:
 		at := time.Now().UTC().Truncate(time.Millisecond).Add(time.Duration(200+a.rng.IntN(4000)) * time.Millisecond)
-		a.createJob(0, at)
-		return
+		a.createJob(story{at: at}, draw(a.rng, 0))
+	case 1:
+		a.createJob(story{most: 2 + a.rng.IntN(4)}, draw(a.rng, 0))
+	case 2:
+		t := draw(a.rng, 0)
+		t.overlap, t.slots, t.catchup = "skip", 1, "latest" // so that no two of its runs are unfinished
+		a.createJob(story{failures: 2 + a.rng.IntN(2)}, t)
+	default:
+		a.createJob(story{}, draw(a.rng, 0))
 	}
-	a.createJob(every, time.Time{})
 }
 
-func (a *author) createJob(every time.Duration, at time.Time) {
+// createJob makes the job of a story that says how it ends by itself.
+func (a *author) createJob(as story, t terms) {
 	a.made++
-	s := &story{name: fmt.Sprintf("%s-%d", a.name, a.made), at: at}
-	spec := map[string]string{"every": every.String()}
-	if !at.IsZero() {
-		spec = map[string]string{"at": at.Format(time.RFC3339Nano)}
+	s := &as
+	s.name, s.cancels = fmt.Sprintf("%s-%d", a.name, a.made), map[string]time.Time{}
+	base := fmt.Sprintf("%s/j/%s/%d", a.sink, s.name, t.marker)
+	url := drawURL(a.rng, base)
+	if s.failures > 0 {
+		url = base + "?status=404" // which is not tried again
 	}
-	url := a.url(s.name, 0)
-	c := change{kind: "create", sent: time.Now(), every: every}
+	body := t.body(url)
+	body["name"] = s.name
+	switch {
+	case !s.at.IsZero():
+		t.every = 0
+		body["schedules"] = []any{map[string]string{"at": s.at.Format(time.RFC3339Nano)}}
+	case s.most > 0:
+		body["max_runs"] = s.most
+	case s.failures > 0:
+		body["pause_after_failures"] = s.failures
+	}
+	c := change{kind: "create", sent: time.Now(), terms: t}
 	var view jobView
-	answer, err := a.client.Call("POST", "/job", map[string]any{
-		"name": s.name, "schedules": []any{spec}, "timeout": "10s",
-		"retry":  map[string]any{"max_attempts": 2, "min_backoff": "1s", "max_backoff": "1s"},
-		"target": map[string]any{"type": "http", "method": "POST", "url": url, "body": map[string]int{"n": a.made}},
-	}, &view)
+	answer, err := a.call(s, "POST", "/job", body, &view)
 	switch {
 	case err == nil && answer.Status == 201:
 		c.acked = time.Now()
@@ -156,7 +182,7 @@ func (a *author) createJob(every time.Duration, at time.Time) {
 		return
 	default:
 		a.lost(err)
-		found, ok := a.read("/job/"+s.name, &view)
+		found, ok := a.read(s, "/job/"+s.name, &view)
 		if !ok || !found {
 			return
 		}
@@ -170,31 +196,40 @@ func (a *author) createJob(every time.Duration, at time.Time) {
 	a.mu.Lock()
 	a.stories = append(a.stories, s)
 	a.mu.Unlock()
-	if at.IsZero() {
+	if !s.ends() {
 		a.jobs = append(a.jobs, s)
 	}
 }
 
 func (a *author) edit(s *story) {
-	every := time.Duration(1+a.rng.IntN(3)) * time.Second
-	marker := s.last().marker + 1
-	a.change(s, "edit", "PATCH", "", map[string]any{
-		"schedules": []any{map[string]string{"every": every.String()}},
-		"target":    map[string]string{"url": a.url(s.name, marker)},
-	}, change{marker: marker, every: every})
+	c := s.last()
+	c.kind, c.terms = "edit", draw(a.rng, c.marker+1)
+	a.change(s, "PATCH", "", c.body(drawURL(a.rng, fmt.Sprintf("%s/j/%s/%d", a.sink, s.name, c.marker))), c)
 }
 
 // runNow asks for a run beside the schedule. One that was confirmed must be on
 // record in the end.
 func (a *author) runNow(s *story) {
+	a.ask(s, "run", fmt.Sprintf("/job/%d/run", s.id))
+}
+
+// repeatNewest asks for another run like the newest one that has ended.
+func (a *author) repeatNewest(s *story) {
+	var runs []runView
+	if answer, err := a.call(s, "GET", fmt.Sprintf("/job/%d/run?limit=1&state=failed,succeeded", s.id), nil, &runs); err == nil && answer.OK() && len(runs) > 0 {
+		a.ask(s, "retry", "/run/"+runs[0].ID+"/retry")
+	}
+}
+
+func (a *author) ask(s *story, kind, path string) {
 	var run runView
-	answer, err := a.client.Call("POST", fmt.Sprintf("/job/%d/run", s.id), nil, &run)
+	answer, err := a.call(s, "POST", path, nil, &run)
 	switch {
 	case err == nil && answer.OK():
 		s.asked = append(s.asked, run.ID)
-		a.count("run")
+		a.count(kind)
 	case err == nil && answer.Status < 500:
-		a.complain("a run of job %s was refused: %v", s.name, answer)
+		a.complain("a %s of job %s was refused: %v", kind, s.name, answer)
 	default:
 		a.lost(err)
 	}
@@ -204,10 +239,14 @@ func (a *author) runNow(s *story) {
 // has ended by then is no complaint.
 func (a *author) cancelNewest(s *story) {
 	var runs []runView
-	if answer, err := a.client.Call("GET", fmt.Sprintf("/job/%d/run?limit=1", s.id), nil, &runs); err != nil || !answer.OK() || len(runs) == 0 {
+	if answer, err := a.call(s, "GET", fmt.Sprintf("/job/%d/run?limit=1", s.id), nil, &runs); err != nil || !answer.OK() || len(runs) == 0 {
 		return
 	}
-	answer, err := a.client.Call("POST", "/run/"+runs[0].ID+"/cancel", nil, nil)
+	id := runs[0].ID
+	if s.cancels[id].IsZero() {
+		s.cancels[id] = time.Now()
+	}
+	answer, err := a.call(s, "POST", "/run/"+id+"/cancel", nil, nil)
 	switch {
 	case err != nil:
 		a.lost(err)
@@ -216,66 +255,77 @@ func (a *author) cancelNewest(s *story) {
 	}
 }
 
-// change makes one call that changes a job, and notes in its story what came of it.
-func (a *author) change(s *story, kind, method, path string, body any, c change) {
+// change makes a call that changes a job into the state of c, and notes in its
+// story what came of it. When the answer was lost, it reads the job: a change
+// that was not stored has not happened. One that was stored is not in force
+// for that yet; so the call is repeated until it is answered, since no answer
+// to a change comes before the change is in force. A deletion cannot be
+// repeated: it is in force at the next start at the latest.
+func (a *author) change(s *story, method, path string, body any, c change) {
 	before := s.last()
-	if kind != "edit" {
-		c.marker, c.every = before.marker, before.every
-	} else {
-		c.paused = before.paused
-	}
-	c.kind, c.sent = kind, time.Now()
+	c.sent, c.seen, c.acked = time.Now(), time.Time{}, time.Time{}
 	s.changes = append(s.changes, c)
 	mine := &s.changes[len(s.changes)-1]
-
-	answer, err := a.client.Call(method, fmt.Sprintf("/job/%d%s", s.id, path), body, nil)
-	switch {
-	case err == nil && answer.OK():
-		mine.acked = time.Now()
-		a.count(kind)
-		return
-	case err == nil && answer.Code() == "not_yet_applied":
-		a.count("not yet applied") // stored and certain, but from when on is open
-		return
-	case err == nil && answer.Status < 500:
-		a.complain("%s of job %s was refused: %v", kind, s.name, answer)
-		s.changes = s.changes[:len(s.changes)-1]
-		return
-	}
-	a.lost(err)
-	var view jobView
-	found, ok := a.read(fmt.Sprintf("/job/%d", s.id), &view)
-	if !ok {
-		return // the end: it stays unknown
-	}
-	state := func(c change) bool {
-		if !found || c.deleted {
-			return found != c.deleted
+	for {
+		answer, err := a.call(s, method, fmt.Sprintf("/job/%d%s", s.id, path), body, nil)
+		switch {
+		case err == nil && answer.OK():
+			mine.acked = time.Now()
+			a.count(c.kind)
+			return
+		case err == nil && answer.Code() == "not_yet_applied":
+			a.count("not yet applied")
+		case err == nil && answer.Status == 404 && c.deleted && !mine.seen.IsZero():
+			return
+		case err == nil && answer.Status < 500:
+			a.complain("%s of job %s was refused: %v", c.kind, s.name, answer)
+			s.changes = s.changes[:len(s.changes)-1]
+			return
+		default:
+			a.lost(err)
 		}
-		return (view.State == "paused") == c.paused && markerOf(strings.TrimPrefix(view.Target.URL, a.sink)) == c.marker
-	}
-	switch {
-	case state(c):
-		mine.acked = time.Now()
-	case state(before):
-		s.changes = s.changes[:len(s.changes)-1]
-	default:
-		a.complain("job %s is neither as before the lost answer to %s nor as after it: found %v, %s, %s", s.name, kind, found, view.State, view.Target.URL)
+		var view jobView
+		found, ok := a.read(s, fmt.Sprintf("/job/%d", s.id), &view)
+		state := func(c change) bool {
+			if !found || c.deleted {
+				return found != c.deleted
+			}
+			return (view.State == "paused") == c.paused && markerOf(strings.TrimPrefix(view.Target.URL, a.sink)) == c.marker
+		}
+		switch {
+		case !ok:
+			return // it stays unknown
+		case state(c):
+			if mine.seen.IsZero() {
+				mine.seen = time.Now()
+			}
+			if time.Since(mine.seen) > time.Minute {
+				a.complain("%s of job %s is stored and not in force a minute later", c.kind, s.name)
+				return
+			}
+		case mine.seen.IsZero() && state(before):
+			s.changes = s.changes[:len(s.changes)-1]
+			return
+		default:
+			a.complain("job %s is neither as before the lost answer to %s nor as after it: found %v, %s, %s", s.name, c.kind, found, view.State, view.Target.URL)
+			return
+		}
 	}
 }
 
-// read gets a job as soon as there is a server again. ok is false when the end
-// came before.
-func (a *author) read(path string, view *jobView) (found, ok bool) {
+// read gets a job as soon as there is a server again. ok is false when there
+// was no answer that tells.
+func (a *author) read(s *story, path string, view *jobView) (found, ok bool) {
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		answer, err := a.client.Call("GET", path, nil, view)
-		if err != nil || answer.Status >= 500 {
+		switch {
+		case err != nil || answer.Status >= 500:
 			continue
-		}
-		if answer.OK() {
+		case answer.OK():
+			s.tries = append(s.tries, try{"GET " + path, time.Now(), time.Now(), view.State + " " + view.Target.URL})
 			return true, true
-		}
-		if answer.Status == 404 {
+		case answer.Status == 404:
+			s.tries = append(s.tries, try{"GET " + path, time.Now(), time.Now(), "404"})
 			return false, true
 		}
 		a.complain("GET %s: %v", path, answer)

@@ -43,7 +43,7 @@ func recordsOf(ctx context.Context, st *store.Store, jobID int64) (records []rec
 		}
 		for _, r := range runs {
 			records = append(records, record{
-				key: r.Key, through: r.ThroughAt, state: r.State, reason: r.Reason,
+				key: r.Key, through: r.ThroughAt, state: r.State, reason: r.Reason, version: r.Version,
 				attempts: r.Attempts, startedAt: r.StartedAt, finishedAt: r.FinishedAt,
 			})
 			before = r.Key

@@ -1,12 +1,3 @@
-// Command crash kills a real server with SIGKILL again and again, at random
-// moments, while clients create, edit, pause and delete jobs, make and delete
-// users and refresh a session, and a target records what reaches it. Then it
-// looks for what was lost or recorded twice: by the store's own invariants, and
-// by a reckoning of its own from what the API confirmed, what the API tells in
-// the end, and what the target got.
-//
-// It ends with status 1 when anything is wrong, and with the seed that made
-// the choices; the moments of the kills depend on the machine too.
 package main
 
 import (
@@ -15,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,8 +50,9 @@ func run(dir string, rounds int, seed uint64) error {
 	}
 	server := &harness.Server{
 		Binary: binary, Dir: dir, Address: address,
-		Env: []string{harness.AdminEnv, "JADWAL_ACCESS_LIFETIME=24h", "JADWAL_LOG_LEVEL=warn"},
+		Env: []string{harness.AdminEnv, "JADWAL_ACCESS_LIFETIME=24h", "JADWAL_LOG_LEVEL=warn", "JADWAL_DRAIN_TIMEOUT=1s"},
 	}
+	defer server.End()
 	if err := server.Start(); err != nil {
 		return err
 	}
@@ -73,7 +66,7 @@ func run(dir string, rounds int, seed uint64) error {
 		return err
 	}
 	begun := time.Now()
-	restarts, err := killAgainAndAgain(server, rng, rounds)
+	lives, err := killAgainAndAgain(&haunted{Server: server, ledger: p.ledger}, rng, rounds)
 	lasted := time.Since(begun)
 	p.leave()
 	if err != nil {
@@ -96,34 +89,73 @@ func run(dir string, rounds int, seed uint64) error {
 		return err
 	}
 	return p.verdict(summary{
-		rounds: rounds, restarts: restarts, lasted: lasted, now: now,
-		live: live, deleted: deleted, broken: broken, deliveries: sink.Deliveries(),
+		rounds: rounds, lives: lives, lasted: lasted, now: now,
+		live: live, deleted: deleted, broken: broken, errors: errorsIn(server.LogTail(1 << 30)), deliveries: sink.Deliveries(),
 	})
 }
 
-// killAgainAndAgain kills and starts the server rounds times and returns how
-// long it took each time until it answered again. One time in ten it is killed
-// while it starts, and one in twelve it is asked to stop instead.
-func killAgainAndAgain(server *harness.Server, rng *rand.Rand, rounds int) ([]time.Duration, error) {
-	var restarts []time.Duration
+// life is what happened to one process of the server.
+type life struct {
+	started time.Time
+	ready   time.Time // when it was seen to answer; zero: it was killed before
+	ended   time.Time // when it was killed, or asked to stop; zero: it is the last one
+	asked   bool      // it was asked to stop
+	gone    time.Time // when the process was gone
+}
+
+func (l life) String() string {
+	text := clock(l.started) + " started"
+	if !l.ready.IsZero() {
+		text += ", " + clock(l.ready) + " ready"
+	}
+	switch {
+	case l.ended.IsZero():
+		return text
+	case l.asked:
+		text += ", " + clock(l.ended) + " asked to stop"
+	default:
+		text += ", " + clock(l.ended) + " killed"
+	}
+	return text + ", " + clock(l.gone) + " gone"
+}
+
+// killAgainAndAgain kills and starts the server rounds times and returns what
+// became of each process. Most live for less than a second, one in six for
+// longer than a run is in memory only. One time in ten it is killed while it
+// starts, and one in twelve it is asked to stop instead. One time in twelve it
+// stays away for a while.
+func killAgainAndAgain(server *haunted, rng *rand.Rand, rounds int) ([]life, error) {
+	now := time.Now()
+	lives := []life{{started: now, ready: now}}
 	ready := true
 	for i := range rounds {
-		if ready {
-			time.Sleep(time.Duration(50+rng.IntN(1200)) * time.Millisecond)
-		} else {
-			time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
+		span := 30 + rng.IntN(700)
+		switch {
+		case !ready:
+			span = rng.IntN(60)
+		case rng.IntN(6) == 0:
+			span += rng.IntN(1600)
 		}
-		if ready && rng.IntN(12) == 0 {
+		if ready {
+			if err := server.round(i); err != nil {
+				return nil, fmt.Errorf("round %d: a former owner: %w", i+1, err)
+			}
+		}
+		time.Sleep(time.Duration(span) * time.Millisecond)
+		l := &lives[len(lives)-1]
+		l.ended, l.asked = time.Now(), ready && rng.IntN(12) == 0
+		if l.asked {
 			if err := server.Stop(30 * time.Second); err != nil {
 				return nil, err
 			}
 		} else {
 			server.Kill()
 		}
-		if rng.IntN(8) == 0 {
-			time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond) // an outage of several instants
+		l.gone = time.Now()
+		if rng.IntN(12) == 0 {
+			time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond) // an outage of several instants
 		}
-		started := time.Now()
+		lives = append(lives, life{started: time.Now()})
 		if err := server.Start(); err != nil {
 			return nil, err
 		}
@@ -134,12 +166,15 @@ func killAgainAndAgain(server *harness.Server, rng *rand.Rand, rounds int) ([]ti
 		if err := server.Ready(30 * time.Second); err != nil {
 			return nil, fmt.Errorf("round %d: %w", i+1, err)
 		}
-		restarts = append(restarts, time.Since(started))
+		lives[len(lives)-1].ready = time.Now()
 		if i%20 == 19 {
 			fmt.Printf("  %d kills\n", i+1)
 		}
 	}
-	return restarts, nil
+	if server.former != nil {
+		return lives, server.former.leave()
+	}
+	return lives, nil
 }
 
 // people are all the clients.
@@ -169,7 +204,11 @@ func invite(url, sink string, seed uint64) (*people, error) {
 	}
 	steady := author("steady", 100)
 	for i := range 40 {
-		steady.createJob(time.Duration(1+i%3)*time.Second, time.Time{})
+		t := terms{every: time.Duration(1+i%3) * time.Second, overlap: "skip", slots: 1, catchup: "latest"}
+		if i >= 20 {
+			t = draw(steady.rng, 0)
+		}
+		steady.createJob(story{}, t)
 	}
 	for i := range uint64(7) {
 		a := author(fmt.Sprintf("author%d", i), i)
@@ -195,6 +234,18 @@ func (p *people) leave() {
 	p.done.Wait()
 }
 
+// errorsIn returns the lines of a server's log that tell of errors: a kill is
+// no cause for any.
+func errorsIn(log string) []string {
+	var found []string
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "level=ERROR") || strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
+			found = append(found, "the server's log: "+strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
 func (p *people) deletedJobs() map[int64]bool {
 	ids := map[int64]bool{}
 	for _, s := range p.stories {
@@ -215,17 +266,33 @@ type runView struct {
 	StartedAt  *time.Time `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at"`
 	Attempts   int
+	Version    int64
 }
 
-// records gets all records of the jobs that are there, by job, oldest first.
+// records gets all records of the jobs that are there, by job, oldest first,
+// and the jobs' states. A job that is gone, or is there, and should not be, is
+// complained about.
 func (p *people) records() (map[int64][]record, error) {
 	all := map[int64][]record{}
 	for _, s := range p.stories {
-		if s.last().deleted {
+		var view jobView
+		answer, err := p.admin.Call("GET", fmt.Sprintf("/job/%d", s.id), nil, &view)
+		gone := answer.Status == 404
+		switch {
+		case err != nil || !answer.OK() && !gone:
+			return nil, fmt.Errorf("job %s: %v %w", s.name, answer, err)
+		case gone && !s.last().deleted:
+			p.complain("job %s was confirmed and is gone", s.name)
+		case !gone && s.last().deleted && !s.last().acked.IsZero():
+			p.complain("job %s was deleted and is there", s.name)
+		case !gone && !s.ends() && !s.last().acked.IsZero() && (view.State == "paused") != s.last().paused:
+			p.complain("job %s is %s after: %v", s.name, view.State, s.last())
+		}
+		if s.state = view.State; gone {
 			continue
 		}
 		var bad error
-		err := harness.List(p.admin, fmt.Sprintf("/job/%d/run?limit=500", s.id), func(page []runView) {
+		err = harness.List(p.admin, fmt.Sprintf("/job/%d/run?limit=500", s.id), func(page []runView) {
 			for _, v := range page {
 				r, err := v.record()
 				if err != nil {

@@ -160,7 +160,7 @@ func (k *keeper) run() {
 }
 
 // observer looks at final records while they are fresh, to see later that
-// they never changed.
+// they never changed, and at cursors, to see that they never go back.
 type observer struct {
 	*ledger
 	client *harness.Client
@@ -168,11 +168,12 @@ type observer struct {
 	stop   <-chan struct{}
 	jobs   []*story // never changed, so their records can all be read in the end
 
-	seen map[jadwal.RunKey]record
+	seen    map[jadwal.RunKey]record
+	cursors map[int64]time.Time // the next_at of each job
 }
 
 func (o *observer) run() {
-	o.seen = map[jadwal.RunKey]record{}
+	o.seen, o.cursors = map[jadwal.RunKey]record{}, map[int64]time.Time{}
 	for {
 		select {
 		case <-o.stop:
@@ -197,7 +198,20 @@ func (o *observer) run() {
 				o.seen[r.key] = r
 			}
 		}
+		o.lookAtCursor(s)
 	}
+}
+
+func (o *observer) lookAtCursor(s *story) {
+	var view jobView
+	a, err := o.client.Call("GET", fmt.Sprintf("/job/%d", s.id), nil, &view)
+	if err != nil || !a.OK() {
+		return
+	}
+	if was := o.cursors[s.id]; view.NextAt.Before(was) {
+		o.complain("the cursor of job %s went back from %s to %s", s.name, clock(was), clock(view.NextAt))
+	}
+	o.cursors[s.id] = view.NextAt
 }
 
 // verdict compares what was seen with what there is in the end.

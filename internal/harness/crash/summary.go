@@ -21,7 +21,7 @@ func (v runView) record() (record, error) {
 	if !v.DueAt.Equal(time.UnixMicro(key.DueAt)) {
 		return record{}, fmt.Errorf("run %s says that it was due at %v", v.ID, v.DueAt)
 	}
-	r := record{key: key, state: jadwal.RunState(v.State), reason: jadwal.Reason(v.Reason), attempts: v.Attempts}
+	r := record{key: key, state: jadwal.RunState(v.State), reason: jadwal.Reason(v.Reason), version: v.Version, attempts: v.Attempts}
 	for _, t := range []struct {
 		from *time.Time
 		to   *time.Time
@@ -36,35 +36,43 @@ func (v runView) record() (record, error) {
 // summary is all there is to judge when the last server has stopped.
 type summary struct {
 	rounds     int
-	restarts   []time.Duration
+	lives      []life
 	lasted     time.Duration
 	now        time.Time          // when the live records were read
 	live       map[int64][]record // through the API
 	deleted    map[int64][]record // from the store: the API does not list a deleted job's
 	broken     []string           // invariants
+	errors     []string           // what the servers logged as such
 	deliveries []harness.Delivery
 }
 
 // verdict judges, prints, and returns an error when anything is wrong.
 func (p *people) verdict(s summary) error {
-	bad := append(p.complaints, s.broken...)
+	bad := slices.Concat(p.complaints, s.broken, s.errors, judgeEpochs(s.deliveries))
 	arrived := map[string][]harness.Delivery{}
 	for _, d := range s.deliveries {
 		arrived[d.Job] = append(arrived[d.Job], d)
 	}
+	var told []string
 	var t tally
 	states := map[string]int{}
 	lateness := []time.Duration{}
 	for _, story := range p.stories {
+		story.enforce(s.lives)
+		var wrong []string
 		records := s.live[story.id]
 		if story.last().deleted {
 			records = s.deleted[story.id]
 		} else {
 			planned := slices.DeleteFunc(slices.Clone(records), func(r record) bool { return r.key.N > 0 })
-			bad = append(bad, story.judgeRecords(planned, s.now)...)
+			wrong = story.judgeRecords(planned, arrived[story.name], s.now)
 		}
-		bad = append(bad, story.judgeAsked(records, s.now)...)
-		bad = append(bad, story.judgeDeliveries(records, arrived[story.name], s.now, &t)...)
+		wrong = append(wrong, story.judgeAsked(records, arrived[story.name], s.now)...)
+		wrong = append(wrong, story.judgeDeliveries(records, arrived[story.name], s.now, &t)...)
+		if len(wrong) > 0 {
+			bad = append(bad, wrong...)
+			told = append(told, story.tell(records, arrived[story.name], s.lives))
+		}
 		for _, r := range records {
 			state := string(r.state)
 			if r.reason != "" {
@@ -76,10 +84,16 @@ func (p *people) verdict(s summary) error {
 			}
 		}
 	}
-	slices.Sort(s.restarts)
+	var restarts []time.Duration
+	for _, l := range s.lives {
+		if !l.ready.IsZero() {
+			restarts = append(restarts, l.ready.Sub(l.started))
+		}
+	}
+	slices.Sort(restarts)
 	slices.Sort(lateness)
 	fmt.Printf("crash: %d kills in %v; ready again after %v (median), %v (worst)\n",
-		s.rounds, s.lasted.Round(time.Second), percentile(s.restarts, 50).Round(time.Millisecond), percentile(s.restarts, 100).Round(time.Millisecond))
+		s.rounds, s.lasted.Round(time.Second), percentile(restarts, 50).Round(time.Millisecond), percentile(restarts, 100).Round(time.Millisecond))
 	fmt.Printf("  confirmed: %s; %d answers were lost\n", counts(p.confirmed), p.unknown)
 	fmt.Printf("  recorded:  %s\n", counts(states))
 	fmt.Printf("  delivered: %d, of them again: %d, at most %d times one run; delivered and then recorded as missed or skipped: %d\n",
@@ -92,6 +106,9 @@ func (p *people) verdict(s summary) error {
 	}
 	for _, b := range bad[:min(len(bad), 30)] {
 		fmt.Println("  WRONG:", b)
+	}
+	for _, text := range told[:min(len(told), 5)] {
+		fmt.Print(text)
 	}
 	return errors.New(fmt.Sprint(len(bad), " things are wrong"))
 }

@@ -24,11 +24,11 @@ const patience = 12 * time.Second
 
 // change is something that was asked of a job, and the state it led to.
 type change struct {
-	kind    string // create, edit, pause, resume, delete
-	sent    time.Time
-	acked   time.Time // when it was known to have happened; zero: it may have happened at any time after sent
-	marker  int       // part of the target's path: which edit a delivery comes from
-	every   time.Duration
+	kind  string // create, edit, pause, resume, delete
+	sent  time.Time
+	seen  time.Time // when it was known to be stored; zero: that was not looked at
+	acked time.Time // when it was known to be in force; zero: it may be at any time after sent
+	terms
 	paused  bool
 	deleted bool
 }
@@ -39,9 +39,23 @@ type story struct {
 	name    string
 	id      int64
 	first   time.Time // the next_at of the answer that confirmed the job; zero: that answer was lost
-	at      time.Time // of a job that runs once; zero: it runs every so often
 	changes []change
-	asked   []string // ids of runs beside the schedule that were confirmed
+	tries   []try                // every call about the job, for people
+	asked   []string             // ids of runs beside the schedule that were confirmed
+	cancels map[string]time.Time // when runs were first asked to be cancelled, by id
+
+	// How the job ends by itself; it is left alone then.
+	at       time.Time // it runs once, then; zero: it runs every so often
+	most     int       // it has so many runs; 0: no limit
+	failures int       // it is paused after so many in a row; 0: never
+	state    string    // that it was in at last
+}
+
+// try is one call about a job, and what came of it.
+type try struct {
+	what        string
+	sent, ended time.Time
+	came        string // the answer, or how it was lost
 }
 
 func (s *story) last() change { return s.changes[len(s.changes)-1] }
@@ -49,12 +63,39 @@ func (s *story) last() change { return s.changes[len(s.changes)-1] }
 // steady tells whether the job was left alone since it was made.
 func (s *story) steady() bool { return len(s.changes) == 1 }
 
+// ends tells whether the job ends by itself.
+func (s *story) ends() bool { return !s.at.IsZero() || s.most > 0 || s.failures > 0 }
+
+// waits tells whether runs of the job may wait for each other, as long as they take.
+func (s *story) waits() bool {
+	for _, c := range s.changes {
+		if c.queues() || c.kind == "resume" {
+			return true
+		}
+	}
+	return false
+}
+
+// enforce notes since when changes are in force that were stored and whose
+// answer never came: a server that starts applies them before it fires.
+func (s *story) enforce(lives []life) {
+	for i := range s.changes {
+		c := &s.changes[i]
+		for _, l := range lives {
+			if c.acked.IsZero() && !c.seen.IsZero() && l.started.After(c.seen) {
+				c.acked = l.started
+			}
+		}
+	}
+}
+
 // record is a run as the API tells it, or as the store holds it.
 type record struct {
 	key        jadwal.RunKey
 	through    time.Time // zero: no range
 	state      jadwal.RunState
 	reason     jadwal.Reason
+	version    int64
 	attempts   int
 	startedAt  time.Time
 	finishedAt time.Time
@@ -93,47 +134,32 @@ func markerOf(path string) int {
 	return n
 }
 
-// judgeDelivery returns what is wrong with a delivery at its time: it came from
-// a definition that was certainly replaced by then, or the job was certainly
-// paused or deleted. A paused job's running attempts may be redelivered.
-func (s *story) judgeDelivery(d harness.Delivery) string {
-	marker := markerOf(d.Path)
-	from := 0
-	for i, c := range s.changes {
-		if !c.acked.IsZero() && c.acked.Before(d.At.Add(-underway)) {
-			from = i
-		}
-	}
-	for i := len(s.changes) - 1; i >= 0; i-- {
-		c := s.changes[i]
-		if c.sent.After(d.At) || c.deleted || c.marker != marker {
-			continue
-		}
-		if i >= from && (!c.paused || asked(d.RunID)) || d.Redelivery && !s.changes[from].deleted {
-			return ""
-		}
-	}
-	c := s.changes[from]
-	return fmt.Sprintf("job %s: delivered %s (run %s) at %s, though %s was confirmed at %s", s.name, d.Path, d.RunID, clock(d.At), c.kind, clock(c.acked))
-}
-
-// asked tells whether a run was asked for: such a one starts while its job is
-// paused, too.
+// asked tells whether a run was asked for.
 func asked(id string) bool {
 	key, ok := jadwal.ParseRunID(id)
 	return ok && key.N > 0
 }
 
+// stuck tells whether a run that is due is still open at now although nothing
+// holds it: there was no pause, and no other run of the job before it.
+func (s *story) stuck(r record, deliveries []harness.Delivery, now time.Time) bool {
+	if r.state.Final() || s.last().paused || s.state == "paused" || now.Sub(r.due()) <= patience {
+		return false
+	}
+	n := len(deliveries)
+	return !s.waits() || n == 0 || now.Sub(deliveries[n-1].At) > patience
+}
+
 // judgeAsked returns which runs that somebody asked for are not recorded, or
 // not ended at now. A pause holds those that were asked for before it.
-func (s *story) judgeAsked(records []record, now time.Time) []string {
+func (s *story) judgeAsked(records []record, deliveries []harness.Delivery, now time.Time) []string {
 	var bad []string
 	for _, id := range s.asked {
 		i := slices.IndexFunc(records, func(r record) bool { return r.key.ID() == id })
 		switch {
 		case i < 0:
 			bad = append(bad, fmt.Sprintf("job %s: run %s was asked for and is not recorded", s.name, id))
-		case !records[i].state.Final() && !s.last().paused && now.Sub(records[i].due()) > patience:
+		case s.stuck(records[i], deliveries, now):
 			bad = append(bad, fmt.Sprintf("job %s: was asked for and is still open: %v", s.name, records[i]))
 		}
 	}
@@ -142,13 +168,13 @@ func (s *story) judgeAsked(records []record, now time.Time) []string {
 
 // judgeRecords returns what is wrong with the planned records of a job that is
 // not deleted, at now, sorted by instant: doubles, gaps, a wrong first or last one.
-func (s *story) judgeRecords(records []record, now time.Time) []string {
+func (s *story) judgeRecords(records []record, deliveries []harness.Delivery, now time.Time) []string {
 	var bad []string
 	complain := func(format string, args ...any) {
 		bad = append(bad, "job "+s.name+": "+fmt.Sprintf(format, args...))
 	}
 	for i, r := range records {
-		if !r.state.Final() && !s.last().paused && now.Sub(r.due()) > patience {
+		if s.stuck(r, deliveries, now) {
 			complain("still open: %v", r)
 		}
 		if i > 0 && !r.due().After(records[i-1].end()) {
@@ -159,7 +185,7 @@ func (s *story) judgeRecords(records []record, now time.Time) []string {
 		if len(records) != 1 || !records[0].due().Equal(s.at) || !records[0].through.IsZero() {
 			complain("runs once at %s, but was recorded as %v", clock(s.at), records)
 		}
-		return bad
+		return append(bad, s.judgeEnd(records, now)...)
 	}
 	longest := time.Duration(0)
 	for _, c := range s.changes {
@@ -190,8 +216,65 @@ func (s *story) judgeRecords(records []record, now time.Time) []string {
 			}
 		}
 	}
-	if last := records[len(records)-1]; s.alive(now, longest) && now.Sub(last.end()) > longest+slack {
+	if last := records[len(records)-1]; !s.over(records) && s.alive(now, longest) && now.Sub(last.end()) > longest+slack {
 		complain("behind: the last record is %v, and it is %s", last, clock(now))
+	}
+	return append(bad, s.judgeEnd(records, now)...)
+}
+
+// begun returns the planned runs that count for max_runs: those that started
+// or wait for that. None is cancelled before, since nobody touches such a job.
+func begun(records []record) []record {
+	return slices.DeleteFunc(slices.Clone(records), func(r record) bool {
+		return r.state == jadwal.RunMissed || r.state == jadwal.RunSkipped
+	})
+}
+
+func failed(records []record) []record {
+	return slices.DeleteFunc(slices.Clone(records), func(r record) bool { return r.state != jadwal.RunFailed })
+}
+
+// over tells whether a job has come to the end that it was made with.
+func (s *story) over(records []record) bool {
+	return !s.at.IsZero() && len(begun(records)) > 0 ||
+		s.most > 0 && len(begun(records)) >= s.most ||
+		s.failures > 0 && len(failed(records)) >= s.failures
+}
+
+// judgeEnd returns what is wrong with the end of a job that ends by itself:
+// that it comes late, or not for good. sorted by instant: see judgeRecords.
+func (s *story) judgeEnd(records []record, now time.Time) []string {
+	if !s.ends() || !s.over(records) {
+		return nil
+	}
+	var bad []string
+	complain := func(format string, args ...any) {
+		bad = append(bad, "job "+s.name+": "+fmt.Sprintf(format, args...))
+	}
+	runs, want := begun(records), "completed"
+	if s.failures > 0 {
+		want = "paused"
+		last := failed(records)[s.failures-1]
+		for _, r := range runs {
+			if r.startedAt.After(last.finishedAt.Add(slack)) {
+				complain("was to be paused after %v, but started %v at %s", last, r, clock(r.startedAt))
+			}
+		}
+	}
+	if s.most > 0 && len(runs) > s.most {
+		complain("has %d runs, of at most %d: %v", len(runs), s.most, runs)
+	}
+	ended := time.Time{}
+	for _, r := range runs {
+		if !r.state.Final() {
+			return bad
+		}
+		if r.finishedAt.After(ended) {
+			ended = r.finishedAt
+		}
+	}
+	if s.state != want && now.Sub(ended) > slack {
+		complain("should be %s since %s, but is %s", want, clock(ended), s.state)
 	}
 	return bad
 }
@@ -201,56 +284,4 @@ func (s *story) judgeRecords(records []record, now time.Time) []string {
 func (s *story) alive(now time.Time, longest time.Duration) bool {
 	c := s.last()
 	return !c.paused && !c.deleted && !c.acked.IsZero() && now.Sub(c.acked) > longest+slack
-}
-
-// tally is what the deliveries of all jobs amount to.
-type tally struct {
-	deliveries  int
-	redelivered int // deliveries beyond the first of their run
-	most        int // deliveries of one run
-	missed      int // runs that were delivered and then recorded as missed or skipped, the server having died in between
-}
-
-// judgeDeliveries holds the records of a job, as they were at now, against what
-// arrived: what says that it ran was delivered, and what was delivered is
-// recorded, unless it was due at the very end.
-func (s *story) judgeDeliveries(records []record, deliveries []harness.Delivery, now time.Time, t *tally) []string {
-	var bad []string
-	arrived := map[string]int{}
-	for _, d := range deliveries {
-		arrived[d.RunID]++
-		t.deliveries++
-		if complaint := s.judgeDelivery(d); complaint != "" {
-			bad = append(bad, complaint)
-		}
-	}
-	for id, n := range arrived {
-		t.redelivered += n - 1
-		t.most = max(t.most, n)
-		key, ok := jadwal.ParseRunID(id)
-		if !ok || key.JobID != s.id {
-			bad = append(bad, fmt.Sprintf("job %s (id %d): delivered as run %s", s.name, s.id, id))
-			continue
-		}
-		due := time.UnixMicro(key.DueAt)
-		i := slices.IndexFunc(records, func(r record) bool {
-			if key.N > 0 || r.key.N > 0 {
-				return r.key == key
-			}
-			return !due.Before(r.due()) && !due.After(r.end())
-		})
-		switch {
-		case i < 0 && due.After(now.Add(-slack)):
-		case i < 0:
-			bad = append(bad, fmt.Sprintf("job %s: run %s of %s was delivered %d times and is not recorded", s.name, id, clock(due), n))
-		case records[i].state == jadwal.RunMissed || records[i].state == jadwal.RunSkipped:
-			t.missed++
-		}
-	}
-	for _, r := range records {
-		if (r.state == jadwal.RunSucceeded || r.state == jadwal.RunFailed) && arrived[r.key.ID()] == 0 {
-			bad = append(bad, fmt.Sprintf("job %s: recorded but never delivered: %v", s.name, r))
-		}
-	}
-	return bad
 }
