@@ -313,6 +313,25 @@ func TestCancelRun(t *testing.T) {
 		until("01:21:00")
 		w.check(job.ID, "01:00 cancelled requested, 01:10 succeeded, 01:20 succeeded")
 	})
+	scenario(t, "an instant that is cancelled before it starts does not count for max_runs", func(t *testing.T, w *world) {
+		w.job("blocker", "59 0 * * *")
+		job := w.with("late", "*/10 1 * * *", func(d *jadwal.Definition) { d.MaxRuns = 1 })
+		w.sink.takes = func(d delivery) time.Duration {
+			if d.job == "blocker" {
+				return 15 * time.Minute
+			}
+			return 0
+		}
+		w.slots = 1
+		w.run()
+		until("01:05:00")
+		w.cancel(key(job, time.Hour))
+		until("01:31:00")
+		w.check(job.ID, "01:00 cancelled requested, 01:10 succeeded")
+		if j := w.stored(job.ID); j.State != jadwal.JobCompleted || j.Started != 1 {
+			t.Errorf("%s after %d", j.State, j.Started)
+		}
+	})
 	scenario(t, "of several instants that are due and in no table one ends, and the others run", func(t *testing.T, w *world) {
 		w.job("blocker", "59 0 * * *")
 		job := w.with("late", "*/10 1 * * *", catchup(jadwal.CatchupAll))

@@ -90,6 +90,10 @@ func (e *Engine) cancelRun(j *job, p jadwal.PendingChange, now time.Time) {
 	rules := def.rules
 	rules.Jitter = 0
 	d := rules.Fire(e.standing(j), now)
+	if rules.MaxRuns > 0 && (slices.ContainsFunc(d.Queue, instant(p.Run.DueAt).Equal) || d.Start.Equal(instant(p.Run.DueAt))) {
+		rules.MaxRuns++ // it does not start, and so does not count
+		d = rules.Fire(e.standing(j), now)
+	}
 	runs := d.Queue
 	if !d.Start.IsZero() {
 		runs = append(runs, d.Start)
