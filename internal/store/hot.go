@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/teknohole/jadwal"
 )
@@ -142,8 +144,12 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
 }
 
+// leniently reads what encoding/json has written, whatever a body holds.
+var leniently = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// decode reads a definition as it is stored.
 func decode(jobID int64, text []byte, into *jadwal.Definition) error {
-	if err := json.Unmarshal(text, into); err != nil {
+	if err := json.Unmarshal(text, into, leniently); err != nil {
 		return fmt.Errorf("definition of job %d: %w", jobID, err)
 	}
 	return nil
@@ -225,8 +231,9 @@ func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, err
 // many of ids it got through, at least one.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	err = s.read(ctx, func(t *tx) error {
-		jobs, considered = nil, 0
+		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		left := bytes
+		var text []byte
 		for _, id := range ids {
 			var bad error
 			if _, err := t.one(`SELECT j.owner_id, j.state, j.version, j.egress_limited, j.created_at, j.definition, c.started
@@ -235,7 +242,7 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 					ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
 					EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
 				}
-				text := r.bytes(5)
+				text = r.append(text[:0], 5)
 				left -= len(text)
 				bad = decode(id, text, &job.Definition)
 				jobs = append(jobs, job)

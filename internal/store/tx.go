@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -248,6 +249,13 @@ func (r row) bytes(col int) []byte {
 	b := make([]byte, n)
 	r.st.ColumnBytes(col, b)
 	return b
+}
+
+// append adds a blob or a text to b.
+func (r row) append(b []byte, col int) []byte {
+	n := len(b)
+	b = slices.Grow(b, r.st.ColumnLen(col))
+	return b[:n+r.st.ColumnBytes(col, b[n:cap(b)])]
 }
 
 // time reads Unix microseconds as a time in UTC; NULL is the zero time.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"modernc.org/libc"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -95,6 +96,7 @@ func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
 type writer struct {
 	s       *Store
 	c       *conn
+	scratch scratch
 	version int64 // of the data, as PRAGMA data_version has it
 	files   files
 	group   []*write
@@ -115,6 +117,8 @@ func newWriter(s *Store, c *conn) (*writer, error) {
 // run commits groups until the store stops, and then what waits.
 func (w *writer) run() {
 	defer close(w.s.stopped)
+	w.scratch.tls = libc.NewTLS()
+	defer w.scratch.close()
 	var tick <-chan time.Time
 	if !w.s.offline {
 		ticker := time.NewTicker(pollInterval)
@@ -170,6 +174,7 @@ func (w *writer) take(l lane, most int) {
 
 // commit stores a group and gives each part its answer.
 func (w *writer) commit() {
+	w.scratch.renew()
 	err := w.transact(false)
 	if errors.Is(err, errRepeat) {
 		err = w.transact(true)
