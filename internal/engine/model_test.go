@@ -239,17 +239,21 @@ func (m *model) advance(to time.Duration) {
 // quiet tells whether nothing happens around a time that is not far off, so
 // that what is asked for then has one outcome.
 func (m *model) quiet() bool {
-	for _, j := range m.sharp() {
-		if at, f, _ := m.coming(j); m.now-j.touched < near || f != nil && at-m.now < 2*near {
-			return false
-		}
-		for _, r := range j.runs {
-			if stored := r.began + time.Second - m.now; r.flying && r.row.state != jadwal.RunRunning && stored.Abs() < 2*near {
-				return false
-			}
-		}
+	if of := m.now % time.Second; !m.up && (of < near || of > time.Second-6*near) {
+		return false // a server that comes has changes to apply before it fires
 	}
-	return true
+	return !slices.ContainsFunc(m.sharp(), m.noisy)
+}
+
+// noisy tells whether something of j happens around now.
+func (m *model) noisy(j *modelJob) bool {
+	if at, f, _ := m.coming(j); m.now-j.touched < near || f != nil && at-m.now < 2*near {
+		return true
+	}
+	return slices.ContainsFunc(j.runs, func(r *modelRun) bool {
+		stored := r.began + time.Second - m.now
+		return r.flying && r.row.state != jadwal.RunRunning && stored.Abs() < 2*near
+	})
 }
 
 // decide says what becomes of all instants that are due: an owner without

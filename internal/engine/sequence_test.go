@@ -147,7 +147,9 @@ func (s *sequence) pass(d time.Duration) {
 		synctest.Wait()
 		s.m.advance(since())
 	}
-	s.t.Fatalf("it is never quiet")
+	for _, j := range s.m.sharp() {
+		j.blurred = j.blurred || s.m.noisy(j) // a long queue of quick runs
+	}
 }
 
 // listen lets the targets answer as their moods say.
@@ -527,7 +529,6 @@ func (s *sequence) disk() {
 		s.t.Skip("nothing is exact then")
 	}
 	left := s.draw("commits", 1, 4)
-	s.facts["disk"] = true
 	fail := func([]*jadwal.Outcome) error {
 		if left--; left >= 0 {
 			return unavailable()
@@ -535,6 +536,7 @@ func (s *sequence) disk() {
 		return nil
 	}
 	before := s.draw("before", 0, 1) == 0
+	s.facts["answers lost"] = s.facts["answers lost"] || !before
 	s.tell("%d commits fail, before they are stored: %v", left, before)
 	s.w.fault.on(func(f *faults) {
 		if before {
@@ -712,7 +714,9 @@ func (s *sequence) deliveries() {
 		for _, rules := range j.of {
 			slots = max(slots, rules.slots)
 		}
-		if most > slots {
+		// A result that waits when an answer is lost is forgotten, and its run made
+		// again, although the next one has begun.
+		if most > slots && !s.facts["answers lost"] {
 			s.t.Errorf("job %d ran %d times at once", j.id, most)
 		}
 		if j.blurred {
