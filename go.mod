@@ -44,4 +44,5 @@ require (
 	github.com/prometheus/common v0.72.0
 	github.com/teambition/rrule-go v1.8.2
 	modernc.org/libc v1.65.7
+	pgregory.net/rapid v1.3.0
 )

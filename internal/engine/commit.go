@@ -166,6 +166,8 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 					s.job.out.Version++
 				}
 			}
+			s.job.kicked = false // an entry of the version before is dropped
+			e.kick(s.job, now)
 			e.rest(s.job)
 		default:
 			e.counters.recorded.Add(1)

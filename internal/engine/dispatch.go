@@ -398,6 +398,7 @@ func (e *Engine) startOpen(j *job, now time.Time) {
 	run, ok, _ := j.startable(now)
 	if !ok {
 		e.kick(j, now)
+		e.rest(j)
 		return
 	}
 	again := run.State == jadwal.RunRunning

@@ -138,9 +138,10 @@ func (j *job) startable(now time.Time) (run jadwal.OpenRun, ok bool, wake time.T
 	return run, ok, wake
 }
 
-// atRest tells whether the store knows all that there is to know of j.
+// atRest tells whether the store knows all that there is to know of j, and no
+// entry is about that only j can tell from one of its cursor.
 func (j *job) atRest() bool {
-	return !j.busy() && j.out == nil && !j.sent && !j.reloading
+	return !j.busy() && j.out == nil && !j.sent && !j.reloading && !j.kicked
 }
 
 // over tells whether the job will never do anything again by itself.
@@ -301,6 +302,9 @@ func (e *Engine) forget() {
 		case j.pinned != 0 && !e.past(j.pinned):
 			e.rest(j)
 		case e.jobs[j.id] == j:
+			if d := e.cached.get(j.id, j.version); d != nil {
+				d.job.Started = j.started // an edit may bring a limit
+			}
 			delete(e.jobs, j.id)
 		}
 	}

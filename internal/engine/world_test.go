@@ -25,7 +25,7 @@ import (
 // A world is a store, a receiver and an engine that come and go, for tests
 // that run inside a bubble of fake time.
 type world struct {
-	t       *testing.T
+	t       tester
 	dir     string
 	st      *store.Store
 	eng     *Engine
@@ -41,6 +41,18 @@ type world struct {
 	hear    func(target.Call) // nil: nobody listens; it runs before each attempt
 
 	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
+}
+
+// A tester is a *testing.T, or a *rapid.T inside a bubble of its own.
+type tester interface {
+	Helper()
+	Log(...any)
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Cleanup(func())
+	Context() context.Context
 }
 
 // faults is the store that an engine sees, with what can go wrong with one. A
@@ -170,11 +182,13 @@ type delivery struct {
 	attempt    int
 	redelivery bool
 	epoch      int
-	at         time.Time
+	at, until  time.Time // until it was answered, or its caller hung up; zero: not yet
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
+func newWorld(t *testing.T) *world { return newWorldIn(t, t.TempDir()) }
+
+func newWorldIn(t tester, dir string) *world {
+	w := &world{t: t, dir: dir, sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
 	w.open()
 	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "none", IsSuperuser: true}, time.Now())
 	if err != nil {
@@ -297,7 +311,7 @@ func (w *world) restart() {
 
 // logWriter passes the engine's warnings on to the test, but for the last words
 // of the dead.
-type logWriter struct{ t *testing.T }
+type logWriter struct{ t tester }
 
 func (l logWriter) Write(b []byte) (int, error) {
 	if text := strings.TrimSpace(string(b)); !strings.Contains(text, errDead.Error()) {
@@ -342,6 +356,7 @@ func (s *sink) serve(c net.Conn) {
 		d.epoch, _ = strconv.Atoi(req.Header.Get("Jadwal-Epoch"))
 		d.redelivery = req.Header.Get("Jadwal-Redelivery") == "possible"
 		s.mu.Lock()
+		i := len(s.got)
 		s.got = append(s.got, d)
 		s.now[d.job]++
 		s.most[d.job] = max(s.most[d.job], s.now[d.job])
@@ -356,6 +371,7 @@ func (s *sink) serve(c net.Conn) {
 			}
 		}
 		s.mu.Lock()
+		s.got[i].until = time.Now().UTC()
 		s.now[d.job]--
 		s.nowAt[req.Host]--
 		s.mu.Unlock()

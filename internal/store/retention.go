@@ -342,11 +342,20 @@ const (
 	namedOpenSQL = `SELECT min(CASE WHEN a.version < r.version THEN a.version ELSE r.version END) FROM open_run r
 		LEFT JOIN attempt a ON a.due_at = r.due_at AND a.job_id = r.job_id AND a.n = r.n AND a.attempt = 1
 		WHERE r.job_id = $1 AND r.due_at < $2`
+	heldSQL = `SELECT min(due_at) FROM open_run WHERE job_id = $1 AND due_at < $2 AND n = 0`
 )
 
 // firstVersion is the first version of a job that must stay, where the cursor's
-// is current.
+// is current. An open run may be of a later version than the one that planned
+// its instant: what was due when a version ended runs under the next.
 func firstVersion(t *tx, job, current int64, before time.Time) (first int64, err error) {
+	if _, err := t.one(heldSQL, func(r row) {
+		if !r.null(0) {
+			before = r.time(0)
+		}
+	}, job, before); err != nil {
+		return 0, err
+	}
 	if _, err := t.one(inForceSQL, func(r row) { first = r.int(0) }, job, current, before); err != nil || first == 0 {
 		return 0, err
 	}
