@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -160,6 +161,9 @@ func (e *Engine) askNews(ctx context.Context, now time.Time) {
 			r.cursors = 0
 			if err != nil {
 				e.unreadable("poll", err, now)
+				if errors.Is(err, jadwal.ErrFenced) {
+					e.fenced = err
+				}
 				r.news = true
 				return
 			}

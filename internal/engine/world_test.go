@@ -27,6 +27,7 @@ import (
 type world struct {
 	t       *testing.T
 	dir     string
+	url     string
 	st      *store.Store
 	eng     *Engine
 	stop    context.CancelFunc
@@ -166,8 +167,11 @@ type delivery struct {
 	at         time.Time
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
+func newWorld(t *testing.T) *world { return newWorldAt(t, "") }
+
+// newWorldAt is newWorld on the PostgreSQL database of that URL; "": SQLite.
+func newWorldAt(t *testing.T, url string) *world {
+	w := &world{t: t, url: url, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
 	w.open()
 	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "none", IsSuperuser: true}, time.Now())
 	if err != nil {
@@ -190,7 +194,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open() {
 	w.t.Helper()
-	st, err := store.Open(context.Background(), store.Options{Dir: w.dir, Log: slog.New(slog.DiscardHandler)})
+	st, err := store.Open(context.Background(), store.Options{Dir: w.dir, URL: w.url, Unsafe: w.url != "", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

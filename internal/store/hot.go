@@ -91,6 +91,9 @@ func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwa
 	}
 	err := s.read(ctx, func(t *tx) error {
 		news = jadwal.News{}
+		if err := s.stands(t); err != nil {
+			return err
+		}
 		if _, err := t.one(t.text("SELECT max(job_id) FROM cursor", seenPostgres), func(r row) { news.Seen = r.int(0) }); err != nil {
 			return err
 		}

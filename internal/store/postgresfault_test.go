@@ -221,6 +221,9 @@ func TestTheFence(t *testing.T) {
 	if h.digest() != before {
 		t.Error("something was written behind the fence")
 	}
+	if _, err := h.Poll(t.Context(), at(0), 0, 0); !errors.Is(err, jadwal.ErrFenced) {
+		t.Errorf("a poll: %v", err)
+	}
 	if v, err := next.Commit(t.Context(), at(2), move(2)); err != nil || v[0] != jadwal.Recorded {
 		t.Errorf("%v, %v", v, err)
 	}

@@ -83,6 +83,20 @@ func (s *Store) fenced(t *tx) error {
 	return err
 }
 
+// stands returns ErrFenced when another node has taken over since this one has
+// begun.
+func (s *Store) stands(t *tx) error {
+	d, shared := s.db.(*postgresDB)
+	if !shared || d.node.Load() == 0 {
+		return nil
+	}
+	stands, err := t.one("SELECT 1 FROM node WHERE id = $1", func(row) {}, d.node.Load())
+	if err == nil && !stands {
+		err = jadwal.ErrFenced
+	}
+	return err
+}
+
 // cursorsPostgres is Cursors: in three statements, however many there are.
 func cursorsPostgres(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 	if len(ids) == 0 {
