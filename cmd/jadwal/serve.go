@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -38,6 +39,7 @@ func (c *serveCommand) Run(sys *system) error {
 	if err != nil {
 		return usageError{err}
 	}
+	letHeapGrow(os.LookupEnv)
 	ctx, stop := stopOnSignal(sys.stderr)
 	defer stop()
 	log := newLogger(sys.stderr, cfg)
@@ -50,6 +52,20 @@ func (c *serveCommand) Run(sys *system) error {
 		return nil // told to stop before it had begun
 	}
 	return err
+}
+
+// heapGrowth is how much the heap may grow before the garbage is collected, as a
+// share of what was in use, in percent; Go's own is 100. A fire allocates about
+// 9 KB, so that in a burst half as many collections are some microseconds of
+// each fire.
+const heapGrowth = 200
+
+// letHeapGrow sets the garbage collector to heapGrowth, unless GOGC says
+// something else (https://go.dev/doc/gc-guide#GOGC).
+func letHeapGrow(lookup func(string) (string, bool)) {
+	if said, _ := lookup("GOGC"); said == "" {
+		debug.SetGCPercent(heapGrowth)
+	}
 }
 
 // serve is the life of a server: it takes the data directory, listens, sees to

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -484,4 +485,27 @@ func TestTheServerItself(t *testing.T) {
 			t.Errorf("answer\n%s", answer)
 		}
 	})
+}
+
+func TestLetHeapGrow(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	for _, tt := range []struct {
+		rule string
+		env  map[string]string
+		want int
+	}{
+		{"the heap may grow more than Go lets it", nil, heapGrowth},
+		{"an empty GOGC is none, as for Go itself", map[string]string{"GOGC": ""}, heapGrowth},
+		{"GOGC wins", map[string]string{"GOGC": "50"}, 100},
+		{"GOGC wins when it turns the collector off", map[string]string{"GOGC": "off"}, 100},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			debug.SetGCPercent(100)
+			letHeapGrow(func(name string) (string, bool) { v, ok := tt.env[name]; return v, ok })
+			if got := debug.SetGCPercent(100); got != tt.want {
+				t.Errorf("%d %%, want %d", got, tt.want)
+			}
+		})
+	}
 }

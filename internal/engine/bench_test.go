@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -28,6 +29,13 @@ func processorTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// allocated returns how many bytes and objects this process has allocated.
+func allocated() (bytes, objects uint64) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc, m.Mallocs
 }
 
 // receiver answers every request without looking at it; what it costs is in
@@ -156,15 +164,21 @@ func BenchmarkBurst(b *testing.B) {
 	burst(0)
 	floor(b, client, url, n, inFlight)
 	var ours, ourCPU, theirs, theirCPU time.Duration
+	var ourBytes, ourObjects, theirBytes, theirObjects uint64
 	k := 0
 	for b.Loop() {
 		k++
+		bytes0, objects0 := allocated()
 		took, used := burst(k)
+		bytes1, objects1 := allocated()
 		ours, ourCPU = ours+took, ourCPU+used
 		begun := time.Now()
 		used = processorTime()
 		floor(b, client, url, n, inFlight)
 		theirs, theirCPU = theirs+time.Since(begun), theirCPU+processorTime()-used
+		bytes2, objects2 := allocated()
+		ourBytes, ourObjects = ourBytes+bytes1-bytes0, ourObjects+objects1-objects0
+		theirBytes, theirObjects = theirBytes+bytes2-bytes1, theirObjects+objects2-objects1
 	}
 	stop()
 	if err := <-ended; err != nil {
@@ -177,4 +191,8 @@ func BenchmarkBurst(b *testing.B) {
 	b.ReportMetric(theirs.Seconds()/ours.Seconds(), "of-floor")
 	b.ReportMetric(float64(ourCPU.Microseconds())/fires, "cpu-µs/fire")
 	b.ReportMetric(float64(theirCPU.Microseconds())/fires, "floor-cpu-µs/fire")
+	b.ReportMetric(float64(ourBytes)/fires, "B/fire")
+	b.ReportMetric(float64(ourObjects)/fires, "allocs/fire")
+	b.ReportMetric(float64(ourBytes)/float64(theirBytes), "of-floor-B")
+	b.ReportMetric(float64(ourObjects)/float64(theirObjects), "of-floor-allocs")
 }

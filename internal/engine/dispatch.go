@@ -483,10 +483,41 @@ func (e *Engine) launch(f *flight, now time.Time) {
 		timeout = jadwal.DefaultTimeout
 	}
 	call := target.Call{
-		Key: f.key, Attempt: f.attempt, DueAt: instant(f.key.DueAt), Job: *def, Version: f.def.job.Version, JobID: f.job.id,
+		Key: f.key, Attempt: f.attempt, DueAt: instant(f.key.DueAt), Job: def, Version: f.def.job.Version, JobID: f.job.id,
 		Epoch: e.epoch, Limited: f.def.job.EgressLimited || !owner.IsSuperuser, Redelivery: f.redelivery, Timeout: timeout,
 	}
-	go func() { e.results <- result{f, e.o.Target.Do(ctx, call)} }()
+	a := attempt{f, ctx, call}
+	select {
+	case e.spare <- a:
+	default:
+		go e.makeAttempts(a)
+	}
+}
+
+// An attempt is what a goroutine needs to make one.
+type attempt struct {
+	flight *flight
+	ctx    context.Context
+	call   target.Call
+}
+
+// makeAttempts makes an attempt, and then those that launch hands over, since a
+// goroutine whose stack has grown to what a call needs is worth keeping.
+func (e *Engine) makeAttempts(a attempt) {
+	for {
+		e.results <- result{a.flight, e.o.Target.Do(a.ctx, a.call)}
+		a = attempt{} // so that nothing of it is kept while this one waits
+		if e.spares.Add(1) > maxSpares {
+			e.spares.Add(-1)
+			return
+		}
+		select {
+		case a = <-e.spare:
+			e.spares.Add(-1)
+		case <-e.attempts.Done():
+			return
+		}
+	}
 }
 
 // instant is a time of Unix microseconds; 0: none.

@@ -86,11 +86,12 @@ const (
 	fetchRows        = 500              // definitions read at once
 	fetchBytes       = 16 << 20
 	cacheBytes       = 64 << 20 // of definitions kept in memory
-	batchRows        = 500
+	batchRows        = 1000     // a plain run counts two: its outcome and its record
 	batchBytes       = 4 << 20
 	linger           = 5 * time.Millisecond // a batch waits at most so long for company
-	crowdLinger      = 4 * linger           // or so long, while a crowd of attempts is in flight
+	crowdLinger      = 10 * linger          // or so long, while a crowd of attempts is in flight
 	crowd            = 100
+	maxSpares        = 256             // goroutines that wait for another attempt
 	maxUnrecorded    = 10_000          // results not yet committed: more stop new starts
 	maxOutputBytes   = 64 << 20        // of results not yet committed
 	maxUnrecordedAge = time.Second     // of the oldest one
@@ -116,6 +117,8 @@ type Engine struct {
 	since time.Time // nobody fired before
 
 	attempts  context.Context // of all attempts
+	spare     chan attempt    // to goroutines that have ended one
+	spares    atomic.Int32    // how many of them wait
 	hints     chan jadwal.Hint
 	hintsLost atomic.Bool
 	results   chan result
@@ -169,6 +172,7 @@ func New(o Options) *Engine {
 		o:       o,
 		log:     o.Log,
 		hints:   make(chan jadwal.Hint, 1024),
+		spare:   make(chan attempt),
 		results: make(chan result, o.InFlight),
 		answers: make(chan func(time.Time), 8),
 		jobs:    map[int64]*job{},

@@ -48,6 +48,34 @@ func TestPostgres(t *testing.T) {
 	t.Run("overlap", TestOverlap)
 }
 
+func TestSpareGoroutines(t *testing.T) {
+	scenario(t, "after a crowd of attempts some goroutines wait, and make the next ones", func(t *testing.T, w *world) {
+		const jobs = maxSpares + 50
+		w.perHost = 2 * jobs
+		for i := range jobs {
+			w.job(fmt.Sprintf("j%d", i), "* * * * *")
+		}
+		w.sink.set(500 * time.Millisecond)
+		w.run()
+		until("00:01:00")
+		if n := w.eng.spares.Load(); n != 0 {
+			t.Errorf("%d wait during the first attempts", n)
+		}
+		until("00:01:30")
+		if n := w.eng.spares.Load(); n != maxSpares {
+			t.Errorf("%d wait after them, want %d", n, maxSpares)
+		}
+		until("00:02:00")
+		if n := w.eng.spares.Load(); n != 0 {
+			t.Errorf("%d wait during the next ones", n)
+		}
+		until("00:02:30")
+		if n, got := w.eng.spares.Load(), len(w.sink.deliveries()); n != maxSpares || got != 2*jobs {
+			t.Errorf("%d wait after %d deliveries, want %d after %d", n, got, maxSpares, 2*jobs)
+		}
+	})
+}
+
 func TestOneJobAMinuteForADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

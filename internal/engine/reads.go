@@ -99,34 +99,44 @@ func (e *Engine) read(ctx context.Context, now time.Time) {
 	if r.cursors != 0 || now.Before(r.retryAt) {
 		return
 	}
-	// Not while a poll is on its way: what it brings ends where the window ended
-	// when it was asked.
+	if e.askDoubts(ctx, now) {
+		return
+	}
+	// Not before it is asked for: a job that falls due within it and is forgotten
+	// before the read begins would be in memory twice; and what a poll that is on
+	// its way brings ends where the window ended when that was asked.
 	if e.turning && now.UnixMicro() > r.loadedTo-int64(reload/time.Microsecond) {
 		to := now.Add(window).UnixMicro()
 		r.load = append(r.load, loading{r.loadedTo, to, r.seen})
 		r.loadedTo = to
 	}
 	switch {
-	case e.askDoubts(ctx, now):
 	case len(r.load) > 0:
+		e.reads.cursors = e.tick()
 		e.askWindow(ctx, r.load[0])
 	case r.applying == 0 && (r.news || !now.Before(r.nextPoll)):
 		e.askNews(ctx, now)
 	}
 }
 
+// askWindow reads what is to be read, one window after the other. All of it is
+// one read, under one tick: a job that one window brought is not forgotten
+// before the next one is there, which may have the job's cursor of before.
 func (e *Engine) askWindow(ctx context.Context, w loading) {
-	e.reads.cursors = e.tick()
 	e.call(func() func(time.Time) {
 		found, err := e.o.Store.Load(ctx, w.from, w.to, w.through)
 		return func(now time.Time) {
-			e.reads.cursors = 0
 			if err != nil {
+				e.reads.cursors = 0
 				e.unreadable("load window", err, now)
 				return
 			}
-			e.reads.load = e.reads.load[1:]
 			e.loaded(found)
+			if e.reads.load = e.reads.load[1:]; len(e.reads.load) > 0 {
+				e.askWindow(ctx, e.reads.load[0])
+				return
+			}
+			e.reads.cursors = 0
 		}
 	})
 }
@@ -191,7 +201,9 @@ func (e *Engine) learned(news jadwal.News, now time.Time) {
 		// What was asked for while nobody was here is applied: now fire.
 		e.turning, e.reads.news = true, true
 		e.reads.seen = news.Seen
-		e.reads.load = append(e.reads.load, loading{math.MinInt64, e.reads.loadedTo, news.Seen})
+		// What is due about now first: an outage may have left a great backlog.
+		recent := now.Add(-reload).UnixMicro()
+		e.reads.load = append(e.reads.load, loading{recent, e.reads.loadedTo, news.Seen}, loading{math.MinInt64, recent, news.Seen})
 	}
 }
 

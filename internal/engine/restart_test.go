@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,6 +64,37 @@ func TestRestart(t *testing.T) {
 		w.check(job.ID, "00:01 succeeded, 00:02 succeeded, 00:03-03:01 missed server_down, 03:02 succeeded, 03:03 succeeded, 03:04 succeeded")
 		if late := w.runs(job.ID)[3].Lateness(); late != 30*time.Second {
 			t.Errorf("the run after the outage was late by %s", late)
+		}
+	})
+	scenario(t, "what falls due meanwhile does not wait until the backlog of an outage is read", func(t *testing.T, w *world) {
+		w.job("minutely", "* * * * *")
+		w.job("secondly", "every 1s")
+		w.job("later", "5 20 0 * * *")
+		w.run()
+		until("00:02:30")
+		w.quit()
+		until("00:20:00")
+		w.run()
+		w.fault.on(func(f *faults) {
+			f.load = func(from int64) {
+				if from == math.MinInt64 {
+					time.Sleep(10 * time.Second)
+				}
+			}
+		})
+		until("00:20:30")
+		first := map[string]string{}
+		twice := map[string]int{}
+		for _, d := range w.sink.deliveries() {
+			if at := d.at.Format("15:04:05"); at >= "00:20:00" && first[d.job] == "" {
+				first[d.job] = at
+			}
+			if twice[d.run]++; twice[d.run] > 1 {
+				t.Errorf("%s was delivered twice", d.run)
+			}
+		}
+		if first["later"] != "00:20:05" || first["minutely"] != "00:20:10" || first["secondly"] != "00:20:10" {
+			t.Errorf("first deliveries after the outage: %v", first)
 		}
 	})
 	scenario(t, "a run that a kill interrupts is made again at once, as the same attempt of the same run", func(t *testing.T, w *world) {
@@ -249,5 +282,15 @@ func TestKillAtEveryCommit(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestWindow(t *testing.T) {
+	now := midnight
+	e := New(Options{Log: slog.New(slog.DiscardHandler)})
+	e.turning, e.reads.loadedTo, e.reads.cursors = true, now.UnixMicro(), 1
+	e.read(t.Context(), now)
+	if e.reads.loadedTo != now.UnixMicro() || len(e.reads.load) != 0 {
+		t.Error("the window grew while another read was on its way: what it brings may be in memory by then")
 	}
 }

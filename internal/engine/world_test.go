@@ -54,6 +54,7 @@ type faults struct {
 	barred  bool                          // owners have no rights
 	before  func([]*jadwal.Outcome) error // runs before a commit; its error fails it
 	after   func([]*jadwal.Outcome) error // runs after a commit; its error loses the answer
+	load    func(from int64)              // runs before a window is read
 	commits int
 	rows    int
 }
@@ -82,6 +83,12 @@ func (f *faults) UserByID(id int64) (jadwal.User, bool) {
 func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
 	if err := f.gone(); err != nil {
 		return nil, err
+	}
+	f.mu.Lock()
+	load := f.load
+	f.mu.Unlock()
+	if load != nil {
+		load(from)
 	}
 	return f.Store.Load(ctx, from, to, through)
 }

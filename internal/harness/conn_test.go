@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -130,12 +131,49 @@ func TestReadings(t *testing.T) {
 		if _, err := ProcessorTime(1 << 30); err == nil {
 			t.Error("no error")
 		}
+		if _, _, err := Memory(1 << 30); err == nil {
+			t.Error("no error")
+		}
+	})
+	t.Run("memory that is used counts, and its peak stays", func(t *testing.T) {
+		before, _, err := Memory(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size = 64 << 20
+		used, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < size; i += 4096 {
+			used[i] = 1
+		}
+		between, _, _ := Memory(os.Getpid())
+		if err := syscall.Munmap(used); err != nil {
+			t.Fatal(err)
+		}
+		after, peak, _ := Memory(os.Getpid())
+		if between-before < size/2 || between-after < size/2 || peak-after < size/2 {
+			t.Errorf("%d, then %d, then %d, peak %d", before, between, after, peak)
+		}
 	})
 	t.Run("the share of stolen time is of the time between", func(t *testing.T) {
 		if got := (Stolen{steal: 15, all: 300}).Since(Stolen{steal: 5, all: 100}); got != 0.05 {
 			t.Errorf("got %v", got)
 		}
 		if got := (Stolen{}).Since(Stolen{}); got != 0 {
+			t.Errorf("got %v", got)
+		}
+	})
+	t.Run("others had what was neither idle, nor stolen, nor our own", func(t *testing.T) {
+		before, after := Stolen{steal: 10, idle: 1000, all: 2000}, Stolen{steal: 60, idle: 1150, all: 2400}
+		if got := after.Others(before, time.Second); got != 0.25 {
+			t.Errorf("got %v", got)
+		}
+		if got := after.Others(before, time.Minute); got != 0 {
+			t.Errorf("more than all is our own: got %v", got)
+		}
+		if got := (Stolen{}).Others(Stolen{}, 0); got != 0 {
 			t.Errorf("got %v", got)
 		}
 	})

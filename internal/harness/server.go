@@ -165,6 +165,10 @@ func (s *Server) Stop(timeout time.Duration) error {
 // CPU is the processor time that the server's process has used.
 func (s *Server) CPU() (time.Duration, error) { return ProcessorTime(s.cmd.Process.Pid) }
 
+// Memory is what the server's process holds in memory, in bytes: now, and at most
+// since it was started.
+func (s *Server) Memory() (resident, peak int64, err error) { return Memory(s.cmd.Process.Pid) }
+
 // LogTail returns the last n bytes of the log.
 func (s *Server) LogTail(n int64) string {
 	f, err := os.Open(s.logName())
@@ -201,9 +205,31 @@ func ProcessorTime(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / ticks, errors.Join(err1, err2)
 }
 
+// Memory is what a process holds in memory, in bytes: now, and at most since it
+// began (proc_pid_status(5), VmRSS and VmHWM).
+func Memory(pid int) (resident, peak int64, err error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, 0, err
+	}
+	kib := func(name string) (int64, error) {
+		_, rest, _ := strings.Cut(string(b), "\n"+name+":")
+		line, _, _ := strings.Cut(rest, "\n")
+		n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(line), " kB"), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/%d/status: %s: %w", pid, name, err)
+		}
+		return n << 10, nil
+	}
+	resident, err1 := kib("VmRSS")
+	peak, err2 := kib("VmHWM")
+	return resident, peak, errors.Join(err1, err2)
+}
+
 // Stolen is a reading of how much processor time the machine's host gave to
-// others (proc_stat(5), steal), and of all the time there was.
-type Stolen struct{ steal, all int64 }
+// others (proc_stat(5), steal), how much was idle, and of all the time there
+// was, in ticks.
+type Stolen struct{ steal, idle, all int64 }
 
 // ReadStolen reads it now; on a machine that does not tell, it reads zeros.
 func ReadStolen() Stolen {
@@ -219,11 +245,24 @@ func ReadStolen() Stolen {
 			continue
 		}
 		s.all += n
-		if i == 8 {
+		switch i {
+		case 4, 5: // iowait is idle time too
+			s.idle += n
+		case 8:
 			s.steal = n
 		}
 	}
 	return s
+}
+
+// Others returns the share of the time from before to s, 0 to 1, that other
+// programs of the machine had, when own is what the caller and its children had.
+func (s Stolen) Others(before Stolen, own time.Duration) float64 {
+	if s.all == before.all {
+		return 0
+	}
+	busy := s.all - s.idle - s.steal - (before.all - before.idle - before.steal)
+	return max(0, (float64(busy)-own.Seconds()*ticks)/float64(s.all-before.all))
 }
 
 // Since returns the share of the time from before to s that was stolen, 0 to 1.

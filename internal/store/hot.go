@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/teknohole/jadwal"
 )
@@ -154,8 +156,12 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
 }
 
+// leniently reads what encoding/json has written, whatever a body holds.
+var leniently = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// decode reads a definition as it is stored.
 func decode(jobID int64, text []byte, into *jadwal.Definition) error {
-	if err := json.Unmarshal(text, into); err != nil {
+	if err := json.Unmarshal(text, into, leniently); err != nil {
 		return fmt.Errorf("definition of job %d: %w", jobID, err)
 	}
 	return nil
@@ -242,19 +248,20 @@ func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, err
 // many of ids it got through, at least one.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	err = s.read(ctx, func(t *tx) error {
-		jobs, considered = nil, 0
 		if t.pg != nil {
 			jobs, considered, err = definitionsPostgres(t, ids, bytes)
 			return err
 		}
+		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		left := bytes
+		var text []byte
 		for _, id := range ids {
 			var bad error
 			if _, err := t.one(`SELECT j.owner_id, j.state, j.version, j.egress_limited, j.created_at, j.definition, c.started
 				FROM job j JOIN cursor c ON c.job_id = j.id WHERE j.id = $1 AND j.deleted_at IS NULL`, func(r row) {
 				var job jadwal.Job
 				left -= r.len(5)
-				job, bad = scanDefinition(r, id)
+				job, text, bad = scanDefinition(r, id, text)
 				jobs = append(jobs, job)
 			}, id); err != nil {
 				return err
@@ -271,11 +278,13 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 	return jobs, considered, err
 }
 
-// scanDefinition reads a job as Definitions has it.
-func scanDefinition(r row, id int64) (jadwal.Job, error) {
+// scanDefinition reads a job as Definitions has it, by way of text, and returns
+// that for the next one.
+func scanDefinition(r row, id int64, text []byte) (jadwal.Job, []byte, error) {
 	job := jadwal.Job{
 		ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
 		EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
 	}
-	return job, decode(id, r.bytes(5), &job.Definition)
+	text = r.append(text[:0], 5)
+	return job, text, decode(id, text, &job.Definition)
 }

@@ -23,6 +23,15 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// pageFaults returns how often this process was given memory (getrusage(2), ru_minflt).
+func pageFaults() int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return u.Minflt
+}
+
 // manyJobs stores n jobs that fall due as due says, and returns their ids.
 func manyJobs(b testing.TB, s *store.Store, n int, due func(i int) time.Time) []int64 {
 	b.Helper()
@@ -77,7 +86,7 @@ func BenchmarkCommit(b *testing.B) {
 			}
 			from := start
 			due := window(from)
-			used := processorTime()
+			used, faults := processorTime(), pageFaults()
 			b.ResetTimer()
 			for done := 0; done < b.N; done += batch {
 				if len(due) < batch {
@@ -112,6 +121,7 @@ func BenchmarkCommit(b *testing.B) {
 			runs := float64((b.N + batch - 1) / batch * batch)
 			b.ReportMetric(runs/b.Elapsed().Seconds(), "runs/s")
 			b.ReportMetric(float64((processorTime()-used).Microseconds())/runs, "cpu-µs/run")
+			b.ReportMetric(float64(pageFaults()-faults)/runs, "faults/run")
 		})
 	}
 }

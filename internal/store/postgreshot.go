@@ -129,10 +129,12 @@ func cursorsPostgres(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 // definitionsPostgres is Definitions in one statement.
 func definitionsPostgres(t *tx, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	considered = len(ids)
+	var text []byte
 	err = t.query(definitionsSQL, func(r row) error {
 		bytes -= r.len(5)
-		job, err := scanDefinition(r, r.int(7))
-		if err != nil {
+		var job jadwal.Job
+		var err error
+		if job, text, err = scanDefinition(r, r.int(7), text); err != nil {
 			return err
 		}
 		if jobs = append(jobs, job); bytes < 0 {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"modernc.org/libc"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -86,6 +87,7 @@ func (d *sqliteDB) write(ctx context.Context, l lane, fn func(*tx) error) error 
 type writer struct {
 	d       *sqliteDB
 	c       *conn
+	scratch scratch
 	version int64 // of the data, as PRAGMA data_version has it
 	files   files
 	group   []*write
@@ -106,6 +108,8 @@ func newWriter(d *sqliteDB, c *conn) (*writer, error) {
 // run commits groups until the store stops, and then what waits.
 func (w *writer) run() {
 	defer close(w.d.stopped)
+	w.scratch.tls = libc.NewTLS()
+	defer w.scratch.close()
 	var tick <-chan time.Time
 	if w.d.lock != nil {
 		ticker := time.NewTicker(pollInterval)
@@ -161,6 +165,7 @@ func (w *writer) take(l lane, most int) {
 
 // commit stores a group and gives each part its answer.
 func (w *writer) commit() {
+	w.scratch.renew()
 	err := w.transact(false)
 	if errors.Is(err, errRepeat) {
 		err = w.transact(true)

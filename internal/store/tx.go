@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -136,6 +137,16 @@ func (r row) bytes(col int) []byte {
 		r.st.ColumnBytes(col, b)
 	}
 	return b
+}
+
+// append adds a blob or a text to b.
+func (r row) append(b []byte, col int) []byte {
+	if r.pg != nil {
+		return append(b, r.pg.raw[col]...)
+	}
+	n := len(b)
+	b = slices.Grow(b, r.st.ColumnLen(col))
+	return b[:n+r.st.ColumnBytes(col, b[n:cap(b)])]
 }
 
 // time reads Unix microseconds as a time in UTC; NULL is the zero time.

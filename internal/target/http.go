@@ -27,7 +27,7 @@ type Call struct {
 	Key        jadwal.RunKey
 	Attempt    int // 1 is the first
 	DueAt      time.Time
-	Job        jadwal.Definition
+	Job        *jadwal.Definition // not changed, here or by the caller while the call lasts
 	Version    int64
 	JobID      int64
 	Epoch      int64
@@ -321,6 +321,9 @@ func read(resp *http.Response, keep int) ([]byte, error) {
 	return output, err
 }
 
+// blank is what requests are copies of.
+var blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+
 // request makes the request of a call; false means that its URL is none of
 // HTTP's.
 func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
@@ -350,9 +353,8 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	if c.Redelivery {
 		header["Jadwal-Redelivery"] = redelivery
 	}
-	req := new(http.Request).WithContext(ctx)
+	req := blank.WithContext(ctx)
 	req.Method, req.URL, req.Host, req.Header = t.Method, u, u.Host, header
-	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
 	if body, kind := payload(t.Body); body != nil {
 		if _, own := header["Content-Type"]; !own {
 			set("Content-Type", kind)

@@ -83,9 +83,13 @@ func takeTurn(s side, d time.Duration) (t total, stolen float64, err error) {
 	return t, stolen, err
 }
 
-// report prints a measure: ours, the floor if there is one, and the ratio.
+// report prints a measure: its aim if there is one, ours, the floor if there is
+// one, and the ratio.
 func report(title, aim string, sides []side, done []total, void int) {
-	fmt.Printf("%s (aim %s)\n", title, aim)
+	if aim != "" {
+		title += " (aim " + aim + ")"
+	}
+	fmt.Println(title)
 	for i, t := range done {
 		fmt.Printf("  %-28s %v\n", sides[i].name, t)
 	}
@@ -96,6 +100,10 @@ func report(title, aim string, sides []side, done []total, void int) {
 		}
 		fmt.Println()
 	}
+	tellVoid(void)
+}
+
+func tellVoid(void int) {
 	if void > 0 {
 		fmt.Printf("  %d turns were void: the host took more than %.0f %% of the processors\n", void, maxStolen*100)
 	}
@@ -134,6 +142,22 @@ func load[C any](d time.Duration, clients []C, call func(C) error) (int, error) 
 
 // ownCPU is the processor time of this process.
 func ownCPU() (time.Duration, error) { return harness.ProcessorTime(os.Getpid()) }
+
+// maxOthers is the share of the machine that other programs may have before it
+// is told.
+const maxOthers = 0.1
+
+// familyCPU is the processor time of this process and of its children that
+// have ended (getrusage(2)).
+func familyCPU() (used time.Duration) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(who, &u); err == nil {
+			used += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+	}
+	return used
+}
 
 // diskSyncs returns how many times a second a small append can be made durable
 // in dir, one after another: what a server that does not group its writes
