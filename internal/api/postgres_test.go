@@ -14,6 +14,8 @@ import (
 // suite is every test that has a server: they run on SQLite, and by
 // TestPostgres on PostgreSQL.
 var suite = map[string]func(*testing.T){
+	"TestARepeatedChangeIsNotAnsweredBeforeTheFirst":        TestARepeatedChangeIsNotAnsweredBeforeTheFirst,
+	"TestVersionsThatAreNotKept":                            TestVersionsThatAreNotKept,
 	"TestABodyThatEndsEarlyIsAnswered":                      TestABodyThatEndsEarlyIsAnswered,
 	"TestABodyThatIsTooSlowIsAnswered":                      TestABodyThatIsTooSlowIsAnswered,
 	"TestAChangeIsAnsweredWhenItIsApplied":                  TestAChangeIsAnsweredWhenItIsApplied,

@@ -75,7 +75,7 @@ func sequenced(t *rapid.T, races bool) {
 	}
 	defer os.RemoveAll(dir)
 	rapid.SyncTest(t, func(t *rapid.T) {
-		s := &sequence{t: t, w: newWorldIn(t, dir), m: &model{}, races: races, ended: map[string]time.Duration{}, final: map[string]jadwal.Run{}, facts: map[string]bool{}}
+		s := &sequence{t: t, w: newWorldIn(t, dir, ""), m: &model{}, races: races, ended: map[string]time.Duration{}, final: map[string]jadwal.Run{}, facts: map[string]bool{}}
 		s.w.drain = 2 * time.Second
 		s.listen()
 		s.start()

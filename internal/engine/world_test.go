@@ -27,6 +27,7 @@ import (
 type world struct {
 	t       tester
 	dir     string
+	url     string
 	st      *store.Store
 	eng     *Engine
 	stop    context.CancelFunc
@@ -89,6 +90,33 @@ func (f *faults) UserByID(id int64) (jadwal.User, bool) {
 		return jadwal.User{}, false
 	}
 	return f.Store.UserByID(id)
+}
+
+// Begin gives an engine on PostgreSQL all shards, as if the leases of all nodes
+// before it had ended.
+func (f *faults) Begin(ctx context.Context) (*jadwal.Holding, error) {
+	st, ok := f.Store.(*store.Store)
+	if !ok || !st.Shared() {
+		return f.Store.Begin(ctx)
+	}
+	before, err := st.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range before.Nodes {
+		if err := st.Leave(ctx, n.ID); err != nil {
+			return nil, err
+		}
+	}
+	id, err := st.Join(ctx, jadwal.Node{Address: "test", StartedAt: time.Now()}, 24*time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	free, err := st.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return st.Take(ctx, id, jadwal.AllShards(), free)
 }
 
 func (f *faults) Load(ctx context.Context, shards jadwal.ShardSet, from, to, through int64) ([]jadwal.Due, error) {
@@ -185,10 +213,12 @@ type delivery struct {
 	at, until  time.Time // until it was answered, or its caller hung up; zero: not yet
 }
 
-func newWorld(t *testing.T) *world { return newWorldIn(t, t.TempDir()) }
+func newWorld(t *testing.T) *world { return newWorldIn(t, t.TempDir(), "") }
 
-func newWorldIn(t tester, dir string) *world {
-	w := &world{t: t, dir: dir, sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
+// newWorldIn is newWorld in a directory, or on the PostgreSQL database of that
+// URL; "": SQLite.
+func newWorldIn(t tester, dir, url string) *world {
+	w := &world{t: t, dir: dir, url: url, sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
 	w.open()
 	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "none", IsSuperuser: true}, time.Now())
 	if err != nil {
@@ -211,7 +241,7 @@ func newWorldIn(t tester, dir string) *world {
 
 func (w *world) open() {
 	w.t.Helper()
-	st, err := store.Open(context.Background(), store.Options{Dir: w.dir, Log: slog.New(slog.DiscardHandler)})
+	st, err := store.Open(context.Background(), store.Options{Dir: w.dir, URL: w.url, Unsafe: w.url != "", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

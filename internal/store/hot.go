@@ -283,11 +283,11 @@ func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 // many of ids it got through, at least one.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	err = s.read(ctx, func(t *tx) error {
-		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		if t.pg != nil {
 			jobs, considered, err = definitionsPostgres(t, ids, bytes)
 			return err
 		}
+		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		left := bytes
 		var text []byte
 		for _, id := range ids {
@@ -313,9 +313,8 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 	return jobs, considered, err
 }
 
-// scanDefinition reads a job as Definitions has it.
-// scanDefinition reads a job as it fires. Its definition's text goes through
-// text, which is returned to be used again.
+// scanDefinition reads a job as Definitions has it, by way of text, and returns
+// that for the next one.
 func scanDefinition(r row, id int64, text []byte) (jadwal.Job, []byte, error) {
 	job := jadwal.Job{
 		ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
