@@ -10,7 +10,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # that it does else takes minutes under the race detector.
 SHARING := . ./internal/api ./internal/auth ./internal/config ./internal/harness/... ./internal/store ./internal/target
 # What of the engine's tests is long because it does the same again and again.
-REPEATING := TestAny|TestFiring/twenty|TestOneJob|TestRetention|TestKill|TestOwnersTakeTurns|TestHostLimits
+REPEATING := TestFiring/twenty|TestOneJob|TestRetention|TestKill|TestOwnersTakeTurns|TestHostLimits
 
 ROUNDS   ?= 200
 # A number of inputs; a time (10s) works too, but go test -fuzz now and then calls
@@ -54,7 +54,7 @@ lint: ## staticcheck, of one fixed version
 race: ## the race detector on the packages that share state
 	@$(call need,gcc,gcc libc6-dev)
 	CGO_ENABLED=1 go test -race $(SHARING)
-	CGO_ENABLED=1 go test -race -timeout 20m -skip '$(REPEATING)' ./internal/engine
+	CGO_ENABLED=1 go test -race -timeout 20m -skip '$(REPEATING)' ./internal/engine -rapid.checks=50
 	CGO_ENABLED=1 go test -race -run 'Goroutine|Concurrent|Share' ./schedule
 
 fuzz: ## every fuzz target with FUZZTIME (300000x) inputs

@@ -1,6 +1,9 @@
 package jadwal
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Due is one cursor that falls due: all that the engine holds in memory of a
 // job that has not started yet. At is in Unix microseconds, UTC.
@@ -17,6 +20,7 @@ type ChangeKind string
 // The kinds of changes. An edit covers everything that makes a new version
 // whose instants count from now on: a new definition, a new owner.
 const (
+	ChangeCreate ChangeKind = "create" // on PostgreSQL: no window has the job before
 	ChangeEdit   ChangeKind = "edit"
 	ChangePause  ChangeKind = "pause"
 	ChangeResume ChangeKind = "resume"
@@ -162,4 +166,15 @@ const (
 	Recorded  Verdict = iota
 	Completed         // recorded, and the job is completed: its version is one higher
 	Rejected          // nothing written: somebody else moved the cursor or an open run
+)
+
+// What may become of a batch of outcomes besides verdicts.
+var (
+	// ErrUnknown says that the answer to a commit was lost, so that it cannot
+	// be told from here whether it is stored. It comes with CodeUnavailable.
+	ErrUnknown = errors.New("the answer to a commit was lost")
+
+	// ErrFenced says that this node owns nothing any more: nothing was written,
+	// and nothing that it does from now on will be.
+	ErrFenced = errors.New("another node has taken over")
 )

@@ -294,7 +294,8 @@ type Settlement struct {
 
 // Settle ends a version. What is due is decided by Fire, but nothing starts:
 // what would is held, or, when the job is deleted, cancelled. An instant whose
-// jitter is not over counts as due: only its start is late. A paused version
+// jitter is not over counts as due: only its start is late. The limit of max_runs
+// does not cut the instants of a deleted job, since none of them starts. A paused version
 // skips all that it planned, but for what the catch-up rule of its end, which
 // is none unless somebody says otherwise, holds to be run. From is never
 // before an instant that already has an outcome, even when the wall clock was
@@ -310,6 +311,9 @@ func (r Rules) Settle(s Standing, e Ending) Settlement {
 	r.Jitter = 0
 	switch e.State {
 	case JobEnabled:
+		if e.Deleted {
+			r.MaxRuns = 0
+		}
 		d := r.Fire(s, e.Now)
 		end.Stretches, end.Held, end.Replace = d.Stretches, d.Queue, d.Replace
 		if !d.Start.IsZero() {

@@ -1,6 +1,7 @@
 package jadwal
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -142,116 +143,35 @@ func tell(stretches []Stretch, queue []time.Time, start time.Time, replace bool)
 func TestFire(t *testing.T) {
 	every := minutely(t)
 	once := onceAt(t, "12:00")
-	for _, c := range []struct {
-		rule        string
-		plan        *schedule.Plan
-		policy      string
-		cursor, now string
-		standing    string
-		want, next  string
-	}{
-		{"an instant starts exactly when it is reached", every, "", "12:00", "12:00", "", "start 12:00", "12:01"},
-		{"a microsecond before its instant nothing starts", every, "", "12:00", "11:59:59.999999", "", "", "12:00"},
-		{"without a cursor nothing starts", every, "", "", "12:00", "", "", ""},
-		{"a late instant starts, however late, when no later one is due", once, "", "12:00", "23:59", "since=23:58", "start 12:00", ""},
-		{"the last instant leaves no cursor", once, "", "12:00", "12:00", "", "start 12:00", ""},
-		{"a cursor that the plan does not know starts, and the plan goes on from there", once, "", "13:00", "13:00:01", "", "start 13:00", ""},
-		{"a cursor that the plan does not know is missed when the plan is further", every, "", "12:00:30", "12:02", "", "12:00:30-12:01 missed overload, start 12:02", "12:03"},
-
-		{"latest: of several that are due the newest starts and the others are missed", every, "latest", "12:00", "12:03:30", "", "12:00-12:02 missed overload, start 12:03", "12:04"},
-		{"latest: one missed instant is no range", every, "latest", "12:00", "12:01", "", "12:00 missed overload, start 12:01", "12:02"},
-		{"latest without a window: a day late is not too late", every, "latest", "00:00", "23:58:30", "", "00:00-09:59 missed server_down, 10:00-23:57 missed overload, start 23:58", "23:59"},
-		{"latest with a window: the newest inside it starts", every, "latest window=30s", "12:00", "12:03:30", "", "12:00-12:02 missed overload, start 12:03", "12:04"},
-		{"latest with a window: outside it even the newest is missed, for its age", every, "latest window=20s", "12:00", "12:03:30", "", "12:00-12:02 missed overload, 12:03 missed catchup_expired", "12:04"},
-		{"latest with a window: exactly as old as it is still inside", once, "latest window=20s", "12:00", "12:00:20", "", "start 12:00", ""},
-		{"latest with a window: a millisecond older is outside", once, "latest window=20s", "12:00", "12:00:20.001", "", "12:00 missed catchup_expired", ""},
-		{"none: on time it starts", every, "none", "12:00", "12:00", "", "start 12:00", "12:01"},
-		{"none: it may be a minute late", once, "none", "12:00", "12:01", "", "start 12:00", ""},
-		{"none: more than a minute late is too late", once, "none", "12:00", "12:01:00.001", "", "12:00 missed catchup_expired", ""},
-		{"none with a window: as late as that", once, "none window=10m", "12:00", "12:10", "", "start 12:00", ""},
-		{"none: of several only the newest starts, when it is hardly late", every, "none", "12:00", "12:05:10", "since=12:05:05", "12:00-12:04 missed server_down, start 12:05", "12:06"},
-		{"none: of several nothing starts when even the newest is too late", every, "none window=5s", "12:00", "12:05:10", "since=12:05:05", "12:00-12:04 missed server_down, 12:05 missed catchup_expired", "12:06"},
-		{"all: a single due instant starts", every, "all", "12:00", "12:00:30", "", "start 12:00", "12:01"},
-		{"all: several run one after the other, the oldest first", every, "all", "12:00", "12:02:30", "", "queue 12:00 12:01 12:02", "12:03"},
-		{"all: those outside the window are missed, for their age", every, "all window=90s", "12:00", "12:04:10", "", "12:00-12:02 missed catchup_expired, queue 12:03 12:04", "12:05"},
-		{"all: none of them inside the window", once, "all window=90s", "12:00", "12:04", "", "12:00 missed catchup_expired", ""},
-		{"all: several, none of them inside the window", every, "all window=5s", "12:00", "12:04:10", "", "12:00-12:04 missed catchup_expired", "12:05"},
-		{"all: at most a hundred, the newest ones", every, "all", "10:00", "12:00", "since=12:00", "10:00-10:20 missed server_down, queue 100: 10:21 to 12:00", "12:01"},
-		{"all: exactly a hundred leave nothing out", every, "all", "10:21", "12:00", "since=12:00", "queue 100: 10:21 to 12:00", "12:01"},
-		{"all: with a run unfinished, skip skips them", every, "all", "12:00", "12:02:30", "running", "12:00-12:02 skipped overlap", "12:03"},
-
-		{"missed while nobody was there: the server was down", every, "", "12:00", "12:05:30", "since=12:05:10", "12:00-12:04 missed server_down, start 12:05", "12:06"},
-		{"missed before and after somebody came: two reasons", every, "", "12:00", "12:05:30", "since=12:02:30", "12:00-12:02 missed server_down, 12:03-12:04 missed overload, start 12:05", "12:06"},
-		{"who came at an instant was there for it", every, "", "12:00", "12:05:30", "since=12:03", "12:00-12:02 missed server_down, 12:03-12:04 missed overload, start 12:05", "12:06"},
-		{"missed while the wall clock jumped: the clock did it", every, "", "12:00", "12:05:30", "jump=11:59:30-12:05:29", "12:00-12:04 missed clock_jump, start 12:05", "12:06"},
-		{"where a jump began is before it, where it led to is in it", every, "", "12:00", "12:05:30", "jump=12:01-12:03", "12:00-12:01 missed overload, 12:02-12:03 missed clock_jump, 12:04 missed overload, start 12:05", "12:06"},
-		{"down, there, and jumped over: three reasons", every, "", "12:00", "12:07:30", "since=12:01:30 jump=12:03:10-12:05:10", "12:00-12:01 missed server_down, 12:02-12:03 missed overload, 12:04-12:05 missed clock_jump, 12:06 missed overload, start 12:07", "12:08"},
-		{"an instant that a jump only made late starts", every, "", "12:00", "12:00:40", "jump=11:59:30-12:00:39", "start 12:00", "12:01"},
-		{"a jump before a restart does not matter", every, "", "12:00", "12:02:30", "since=12:02:10 jump=11:00-11:30", "12:00-12:01 missed server_down, start 12:02", "12:03"},
-		{"none: a jump makes what is too old expire", every, "none", "12:00", "12:05", "jump=11:59:30-12:05", "12:00-12:04 missed clock_jump, start 12:05", "12:06"},
-
-		{"skip: an unfinished run skips what falls due", every, "skip", "12:00", "12:00", "running", "12:00 skipped overlap", "12:01"},
-		{"skip: an unfinished run skips all that is due, as one range", every, "skip", "12:00", "12:04:59", "running", "12:00-12:04 skipped overlap", "12:05"},
-		{"skip: so does one that has not begun", every, "skip", "12:00", "12:00", "queued", "12:00 skipped overlap", "12:01"},
-		{"skip: the last instant is skipped too", once, "skip", "12:00", "12:00", "running", "12:00 skipped overlap", ""},
-		{"queue_one: with nothing unfinished it starts", every, "queue_one", "12:00", "12:00", "", "start 12:00", "12:01"},
-		{"queue_one: it waits behind the running one", every, "queue_one", "12:00", "12:00", "running", "queue 12:00", "12:01"},
-		{"queue_one: when one waits, the next is skipped", every, "queue_one", "12:00", "12:00", "running queued", "12:00 skipped queue_full", "12:01"},
-		{"queue_one: behind one that has not begun one more may wait", every, "queue_one", "12:00", "12:00", "queued", "queue 12:00", "12:01"},
-		{"queue_one: two that have not begun are enough", every, "queue_one", "12:00", "12:00", "queued=2", "12:00 skipped queue_full", "12:01"},
-		{"queue_one: when it is full, all that is due is skipped as one range", every, "queue_one", "12:00", "12:03:30", "running queued", "12:00-12:03 skipped queue_full", "12:04"},
-		{"queue_one latest: of several the newest waits", every, "queue_one latest", "12:00", "12:02:30", "running", "12:00-12:01 missed overload, queue 12:02", "12:03"},
-		{"queue_one none: what is too late does not wait", every, "queue_one none window=5s", "12:00", "12:00:30", "running", "12:00 missed catchup_expired", "12:01"},
-		{"queue_one all: the oldest waits, the others find the queue full", every, "queue_one all", "12:00", "12:03:30", "running", "12:01-12:03 skipped queue_full, queue 12:00", "12:04"},
-		{"queue_one all: after an outage all of them are caught up", every, "queue_one all", "12:00", "12:02:30", "since=12:02:10", "queue 12:00 12:01 12:02", "12:03"},
-		{"queue_all: it waits behind others", every, "queue_all", "12:00", "12:00", "running queued=5", "queue 12:00", "12:01"},
-		{"queue_all: a hundred wait, no more", every, "queue_all", "12:00", "12:00", "running queued=100", "12:00 skipped queue_full", "12:01"},
-		{"queue_all: the hundredth may wait", every, "queue_all", "12:00", "12:00", "running queued=99", "queue 12:00", "12:01"},
-		{"queue_all all: as many as there is room for, the oldest first", every, "queue_all all", "12:00", "12:03:30", "running queued=98", "12:02-12:03 skipped queue_full, queue 12:00 12:01", "12:04"},
-		{"queue_all: with nothing unfinished it starts", every, "queue_all", "12:00", "12:00", "", "start 12:00", "12:01"},
-		{"cancel_running: it takes the place of the running one", every, "cancel_running", "12:00", "12:00", "running", "replace, start 12:00", "12:01"},
-		{"cancel_running: and of one that waits", every, "cancel_running", "12:00", "12:00", "queued", "replace, start 12:00", "12:01"},
-		{"cancel_running: with nothing unfinished nothing is cancelled", every, "cancel_running", "12:00", "12:00", "", "start 12:00", "12:01"},
-		{"cancel_running latest: of several the newest takes its place", every, "cancel_running latest", "12:00", "12:02:30", "running", "replace, 12:00-12:01 missed overload, start 12:02", "12:03"},
-		{"cancel_running none: what is too late cancels nothing", once, "cancel_running none", "12:00", "12:02", "running", "12:00 missed catchup_expired", ""},
-		{"cancel_running all: after an outage they run one after the other", every, "cancel_running all", "12:00", "12:02:30", "since=12:02:10", "queue 12:00 12:01 12:02", "12:03"},
-		{"cancel_running without rights: nothing is cancelled", every, "cancel_running", "12:00", "12:00", "running barred", "12:00 skipped owner_disabled", "12:01"},
-		{"allow: it starts beside others", every, "allow3", "12:00", "12:00", "running=2", "start 12:00", "12:01"},
-		{"allow: beyond max_concurrent it is skipped", every, "allow3", "12:00", "12:00", "running=3", "12:00 skipped overlap", "12:01"},
-		{"allow: what waits counts too", every, "allow3", "12:00", "12:00", "running=2 queued", "12:00 skipped overlap", "12:01"},
-		{"allow: it does not overtake one that waits", every, "allow3", "12:00", "12:00", "running queued", "queue 12:00", "12:01"},
-		{"allow all: several are queued, and start as there is room", every, "allow3 all", "12:00", "12:02:30", "", "queue 12:00 12:01 12:02", "12:03"},
-		{"allow: more than may be at once can be unfinished after an edit", every, "allow3", "12:00", "12:00", "running=7", "12:00 skipped overlap", "12:01"},
-
-		{"without rights everything is skipped", every, "", "12:00", "12:01", "barred", "12:00-12:01 skipped owner_disabled", "12:02"},
-		{"without rights comes before overlap", every, "", "12:00", "12:00", "running barred", "12:00 skipped owner_disabled", "12:01"},
-		{"without rights nothing is caught up", every, "all", "12:00", "12:03", "barred", "12:00-12:03 skipped owner_disabled", "12:04"},
-		{"without rights nothing is queued", every, "queue_all", "12:00", "12:00", "running barred", "12:00 skipped owner_disabled", "12:01"},
-
-		{"max_runs: below it the plan goes on", every, "max=3", "12:00", "12:00", "started=1", "start 12:00", "12:01"},
-		{"max_runs: the instant that reaches it is the last", every, "max=3", "12:00", "12:00", "started=2", "start 12:00", ""},
-		{"max_runs: when it is reached nothing is planned any more", every, "max=3", "12:00", "12:05", "started=3", "", ""},
-		{"max_runs: when it was lowered nothing is planned any more", every, "max=3", "12:00", "12:05", "started=9", "", ""},
-		{"max_runs: what is skipped does not count", every, "max=3", "12:00", "12:04", "started=2 running", "12:00-12:04 skipped overlap", "12:05"},
-		{"max_runs: what is missed does not count", every, "max=3", "12:00", "12:04", "started=1", "12:00-12:03 missed overload, start 12:04", "12:05"},
-		{"max_runs: what is queued counts", every, "max=3 queue_one", "12:00", "12:00", "started=2 running", "queue 12:00", ""},
-		{"max_runs all: as many as are left, the oldest first, and the others are not planned", every, "max=3 all", "12:00", "12:05", "started=1", "queue 12:00 12:01", ""},
-		{"max_runs all: the last one starts at once", every, "max=3 all", "12:00", "12:05", "started=2", "start 12:00", ""},
-		{"max_runs queue_one all: the limit comes before the full queue", every, "max=3 queue_one all", "12:00", "12:05", "started=2 running", "queue 12:00", ""},
-		{"max_runs queue_one all: the full queue comes before the limit", every, "max=9 queue_one all", "12:00", "12:05", "started=2 running", "12:01-12:05 skipped queue_full, queue 12:00", "12:06"},
-		{"max_runs latest: the newest reaches it, and what was missed before stays recorded", every, "max=2", "12:00", "12:02:30", "started=1", "12:00-12:01 missed overload, start 12:02", ""},
-		{"max_runs without rights: skipping does not count", every, "max=2", "12:00", "12:00", "started=1 barred", "12:00 skipped owner_disabled", "12:01"},
-	} {
-		t.Run(c.rule, func(t *testing.T) {
-			d := rules(t, c.plan, c.policy).Fire(standing(t, c.cursor, c.standing), clock(t, c.now))
+	text, err := os.ReadFile("testdata/firing.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimRight(line, "\n"); line == "" || line[0] == '#' {
+			continue
+		}
+		rows++
+		c := append(strings.Split(line, " |"), "", "", "")
+		for i := range c {
+			c[i] = strings.TrimSpace(c[i])
+		}
+		rule, policy, cursor, now, how, want, wantNext := c[0], c[2], c[3], c[4], c[5], c[6], c[7]
+		plan := map[string]*schedule.Plan{"every": every, "once": once}[c[1]]
+		t.Run(rule, func(t *testing.T) {
+			d := rules(t, plan, policy).Fire(standing(t, cursor, how), clock(t, now))
 			got, next := tell(d.Stretches, d.Queue, d.Start, d.Replace), ""
 			if !d.Next.IsZero() {
 				next = short(d.Next)
 			}
-			if got != c.want || next != c.next {
-				t.Errorf("\n got  %s, next %s\n want %s, next %s", got, next, c.want, c.next)
+			if got != want || next != wantNext {
+				t.Errorf("\n got  %s, next %s\n want %s, next %s", got, next, want, wantNext)
 			}
 		})
+	}
+	if rows < 80 {
+		t.Errorf("only %d rows were looked at", rows)
 	}
 }
 
@@ -281,6 +201,7 @@ func TestSettle(t *testing.T) {
 		{"an instant whose jitter is not over is held: it is due, only its start is late", every, "jitter=59s", JobEnabled, "12:00", "11:00", "12:00:00.001", "", "queue 12:00", "12:00:00.001"},
 		{"what is due when the job is deleted is cancelled", every, "", JobEnabled, "12:00", "11:00", "12:01:30", "deleted", "12:00 missed overload, 12:01 cancelled job_deleted", "12:01:30"},
 		{"all that would be caught up when the job is deleted is cancelled", every, "all", JobEnabled, "12:00", "11:00", "12:01:30", "deleted", "12:00 cancelled job_deleted, 12:01 cancelled job_deleted", "12:01:30"},
+		{"all that is due when the job is deleted is cancelled, beyond max_runs too: none of it starts", every, "max=2 all", JobEnabled, "12:00", "11:00", "12:02:30", "started=1 deleted", "12:00 cancelled job_deleted, 12:01 cancelled job_deleted, 12:02 cancelled job_deleted", "12:02:30"},
 		{"nothing is left of a deleted job that is not due", every, "", JobEnabled, "12:01", "11:00", "12:00:30", "deleted", "", "12:00:30"},
 		{"the instant that reaches max_runs is held, and the next version begins now", every, "max=2", JobEnabled, "12:00", "11:00", "12:03:30", "started=1", "12:00-12:02 missed overload, queue 12:03", "12:03:30"},
 		{"when max_runs is reached the next version begins now", every, "max=2", JobEnabled, "", "11:00", "12:03:30", "started=2 running", "", "12:03:30"},

@@ -33,11 +33,13 @@ var rooms = []room{
 	{"internal/config", false, []string{"."}},
 	{"internal/target", true, []string{"."}},
 	{"internal/store", false, []string{".", "schedule"}},
-	{"internal/store/storetest", false, []string{".", "schedule", "internal/store"}},
+	{"internal/store/pgtest", false, nil},
+	{"internal/store/storetest", false, []string{".", "schedule", "internal/store", "internal/store/pgtest"}},
 	{"internal/engine", true, []string{".", "schedule", "internal/target"}},
+	{"internal/node", true, []string{"."}},
 	{"internal/api", false, []string{".", "schedule", "internal/auth", "internal/store"}},
 	{"internal/harness/...", false, []string{".", "internal/auth", "internal/store", "internal/harness"}},
-	{"cmd/jadwal", false, []string{".", "schedule", "internal/api", "internal/auth", "internal/config", "internal/engine", "internal/store", "internal/target"}},
+	{"cmd/jadwal", false, []string{".", "schedule", "internal/api", "internal/auth", "internal/config", "internal/engine", "internal/node", "internal/store", "internal/target"}},
 }
 
 // strangers returns what the package in dir imports against the rule, and

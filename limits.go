@@ -29,7 +29,7 @@ const (
 	MaxMergedJobs   = 1000           // whose runs are listed together
 	OutputOfSuccess = 1 << 10
 	OutputOfFailure = 64 << 10
-	Shards          = 1024
+	Shards          = 1024 // that jobs are divided into: fixed for ever, since a job's id alone tells its shard
 
 	MaxRuns               = 1_000_000_000 // max_runs
 	MaxJitter             = 24 * time.Hour

@@ -76,7 +76,7 @@ func firstUser(ctx context.Context, st *store.Store, hasher *auth.Hasher, cfg co
 	if err != nil {
 		return adminState{}, err
 	}
-	if state.isNew && auth.HasKeyFile(cfg.Data) {
+	if state.isNew && cfg.DatabaseURL == "" && auth.HasKeyFile(cfg.Data) {
 		return adminState{}, fmt.Errorf("--data (JADWAL_DATA): %s has a key of earlier days and a database without users: the database was lost; restore it from a backup, or, to begin anew, remove %s",
 			cfg.Data, filepath.Join(cfg.Data, auth.KeyFile))
 	}
@@ -87,7 +87,7 @@ func firstUser(ctx context.Context, st *store.Store, hasher *auth.Hasher, cfg co
 		return state, nil
 	case adminRefuse:
 		return adminState{}, fmt.Errorf("the password %s of the first start is still in use, so listening on %s is refused; run: %s, or set JADWAL_ADMIN_PASSWORD",
-			bootstrapPassword, addr, resetHint(state.username, cfg.Data))
+			bootstrapPassword, addr, resetHint(state.username, cfg))
 	case adminCreateBootstrap:
 		password = bootstrapPassword
 	case adminCreateRandom:
@@ -109,6 +109,9 @@ func firstUser(ctx context.Context, st *store.Store, hasher *auth.Hasher, cfg co
 		IsSuperuser:  true,
 		Bootstrap:    state.bootstrap,
 	}, now)
+	if jadwal.CodeOf(err) == jadwal.CodeValidation {
+		return findFirstUser(ctx, st) // another server on the same database was quicker
+	}
 	state.username = u.Username
 	return state, err
 }

@@ -46,6 +46,9 @@ func main() {
 
 // run is the whole program; it returns the exit status.
 func run(args []string, sys *system) int {
+	if os.Getenv("JADWAL_UNSAFE") == "" {
+		os.Unsetenv("JADWAL_UNSAFE") // kong takes no empty flag
+	}
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("jadwal"),

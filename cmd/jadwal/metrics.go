@@ -13,12 +13,19 @@ import (
 
 // newMetrics returns what writes all that the server measures in the
 // Prometheus text format.
-func newMetrics(eng *engine.Engine) func(io.Writer) error {
+func newMetrics(eng *engine.Engine, misplaced func() bool) func(io.Writer) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		engineCollector{eng},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "jadwal_history_misplaced", Help: "1 when history was recorded that no partition of PostgreSQL had been made for."},
+			func() float64 {
+				if misplaced() {
+					return 1
+				}
+				return 0
+			}),
 	)
 	return func(w io.Writer) error {
 		families, err := registry.Gather()

@@ -12,7 +12,7 @@ import (
 
 func TestMetricsAreInTheTextFormat(t *testing.T) {
 	var b strings.Builder
-	if err := newMetrics(engine.New(engine.Options{}))(&b); err != nil {
+	if err := newMetrics(engine.New(engine.Options{}), func() bool { return true })(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
@@ -24,6 +24,7 @@ func TestMetricsAreInTheTextFormat(t *testing.T) {
 		"jadwal_commit_outcomes_sum 0",
 		"# TYPE jadwal_attempts_total counter",
 		"jadwal_in_flight 0",
+		"jadwal_history_misplaced 1",
 		"# TYPE go_goroutines gauge",
 	} {
 		if !strings.Contains(b.String(), line+"\n") {

@@ -20,6 +20,7 @@ import (
 	"github.com/teknohole/jadwal/internal/auth"
 	"github.com/teknohole/jadwal/internal/config"
 	"github.com/teknohole/jadwal/internal/engine"
+	"github.com/teknohole/jadwal/internal/node"
 	"github.com/teknohole/jadwal/internal/store"
 	"github.com/teknohole/jadwal/internal/target"
 	"github.com/teknohole/jadwal/schedule"
@@ -73,14 +74,14 @@ func letHeapGrow(lookup func(string) (string, bool)) {
 // everything is goes to stdout, for a person.
 func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.Logger) (err error) {
 	fatal := make(chan error, 1)
-	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, Log: log, OnFatal: func(err error) {
+	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, URL: cfg.DatabaseURL, Unsafe: cfg.Unsafe, Log: log, OnFatal: func(err error) {
 		select {
 		case fatal <- err:
 		default: // the first one ends the process
 		}
 	}})
 	if err != nil {
-		return dataError(err)
+		return dataError(cfg.DatabaseURL, err)
 	}
 	defer func() {
 		if !errors.Is(err, errBroken) {
@@ -95,7 +96,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	hasher := auth.NewHasher()
 	admin, err := firstUser(ctx, st, hasher, cfg, listener.Addr(), time.Now())
 	if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
-		return errUnwritable
+		return errUnwritable(cfg)
 	}
 	if err != nil {
 		return err
@@ -106,12 +107,17 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	if err != nil {
 		return err
 	}
+	if err := sameSecret(ctx, st, keys); err != nil {
+		return err
+	}
 	if admin.bootstrap {
 		log.Warn("the password of the first start is still in use: whoever reaches this machine's loopback network can sign in with it, also through a proxy that adds no forwarding header",
-			"user", admin.username, "change it with", resetHint(admin.username, cfg.Data))
+			"user", admin.username, "change it with", resetHint(admin.username, cfg))
 	}
 
+	var member *node.Node // nil: there are no others
 	eng := engine.New(engine.Options{
+		Lost:         func() { member.Lost() },
 		Store:        st,
 		Target:       target.New(target.Options{Version: jadwal.Version, Allow: cfg.AllowEgress, MaxIdle: cfg.MaxInFlight}),
 		Log:          log,
@@ -119,13 +125,18 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		PerHost:      cfg.MaxPerHost,
 		DrainTimeout: cfg.DrainTimeout,
 	})
+	health := eng.Health
+	if st.Shared() {
+		member = node.New(node.Options{Store: st, Engine: eng, Address: listener.Addr().String(), Log: log})
+		health = func(now time.Time) error { return errors.Join(eng.Health(now), member.Health(now)) }
+	}
 	active, retiring := keys.Derive(auth.PurposeTokens)
 	server := newServer(log, api.New(api.Options{
 		Store:          st,
 		Tokens:         auth.NewTokens(active, retiring, auth.Lifetimes{Access: cfg.AccessLifetime, Refresh: cfg.RefreshLifetime, Session: cfg.SessionLifetime}),
 		Keys:           keys,
-		EngineHealth:   eng.Health,
-		Metrics:        newMetrics(eng),
+		EngineHealth:   health,
+		Metrics:        newMetrics(eng, st.Misplaced),
 		ResetLifetime:  cfg.ResetLifetime,
 		MaxKeyLifetime: cfg.MaxKeyLifetime,
 		Hasher:         hasher,
@@ -139,15 +150,21 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	defer stopEngine()
 	engineDone, serverDone := make(chan error, 1), make(chan error, 1)
 	go func() { engineDone <- eng.Run(engineCtx) }()
+	leave := join(member, cfg.DrainTimeout)
 	keeping, stopKeeping := context.WithCancel(ctx)
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
 		st.Keep(keeping, store.Retention{History: cfg.History, Failures: cfg.FailureHistory, Bytes: cfg.HistoryMax, Audit: cfg.AuditHistory})
 	}()
-	defer func() { stopKeeping(); <-kept }()
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		st.Listen(keeping)
+	}()
+	defer func() { stopKeeping(); <-kept; <-heard }()
 	go func() { serverDone <- server.Serve(listener) }()
-	banner(stdout, cfg, listener.Addr(), admin)
+	banner(stdout, cfg, st.Name(), listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
 
 	var cause error
@@ -160,7 +177,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		cause = fmt.Errorf("the listener ended: %w", err)
 	case err := <-engineDone:
 		if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
-			err = errUnwritable
+			err = errUnwritable(cfg)
 		}
 		cause = errors.Join(errors.New("the engine ended"), err)
 		engineDone <- nil
@@ -173,6 +190,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		log.Warn("some requests took too long and were cut off", "allowed", requestDrain.String())
 		server.Close()
 	}
+	gone := leave() // its shards go to other nodes while what runs here ends
 	stopEngine()
 	select {
 	case err := <-fatal:
@@ -182,10 +200,53 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 			cause = errors.Join(cause, fmt.Errorf("stopping the engine: %w", err))
 		}
 	}
+	cause = errors.Join(cause, gone())
 	if cause == nil {
 		log.Info("stopped")
 	}
 	return cause
+}
+
+// sameSecret refuses to serve beside servers that sign tokens with another
+// secret.
+func sameSecret(ctx context.Context, st *store.Store, keys auth.Keys) error {
+	active, retiring := keys.Derive(auth.PurposeCheck)
+	same, err := st.SameSecret(ctx, active, retiring)
+	if err == nil && !same {
+		err = errors.New("JADWAL_SECRET: the servers on this database have another one; set the same here, or, to change it, set the one they have as JADWAL_RETIRING_SECRET")
+	}
+	return err
+}
+
+// leaveTimeout is how long a node may take to tell the others that it has ended;
+// otherwise its lease tells them.
+const leaveTimeout = 5 * time.Second
+
+// join makes this process a node among others; nil: there are none. What it
+// returns gives the shards back, within drain, and returns what ends the node
+// when the engine has ended.
+func join(member *node.Node, drain time.Duration) func() func() error {
+	if member == nil {
+		return func() func() error { return func() error { return nil } }
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		member.Run(ctx, drain)
+	}()
+	return func() func() error {
+		stop()
+		<-ended
+		return func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+			defer cancel()
+			if err := member.Leave(ctx); err != nil {
+				return fmt.Errorf("leaving the nodes: %w", err)
+			}
+			return nil
+		}
+	}
 }
 
 // errBroken is that the disk can no longer be trusted: nothing more is written,
@@ -194,7 +255,9 @@ var errBroken = errors.New("the store cannot go on")
 
 // errUnwritable is that the database takes no writes at the start; the store has
 // logged why.
-var errUnwritable = dataError(errors.New("the database cannot be written; the line above says why"))
+func errUnwritable(cfg config.Config) error {
+	return dataError(cfg.DatabaseURL, errors.New("the database cannot be written; the line above says why"))
+}
 
 // stopOnSignal returns a context that ends at the first SIGINT or SIGTERM. A
 // second one ends the process at once.
@@ -222,9 +285,12 @@ func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 
 // dataError names the setting that an error of the store is about. That a
 // server is told to stop is no such error.
-func dataError(err error) error {
+func dataError(databaseURL string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	if databaseURL != "" {
+		return fmt.Errorf("--database-url (JADWAL_DATABASE_URL): %w", err)
 	}
 	return fmt.Errorf("--data (JADWAL_DATA): %w", err)
 }
@@ -261,21 +327,24 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 // banner tells a person where everything is.
-func banner(stdout io.Writer, cfg config.Config, addr net.Addr, admin adminState) {
+func banner(stdout io.Writer, cfg config.Config, database string, addr net.Addr, admin adminState) {
 	w := &strings.Builder{} // and all of it in one write
-	kind := "SQLite"
+	place, kind := "data "+cfg.Data, "SQLite"
+	if cfg.DatabaseURL != "" {
+		place, kind = "database "+database, "PostgreSQL"
+	}
 	if admin.isNew {
-		kind = "new, SQLite"
+		kind = "new, " + kind
 	}
 	base := "http://" + browsable(addr) + "/"
-	fmt.Fprintf(w, "Jadwal %s · data %s (%s) · zone database %s\n", jadwal.Version, cfg.Data, kind, schedule.ZoneVersion())
+	fmt.Fprintf(w, "Jadwal %s · %s (%s) · zone database %s\n", jadwal.Version, place, kind, schedule.ZoneVersion())
 	fmt.Fprintf(w, "  API  %s    Docs  %sdocs\n", base, base)
 	switch {
 	case !admin.isNew:
 	case admin.bootstrap:
-		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: %s)\n", admin.username, bootstrapPassword, resetHint(admin.username, cfg.Data))
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (works from this machine only; change it: %s)\n", admin.username, bootstrapPassword, resetHint(admin.username, cfg))
 	case admin.random != "":
-		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: %s)\n", admin.username, admin.random, resetHint(admin.username, cfg.Data))
+		fmt.Fprintf(w, "  First start: sign in as %s / %s (shown this once; change it: %s)\n", admin.username, admin.random, resetHint(admin.username, cfg))
 	default:
 		fmt.Fprintf(w, "  First start: sign in as %s with the password of JADWAL_ADMIN_PASSWORD\n", admin.username)
 	}

@@ -21,31 +21,41 @@ import (
 )
 
 type resetPasswordCommand struct {
-	Name string `arg:"" help:"Username or email."`
-	Data string `name:"data" env:"JADWAL_DATA" default:"./jadwal-data" placeholder:"DIR" help:"Data directory (${env}, default ${default})."`
+	Name        string `arg:"" help:"Username or email."`
+	DatabaseURL string `name:"database-url" env:"JADWAL_DATABASE_URL" placeholder:"URL" help:"PostgreSQL database (${env}, or the file of ${env}_FILE; default: SQLite in the data directory)."`
+	Data        string `name:"data" env:"JADWAL_DATA" default:"./jadwal-data" placeholder:"DIR" help:"Data directory (${env}, default ${default})."`
 }
 
-// resetHint is the command that sets a user's password in that data directory.
-func resetHint(username, data string) string {
+// resetHint is the command that sets a user's password where the server keeps
+// it. The URL of a database is not shown: it may hold a password.
+func resetHint(username string, cfg config.Config) string {
 	hint := "jadwal user reset-password " + username
-	if data != config.DefaultData {
-		hint += " --data '" + strings.ReplaceAll(data, "'", `'\''`) + "'"
+	switch {
+	case cfg.DatabaseURL != "":
+		hint += ` --database-url "$JADWAL_DATABASE_URL"`
+	case cfg.Data != config.DefaultData:
+		hint += " --data '" + strings.ReplaceAll(cfg.Data, "'", `'\''`) + "'"
 	}
 	return hint
 }
 
-// Run sets a user's password on the data directory itself, whether a server
-// runs on it or not.
+// Run sets a user's password in the database itself, whether a server runs on
+// it or not.
 func (c *resetPasswordCommand) Run(sys *system) error {
 	ctx := context.Background()
-	st, err := store.OpenOffline(ctx, store.Options{Dir: c.Data})
+	url, err := config.DatabaseURL(c.DatabaseURL, os.LookupEnv)
 	if err != nil {
-		return dataError(err)
+		return usageError{err}
+	}
+	// What fsync is matters to the server, which has said what it thinks of it.
+	st, err := store.OpenOffline(ctx, store.Options{Dir: c.Data, URL: url, Unsafe: true})
+	if err != nil {
+		return dataError(url, err)
 	}
 	defer st.Close()
 	user, err := st.Credentials(ctx, c.Name)
 	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
-		return jadwal.Errorf(jadwal.CodeNotFound, "no user has the name or email %q in %s", c.Name, c.Data)
+		return jadwal.Errorf(jadwal.CodeNotFound, "no user has the name or email %q in %s", c.Name, st.Name())
 	}
 	if err != nil {
 		return err

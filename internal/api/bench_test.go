@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -35,7 +36,7 @@ func bare(s *server) http.Handler {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		user, _, ok := s.store.Identity(claims.SessionID)
+		user, _, ok, _ := s.store.Identity(context.Background(), claims.SessionID)
 		if !ok {
 			w.WriteHeader(http.StatusUnauthorized)
 			return

@@ -19,12 +19,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/auth"
 	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/store/storetest"
 )
 
 // The passwords of admin, and of everybody else unless a test says otherwise.
@@ -58,6 +60,7 @@ type server struct {
 	http  *httptest.Server
 	addr  string
 	file  string // of the database
+	url   string // of the database, on PostgreSQL; "": it is SQLite
 	log   *lockedBuffer
 	clock *clock
 }
@@ -117,10 +120,14 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	t.Helper()
 	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}}
 	dir := t.TempDir()
-	s.file = filepath.Join(dir, "jadwal.db")
 	log := slog.New(slog.NewTextHandler(s.log, nil))
+	where := store.Options{Dir: dir, Log: log}
+	if s.file = filepath.Join(dir, "jadwal.db"); onPostgres(t) {
+		s.url = storetest.NewURL(t)
+		where = store.Options{URL: s.url, Unsafe: true, Log: log}
+	}
 	var err error
-	if s.store, err = store.Open(context.Background(), store.Options{Dir: dir, Log: log}); err != nil {
+	if s.store, err = store.Open(context.Background(), where); err != nil {
 		t.Fatal(err)
 	}
 	keys, err := auth.LoadOrCreateKeys(dir, nil, nil)
@@ -314,27 +321,13 @@ func (s *server) raw(method, request string) *response {
 // digest is a hash of everything in the database.
 func (s *server) digest() string {
 	s.t.Helper()
-	conn, err := sqlite.OpenConn(s.file, sqlite.OpenReadOnly)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer conn.Close()
 	h := sha256.New()
-	var tables []string
-	each := func(sql string, fn func(*sqlite.Stmt)) {
-		if err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-			fn(st)
-			return nil
-		}}); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	each("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name", func(st *sqlite.Stmt) { tables = append(tables, st.ColumnText(0)) })
+	tables := strings.Fields(s.column(s.dialect("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+		"SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname")))
 	for _, table := range tables {
-		each("SELECT * FROM "+table+" ORDER BY 1, 2", func(st *sqlite.Stmt) {
-			for i := range st.ColumnCount() {
-				fmt.Fprintf(h, "%s %q ", table, st.ColumnText(i))
-			}
+		fmt.Fprintln(h, table)
+		s.each(s.dialect("SELECT * FROM "+table+" ORDER BY 1, 2", "SELECT x::text FROM "+table+" x ORDER BY 1"), func(row []string) {
+			fmt.Fprintf(h, "%q ", row)
 		})
 	}
 	if len(tables) < 8 {
@@ -343,34 +336,90 @@ func (s *server) digest() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// execute changes the database as another process would.
-func (s *server) execute(sql string) {
+// dialect chooses among two texts of a query.
+func (s *server) dialect(sqlite, postgres string) string {
+	if s.url != "" {
+		return postgres
+	}
+	return sqlite
+}
+
+// each reads all rows of a query past the store.
+func (s *server) each(sql string, fn func(row []string)) {
 	s.t.Helper()
-	conn, err := sqlite.OpenConn(s.file, sqlite.OpenReadWrite)
+	var err error
+	if s.url != "" {
+		err = eachPostgres(s.url, sql, fn)
+	} else {
+		err = eachSQLite(s.file, sql, fn)
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func eachSQLite(file, sql string, fn func(row []string)) error {
+	conn, err := sqlite.OpenConn(file, sqlite.OpenReadWrite)
+	if err != nil {
+		return err
+	}
 	defer conn.Close()
-	if err := sqlitex.ExecuteTransient(conn, sql, nil); err != nil {
-		s.t.Fatal(err)
+	return sqlitex.ExecuteTransient(conn, sql, &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
+		row := make([]string, st.ColumnCount())
+		for i := range row {
+			row[i] = st.ColumnText(i)
+		}
+		fn(row)
+		return nil
+	}})
+}
+
+func eachPostgres(url, sql string, fn func(row []string)) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	rows, err := conn.Query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		values, err := rows.Values()
+		if err != nil {
+			return err
+		}
+		row := make([]string, len(values))
+		for i, v := range values {
+			switch v := v.(type) {
+			case nil:
+			case []byte:
+				row[i] = string(v)
+			default:
+				row[i] = fmt.Sprint(v)
+			}
+		}
+		fn(row)
+	}
+	return rows.Err()
+}
+
+// execute changes the database as another process would.
+func (s *server) execute(sql string) {
+	s.t.Helper()
+	s.each(sql, func([]string) {})
+	if s.url != "" { // which tells the nodes whom it has changed
+		s.each("INSERT INTO identity_change (kind, id) SELECT 'user', id FROM account", func([]string) {})
 	}
 }
 
 // column is the first column of all rows of a query, in lines.
 func (s *server) column(sql string) string {
 	s.t.Helper()
-	conn, err := sqlite.OpenConn(s.file, sqlite.OpenReadOnly)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer conn.Close()
 	var b strings.Builder
-	if err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		fmt.Fprintln(&b, st.ColumnText(0))
-		return nil
-	}}); err != nil {
-		s.t.Fatal(err)
-	}
+	s.each(sql, func(row []string) { fmt.Fprintln(&b, row[0]) })
 	return b.String()
 }
 

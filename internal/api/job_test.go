@@ -38,9 +38,9 @@ func TestJobTranscript(t *testing.T) {
 	}
 	do("No jobs yet", "GET", "/job", "")
 	do("Create a job", "POST", "/job", `{"name": "invoice-nightly", "tags": ["billing"], "schedules": [{"cron": "30 2 * * *"}, {"every": "6h"}], "timezone": "Asia/Jakarta", "target": {"url": "https://example.com/invoices", "headers": {"Authorization": "Bearer s3cret", "X-Plain": "seen"}, "body": {"n": 1.50}}}`)
+	do("The least that a job needs", "POST", "/job", `{"name": "by-hand", "target": {"url": "https://example.com/"}}`)
 	do("The name is taken", "POST", "/job", `{"name": "invoice-nightly", "target": {"url": "https://example.com/"}}`)
 	do("A schedule that is wrong", "POST", "/job", `{"name": "b", "schedules": [{"cron": "75 * * * *"}], "target": {"url": "https://example.com/"}}`)
-	do("The least that a job needs", "POST", "/job", `{"name": "by-hand", "target": {"url": "https://example.com/"}}`)
 	do("By name", "GET", "/job/invoice-nightly", "")
 	do("By id", "GET", "/job/2", "")
 	do("Change it", "PATCH", "/job/invoice-nightly", `{"description": "all invoices", "schedules": [{"cron": "0 3 * * *"}], "timeout": "1m", "target": {"headers": {"X-Plain": null}}}`, "If-Match", `"1"`)
@@ -397,7 +397,7 @@ func TestAChangeThatIsNotYetApplied(t *testing.T) {
 		if r.status != 503 || r.code != "not_yet_applied" || r.header.Get("Retry-After") != "1" {
 			t.Errorf("%s: got %s", call[0], r.body)
 		}
-		if stored := strings.Count(s.column("SELECT kind FROM change"), "\n"); stored != i+1 {
+		if stored := strings.Count(s.column("SELECT kind FROM change WHERE kind <> 'create'"), "\n"); stored != i+1 {
 			t.Errorf("%s: %d changes are stored", call[0], stored)
 		}
 	}
@@ -418,7 +418,7 @@ func TestARepeatedChangeIsNotAnsweredBeforeTheFirst(t *testing.T) {
 		if r.status != 503 || r.code != "not_yet_applied" {
 			t.Errorf("%s %s: got %s", call[0], call[1], r.body)
 		}
-		if stored := strings.Count(s.column("SELECT kind FROM change"), "\n"); stored != i+1 {
+		if stored := strings.Count(s.column("SELECT kind FROM change WHERE kind <> 'create'"), "\n"); stored != i+1 {
 			t.Errorf("%s %s: %d changes are stored", call[0], call[1], stored)
 		}
 	}

@@ -71,7 +71,7 @@ func TestIdempotencyKey(t *testing.T) {
 		if first.status != 201 || !bytes.Equal(again.body, first.body) || !replayed(again) {
 			t.Errorf("got %s", again.body)
 		}
-		if kept := s.column("SELECT CAST(answer AS TEXT) || CAST(request AS TEXT) FROM idempotency"); !strings.Contains(kept, "budi") || strings.Contains(kept, "hunter2") {
+		if kept := s.column("SELECT answer FROM idempotency") + s.column("SELECT request FROM idempotency"); !strings.Contains(kept, "budi") || strings.Contains(kept, "hunter2") {
 			t.Errorf("kept is %s", kept)
 		}
 		if r := admin.do("POST", "/user", strings.Replace(body, "hunter2-", "hunter3-", 1), "Idempotency-Key", "k1"); r.status != 409 || r.code != "idempotency_key_reused" {

@@ -246,7 +246,8 @@ func bearer(fields []string) (token string, err error) {
 }
 
 // signIn finds out who asks, with an access token or an API key. There is no
-// query: sessions, keys and their users are in memory.
+// query, but for a session or a key that another node made a moment ago:
+// sessions, keys and their users are in memory.
 func (s *Server) signIn(c *call) error {
 	token, err := bearer(c.request.Header["Authorization"])
 	if err != nil {
@@ -257,7 +258,10 @@ func (s *Server) signIn(c *call) error {
 		if !ok {
 			return errBadToken
 		}
-		user, key, ok := s.store.KeyIdentity(id, hash)
+		user, key, ok, err := s.store.KeyIdentity(c.request.Context(), id, hash)
+		if err != nil {
+			return err
+		}
 		if !ok || key.Expired(c.now) {
 			return errBadToken
 		}
@@ -269,7 +273,10 @@ func (s *Server) signIn(c *call) error {
 	if err != nil {
 		return errBadToken
 	}
-	user, session, ok := s.store.Identity(claims.SessionID)
+	user, session, ok, err := s.store.Identity(c.request.Context(), claims.SessionID)
+	if err != nil {
+		return err
+	}
 	if !ok || user.ID != claims.UserID || !c.now.Before(session.ExpiresAt) {
 		return errBadToken
 	}

@@ -163,8 +163,10 @@ func (s *Server) logout(ctx context.Context, in *refreshInput) (*reply[none], er
 	if err != nil {
 		return nil, errBadRefresh
 	}
-	user, session, live := s.store.Identity(claims.SessionID)
+	user, session, live, err := s.store.Identity(ctx, claims.SessionID)
 	switch {
+	case err != nil:
+		return nil, err
 	case !live || user.ID != claims.UserID || !c.now.Before(session.ExpiresAt):
 		return nil, errBadRefresh
 	case user.ID != c.user.ID:

@@ -38,6 +38,9 @@ const PurposeTokens Purpose = "jadwal tokens v1"
 // one is the same as before.
 const PurposeRequests Purpose = "jadwal requests v1"
 
+// PurposeCheck is what servers compare, to tell whether they have one secret.
+const PurposeCheck Purpose = "jadwal check v1"
+
 // Keys derives the server's keys from its secret.
 type Keys struct {
 	active   []byte

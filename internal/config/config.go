@@ -28,6 +28,8 @@ import (
 type Flags struct {
 	Listen          string `name:"listen" env:"JADWAL_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; :8080 is every address (${env}, default ${default})."`
 	Data            string `name:"data" env:"JADWAL_DATA" default:"./jadwal-data" placeholder:"DIR" help:"Data directory (${env}, default ${default})."`
+	DatabaseURL     string `name:"database-url" env:"JADWAL_DATABASE_URL" placeholder:"URL" help:"PostgreSQL database that servers share, as postgres://user@host:5432/name; a password is better off in the variable, or in the file of JADWAL_DATABASE_URL_FILE (${env}, default: SQLite in the data directory)."`
+	Unsafe          bool   `name:"unsafe" env:"JADWAL_UNSAFE" help:"Use a PostgreSQL that a power failure may destroy: with fsync or full_page_writes off (${env})."`
 	AdminEmail      string `name:"admin-email" env:"JADWAL_ADMIN_EMAIL" default:"admin@teknohole.com" placeholder:"EMAIL" help:"Email of the first user, admin, at the first start (${env}, default ${default})."`
 	AccessLifetime  string `name:"access-lifetime" env:"JADWAL_ACCESS_LIFETIME" default:"15m" placeholder:"DURATION" help:"How long an access token lives (${env}, default ${default})."`
 	RefreshLifetime string `name:"refresh-lifetime" env:"JADWAL_REFRESH_LIFETIME" default:"168h" placeholder:"DURATION" help:"How long a refresh token lives, at least as long as an access token (${env}, default ${default})."`
@@ -55,10 +57,15 @@ const (
 	envRetiringSecret = "JADWAL_RETIRING_SECRET"
 )
 
+// envDatabaseURL is a flag as well, but a URL may hold a password.
+const envDatabaseURL = "JADWAL_DATABASE_URL"
+
 // Config is the settings of the server, all of them valid.
 type Config struct {
 	Listen          string // host:port
 	Data            string // a directory, which may not be there yet
+	DatabaseURL     string // of PostgreSQL; "": SQLite in Data
+	Unsafe          bool   // PostgreSQL need not survive a power failure
 	AdminEmail      string
 	AdminPassword   string // "": none is set
 	Secret          []byte // signs tokens; empty: the key file of the data directory
@@ -110,6 +117,8 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 	c := Config{
 		Listen:          r.listen(f.Listen),
 		Data:            f.Data,
+		DatabaseURL:     r.databaseURL(f.DatabaseURL),
+		Unsafe:          f.Unsafe,
 		AdminEmail:      f.AdminEmail,
 		AdminPassword:   string(r.secret(envAdminPassword)),
 		Secret:          r.secret(envSecret),
@@ -132,6 +141,12 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 	}
 	if strings.ContainsRune(f.Data, 0) {
 		r.bad("Data", "must not contain a NUL byte")
+	}
+	if c.DatabaseURL != "" && len(c.Secret) == 0 {
+		r.badSecret(envSecret, "must be set where a PostgreSQL database is: all servers on it share what signs tokens; make one with: openssl rand -base64 32")
+	}
+	if c.Unsafe && c.DatabaseURL == "" {
+		r.bad("Unsafe", "is about PostgreSQL, and no --database-url is set")
 	}
 	if e := jadwal.CheckEmail(f.AdminEmail); e != nil {
 		r.bad("AdminEmail", "%s", e.Message)
@@ -171,7 +186,7 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 func (f *Flags) fillDefaults() {
 	v := reflect.ValueOf(f).Elem()
 	for i := range v.NumField() {
-		if v.Field(i).String() == "" {
+		if v.Field(i).Kind() == reflect.String && v.Field(i).String() == "" {
 			v.Field(i).SetString(v.Type().Field(i).Tag.Get("default"))
 		}
 	}
@@ -185,7 +200,7 @@ func Unknown(environ []string) []string {
 	for f := range reflect.TypeFor[Flags]().Fields() {
 		known[f.Tag.Get("env")] = true
 	}
-	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret} {
+	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret, envDatabaseURL} {
 		known[name], known[name+"_FILE"] = true, true
 	}
 	var unknown []string
@@ -325,6 +340,40 @@ func (r *reader) prefixes(field, s string) []netip.Prefix {
 		}
 	}
 	return all
+}
+
+// databaseURL reads where the database is, and tells nothing of it.
+func (r *reader) databaseURL(s string) string {
+	url, err := DatabaseURL(s, r.environment)
+	if err != nil {
+		r.errs = append(r.errs, err)
+	}
+	return url
+}
+
+// DatabaseURL is the URL of the PostgreSQL database: that of the flag or the
+// variable, given, else what the file named by JADWAL_DATABASE_URL_FILE holds;
+// "" when there is none. environment is os.LookupEnv.
+func DatabaseURL(given string, environment func(string) (string, bool)) (string, error) {
+	r := reader{environment: environment}
+	url := given
+	if file, _ := environment(envDatabaseURL + "_FILE"); file != "" {
+		if given != "" {
+			r.bad("DatabaseURL", "%s_FILE is set as well; set only one of them", envDatabaseURL)
+			return "", errors.Join(r.errs...)
+		}
+		r.environment = func(name string) (string, bool) {
+			if name == envDatabaseURL {
+				return "", false
+			}
+			return environment(name)
+		}
+		url = string(r.secret(envDatabaseURL))
+	}
+	if url != "" && !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
+		r.bad("DatabaseURL", "is not of the form postgres://user@host:5432/name")
+	}
+	return url, errors.Join(r.errs...)
 }
 
 // secret reads a secret from the environment, or from the file that the

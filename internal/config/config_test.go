@@ -39,7 +39,8 @@ func TestDefaults(t *testing.T) {
 func TestEverySettingIsRead(t *testing.T) {
 	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
 	got, err := Flags{
-		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s",
+		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b",
+		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring}))
@@ -47,7 +48,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Listen: "[::1]:0", Data: "/data", AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring),
+		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring),
 		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour, ResetLifetime: 30 * 24 * time.Hour,
 		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour, HistoryMax: 2 << 30, AuditHistory: 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
@@ -185,10 +186,10 @@ func TestSecretsFromFiles(t *testing.T) {
 
 func TestMisspeltSettingsAreFound(t *testing.T) {
 	got := Unknown([]string{
-		"PATH=/bin", "JADWAL_LISTN=:80", "JADWAL_LISTEN=:80", "JADWAL_SECRET_FILE=x", "JADWAL_ADMIN_PASSWORD=x", "JADWAL_DATABASE_URL=x", "jadwal_listen=x", "JADWAL_=",
+		"PATH=/bin", "JADWAL_LISTN=:80", "JADWAL_LISTEN=:80", "JADWAL_SECRET_FILE=x", "JADWAL_ADMIN_PASSWORD=x", "JADWAL_DATABASE=x", "jadwal_listen=x", "JADWAL_=",
 		"JADWAL_PORT=tcp://10.0.0.1:80", "JADWAL_PORT_80_TCP_ADDR=10.0.0.1", "JADWAL_SERVICE_HOST=10.0.0.1", "JADWAL_SERVICE_PORT_HTTP=80",
 	})
-	if want := []string{"JADWAL_", "JADWAL_DATABASE_URL", "JADWAL_LISTN"}; !slices.Equal(got, want) {
+	if want := []string{"JADWAL_", "JADWAL_DATABASE", "JADWAL_LISTN"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

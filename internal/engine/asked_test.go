@@ -244,6 +244,46 @@ func TestCancelRun(t *testing.T) {
 			t.Errorf("%d deliveries", n)
 		}
 	})
+	scenario(t, "a run that a kill interrupted, and that is cancelled before somebody comes, is not sent, and the plan goes on from where it was", func(t *testing.T, w *world) {
+		job := w.with("every-2s", "*/2 * * * * *", catchup(jadwal.CatchupNone))
+		w.sink.set(time.Hour)
+		w.run()
+		until("00:00:07")
+		w.kill()
+		if _, err := w.st.CancelRun(context.Background(), w.actor(), key(job, 2*time.Second), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		until("00:01:04")
+		w.restart()
+		time.Sleep(time.Second)
+		w.check(job.ID, "00:00:02 cancelled requested, 00:00:04 skipped overlap, 00:00:06 skipped overlap, 00:00:08-00:01:02 missed server_down, 00:01:04 running")
+		if n := len(w.sink.deliveries()); n != 2 {
+			t.Errorf("%d deliveries, want those of 00:00:02 and 00:01:04", n)
+		}
+	})
+	scenario(t, "a last run that a kill interrupted, and that is cancelled before somebody comes, completes the job", func(t *testing.T, w *world) {
+		job := w.job("once", "at 2000-01-01T00:01:00Z")
+		w.sink.set(time.Hour)
+		w.run()
+		until("00:01:05")
+		w.kill()
+		if _, err := w.st.CancelRun(context.Background(), w.actor(), key(job, time.Minute), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		until("00:05:00")
+		w.restart()
+		time.Sleep(time.Second)
+		w.check(job.ID, "00:01 cancelled requested")
+		if j := w.stored(job.ID); j.State != jadwal.JobCompleted {
+			t.Errorf("it is %s", j.State)
+		}
+		w.sink.set(0)
+		w.ask(job.ID)
+		time.Sleep(time.Second)
+		if runs := w.runs(job.ID); runs[1].State != jadwal.RunSucceeded {
+			t.Errorf("what is asked for afterwards: %s", tell(runs))
+		}
+	})
 	scenario(t, "a run that waits for its turn ends, and the next one takes it", func(t *testing.T, w *world) {
 		job := w.hourly(10 * time.Minute)
 		w.run()
@@ -272,6 +312,25 @@ func TestCancelRun(t *testing.T) {
 		w.check(job.ID, "01:00 cancelled requested")
 		until("01:21:00")
 		w.check(job.ID, "01:00 cancelled requested, 01:10 succeeded, 01:20 succeeded")
+	})
+	scenario(t, "an instant that is cancelled before it starts does not count for max_runs", func(t *testing.T, w *world) {
+		w.job("blocker", "59 0 * * *")
+		job := w.with("late", "*/10 1 * * *", func(d *jadwal.Definition) { d.MaxRuns = 1 })
+		w.sink.takes = func(d delivery) time.Duration {
+			if d.job == "blocker" {
+				return 15 * time.Minute
+			}
+			return 0
+		}
+		w.slots = 1
+		w.run()
+		until("01:05:00")
+		w.cancel(key(job, time.Hour))
+		until("01:31:00")
+		w.check(job.ID, "01:00 cancelled requested, 01:10 succeeded")
+		if j := w.stored(job.ID); j.State != jadwal.JobCompleted || j.Started != 1 {
+			t.Errorf("%s after %d", j.State, j.Started)
+		}
 	})
 	scenario(t, "of several instants that are due and in no table one ends, and the others run", func(t *testing.T, w *world) {
 		w.job("blocker", "59 0 * * *")
@@ -339,5 +398,30 @@ func TestOwnerDisabled(t *testing.T) {
 		if got := tell(w.runs(job.ID)); !strings.HasSuffix(got, "01:05 skipped owner_disabled") {
 			t.Errorf("got %s", got)
 		}
+	})
+	scenario(t, "the jobs of an owner who is deleted are paused, and what runs finishes", func(t *testing.T, w *world) {
+		ctx := context.Background()
+		ani, err := w.st.CreateUser(ctx, w.actor(), jadwal.NewUser{Username: "ani", Email: "ani@example.com", PasswordHash: "none"}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := w.st.CreateJob(ctx, w.actor(), jadwal.Job{OwnerID: ani.ID, Definition: definitionOf("v1", "0 * * * *"), State: jadwal.JobEnabled}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.sink.set(10 * time.Minute)
+		w.run()
+		until("01:05:00")
+		if err := w.st.DeleteUser(ctx, w.actor(), ani.ID, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		until("02:30:00")
+		w.check(job.ID, "01:00 succeeded")
+		if j := w.stored(job.ID); j.State != jadwal.JobPaused || j.PauseReason != jadwal.PauseOwnerDeleted || j.OwnerID != w.owner.ID {
+			t.Errorf("%s, %q, of owner %d", j.State, j.PauseReason, j.OwnerID)
+		}
+		w.apply(job.ID, resume)
+		until("03:15:00")
+		w.check(job.ID, "01:00 succeeded, 02:00 skipped paused, 03:00 succeeded")
 	})
 }

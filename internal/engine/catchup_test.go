@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -13,37 +14,79 @@ func catchup(c jadwal.Catchup) func(*jadwal.Definition) {
 }
 
 func TestCatchup(t *testing.T) {
-	outage := func(t *testing.T, w *world, alter func(*jadwal.Definition), want string) {
-		t.Helper()
-		job := w.with("job", "*/10 * * * *", alter)
-		w.run()
-		until("00:15:00")
-		w.quit()
-		until("00:52:00")
-		w.run()
-		until("01:01:00")
-		w.check(job.ID, want)
-	}
-	scenario(t, "none: an outage is missed, and the plan goes on", func(t *testing.T, w *world) {
-		outage(t, w, catchup(jadwal.CatchupNone), "00:10 succeeded, 00:20-00:40 missed server_down, 00:50 missed catchup_expired, 01:00 succeeded")
-	})
-	scenario(t, "latest: the newest instant runs", func(t *testing.T, w *world) {
-		outage(t, w, catchup(jadwal.CatchupLatest), "00:10 succeeded, 00:20-00:40 missed server_down, 00:50 succeeded, 01:00 succeeded")
-	})
-	scenario(t, "all: every instant runs, the oldest first", func(t *testing.T, w *world) {
-		outage(t, w, catchup(jadwal.CatchupAll), "00:10 succeeded, 00:20 succeeded, 00:30 succeeded, 00:40 succeeded, 00:50 succeeded, 01:00 succeeded")
-		last := ""
-		for _, d := range w.sink.deliveries() {
-			if d.run < last {
-				t.Errorf("run %s came after %s", d.run, last)
+	window := func(d time.Duration) *jadwal.Duration { return (*jadwal.Duration)(&d) }
+	for _, c := range []struct {
+		rule    string
+		catchup jadwal.Catchup
+		window  *jadwal.Duration
+		want    string
+	}{
+		{"latest: of three hours' outage the newest instant runs", jadwal.CatchupLatest, nil, "00:20-03:00 missed server_down, 03:10 succeeded"},
+		{"latest with a window: not even the newest runs when it is too old", jadwal.CatchupLatest, window(time.Minute), "00:20-03:00 missed server_down, 03:10 missed catchup_expired"},
+		{"none: three hours' outage is missed", jadwal.CatchupNone, nil, "00:20-03:00 missed server_down, 03:10 missed catchup_expired"},
+		{"none with a window: the newest runs when it is not too old", jadwal.CatchupNone, window(5 * time.Minute), "00:20-03:00 missed server_down, 03:10 succeeded"},
+		{"all: every instant of three hours' outage runs, the oldest first", jadwal.CatchupAll, nil, "00:20 succeeded, 00:30 succeeded, 00:40 succeeded, 00:50 succeeded, 01:00 succeeded, 01:10 succeeded, 01:20 succeeded, 01:30 succeeded, 01:40 succeeded, 01:50 succeeded, 02:00 succeeded, 02:10 succeeded, 02:20 succeeded, 02:30 succeeded, 02:40 succeeded, 02:50 succeeded, 03:00 succeeded, 03:10 succeeded"},
+		{"all with a window: those that are not too old run", jadwal.CatchupAll, window(30 * time.Minute), "00:20-02:40 missed catchup_expired, 02:50 succeeded, 03:00 succeeded, 03:10 succeeded"},
+	} {
+		scenario(t, c.rule, func(t *testing.T, w *world) {
+			job := w.with("job", "*/10 * * * *", func(d *jadwal.Definition) { d.Catchup, d.CatchupWindow = c.catchup, c.window })
+			w.sink.set(10 * time.Second)
+			w.run()
+			until("00:15:00")
+			w.quit()
+			until("03:12:00")
+			w.run()
+			until("03:21:00")
+			w.check(job.ID, "00:10 succeeded, "+c.want+", 03:20 succeeded")
+			last := ""
+			for _, d := range w.sink.deliveries() {
+				if d.run < last {
+					t.Errorf("run %s came after %s", d.run, last)
+				}
+				last = d.run
 			}
-			last = d.run
+			if n := together(w.sink.deliveries()); n != 1 {
+				t.Errorf("%d runs at once", n)
+			}
+		})
+	}
+	scenario(t, "a month without a server is a handful of records for a job a second, and its ledger tells each instant", func(t *testing.T, w *world) {
+		job := w.job("busy", "every 1s")
+		w.run()
+		until("00:00:02")
+		w.quit()
+		if err := w.st.Close(); err != nil {
+			t.Fatal(err)
 		}
-	})
-	scenario(t, "all within a window", func(t *testing.T, w *world) {
-		window := jadwal.Duration(15 * time.Minute)
-		outage(t, w, func(d *jadwal.Definition) { d.Catchup, d.CatchupWindow = jadwal.CatchupAll, &window },
-			"00:10 succeeded, 00:20-00:30 missed catchup_expired, 00:40 succeeded, 00:50 succeeded, 01:00 succeeded")
+		time.Sleep(31 * 24 * time.Hour)
+		w.open()
+		w.run()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		back := midnight.Add(31*24*time.Hour + 2*time.Second) // give or take the end of the run of then
+		runs := w.runs(job.ID)
+		if len(runs) > 6 {
+			t.Errorf("%d records", len(runs))
+		}
+		missed := 0
+		for _, r := range runs {
+			if r.Reason == jadwal.ReasonServerDown {
+				missed += int(r.ThroughAt.Sub(time.UnixMicro(r.Key.DueAt))/time.Second) + 1
+			}
+		}
+		if missed != 31*24*3600-1 {
+			t.Errorf("%d instants are missed", missed)
+		}
+		for _, at := range []time.Time{midnight.Add(3 * time.Second), midnight.Add(17*24*time.Hour + 4321*time.Second), back.Add(-2 * time.Second)} {
+			l, err := w.st.Ledger(context.Background(), job.ID, at, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries, _, err := l.Entries(at, at.Add(time.Second), time.Now(), 10)
+			if err != nil || len(entries) != 1 || entries[0].State != "missed" || entries[0].Reason != jadwal.ReasonServerDown || !entries[0].At.Equal(at) {
+				t.Errorf("the ledger tells of %s: %+v, %v", at, entries, err)
+			}
+		}
 	})
 	scenario(t, "all: one at a time, and a kill in between loses none", func(t *testing.T, w *world) {
 		job := w.with("job", "*/10 * * * *", catchup(jadwal.CatchupAll))

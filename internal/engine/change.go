@@ -38,6 +38,7 @@ func (e *Engine) apply(p jadwal.PendingChange, now time.Time) bool {
 		e.add(j, p)
 	case jadwal.ChangeCancel:
 		e.cancelRun(j, p, now)
+	case jadwal.ChangeCreate: // the cursor is where it is to begin
 	default:
 		e.supersede(j, p, now)
 		return true
@@ -66,6 +67,10 @@ func (e *Engine) add(j *job, p jadwal.PendingChange) {
 // cancelRun ends a run that is not final: one that runs, waits, or is due and
 // has not started. A run that has ended meanwhile stays as it is.
 func (e *Engine) cancelRun(j *job, p jadwal.PendingChange, now time.Time) {
+	def, err := compile(p.Old)
+	if err == nil && !j.current() && p.Old.Version == j.version {
+		j.def = def // without it nobody could tell whether the job is over
+	}
 	for _, f := range j.flights {
 		if f.key == p.Run {
 			e.cancel(f, jadwal.ReasonRequested, now)
@@ -78,7 +83,6 @@ func (e *Engine) cancelRun(j *job, p jadwal.PendingChange, now time.Time) {
 			return
 		}
 	}
-	def, err := compile(p.Old)
 	if err != nil || p.Run.N != 0 || p.Old.State != jadwal.JobEnabled || j.next == 0 || p.Run.DueAt < j.next || j.version != p.Old.Version {
 		return
 	}
@@ -87,6 +91,10 @@ func (e *Engine) cancelRun(j *job, p jadwal.PendingChange, now time.Time) {
 	rules := def.rules
 	rules.Jitter = 0
 	d := rules.Fire(e.standing(j), now)
+	if rules.MaxRuns > 0 && (slices.ContainsFunc(d.Queue, instant(p.Run.DueAt).Equal) || d.Start.Equal(instant(p.Run.DueAt))) {
+		rules.MaxRuns++ // it does not start, and so does not count
+		d = rules.Fire(e.standing(j), now)
+	}
 	runs := d.Queue
 	if !d.Start.IsZero() {
 		runs = append(runs, d.Start)

@@ -210,6 +210,28 @@ func TestPause(t *testing.T) {
 		until("03:00:00")
 		w.check(job.ID, "01:00 succeeded")
 	})
+	scenario(t, "in a run's first second: it finishes too", func(t *testing.T, w *world) {
+		job := w.hourly(10 * time.Minute)
+		w.run()
+		until("01:00:00")
+		w.apply(job.ID, pause)
+		w.check(job.ID, "01:00 running")
+		until("03:00:00")
+		w.check(job.ID, "01:00 succeeded")
+	})
+	scenario(t, "a result that waits for its commit is recorded as it was, and comes first", func(t *testing.T, w *world) {
+		job := w.hourly(0)
+		w.run()
+		w.fault.on(func(f *faults) {
+			f.before = func([]*jadwal.Outcome) error { time.Sleep(300 * time.Millisecond); return nil }
+		})
+		time.Sleep(time.Until(midnight.Add(time.Hour + 100*time.Millisecond)))
+		w.apply(job.ID, pause)
+		until("02:30:00")
+		w.check(job.ID, "01:00 succeeded")
+		w.apply(job.ID, resume)
+		w.check(job.ID, "01:00 succeeded, 02:00 skipped paused")
+	})
 	scenario(t, "what is due and has not started is held until the pause ends", func(t *testing.T, w *world) {
 		w.job("blocker", "59 0 * * *")
 		job := w.job("v1", "0 * * * *")
@@ -335,6 +357,20 @@ func TestDelete(t *testing.T) {
 		until("00:02:00")
 		w.remove(job.ID)
 		w.check(job.ID, "00:01 succeeded")
+	})
+	scenario(t, "a deletion of the time when nobody was there cancels all that would have been caught up, beyond max_runs too", func(t *testing.T, w *world) {
+		w.run()
+		until("00:00:30")
+		w.quit()
+		job := w.with("v1", "* * * * *", func(d *jadwal.Definition) { d.Catchup, d.MaxRuns = jadwal.CatchupAll, 1 })
+		change, err := w.st.DeleteJob(t.Context(), w.actor(), job.ID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		until("00:03:30")
+		w.restart()
+		w.applied(change)
+		w.check(job.ID, "00:01 cancelled job_deleted, 00:02 cancelled job_deleted, 00:03 cancelled job_deleted")
 	})
 	scenario(t, "a deletion of the time when nobody was there cancels what was running", func(t *testing.T, w *world) {
 		job := w.hourly(10 * time.Minute)

@@ -19,6 +19,7 @@ type commits struct {
 	backoff time.Duration
 	crowded bool // many more results are sure to come
 	singly  int  // so many of the next ones are sent one by one
+	round   int  // one higher after all was forfeited
 	records int  // not committed yet, those of batch included
 	bytes   int  // of their output
 }
@@ -108,9 +109,14 @@ func (e *Engine) commit(ctx context.Context, now time.Time) {
 		outcomes[i] = &s.Outcome
 	}
 	c.sending, c.began = true, now
+	round := c.round
 	e.call(func() func(time.Time) {
 		verdicts, err := e.o.Store.Commit(ctx, now, outcomes)
-		return func(now time.Time) { e.committed(verdicts, err, now) }
+		return func(now time.Time) {
+			if c.sending = false; round == c.round {
+				e.committed(verdicts, err, now)
+			}
+		}
 	})
 }
 
@@ -119,10 +125,14 @@ func (e *Engine) commit(ctx context.Context, now time.Time) {
 // by row, so that the bad one is found.
 func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) {
 	c := &e.commits
-	c.sending = false
 	if err != nil {
 		e.counters.failed.Add(1)
 		e.log.Error("outcomes were not recorded", "outcomes", len(c.batch), "error", err)
+		if errors.Is(err, jadwal.ErrFenced) || errors.Is(err, jadwal.ErrUnknown) {
+			e.forfeit()
+			e.o.Lost()
+			return
+		}
 		if len(c.batch) == 1 && !passes(err) {
 			s := c.batch[0]
 			c.batch = nil
@@ -156,6 +166,8 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 					s.job.out.Version++
 				}
 			}
+			s.job.kicked = false // an entry of the version before is dropped
+			e.kick(s.job, now)
 			e.rest(s.job)
 		default:
 			e.counters.recorded.Add(1)

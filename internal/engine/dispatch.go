@@ -160,7 +160,7 @@ func (e *Engine) fetched(asked []int64, jobs []jadwal.Job) {
 // mayStart tells whether another attempt may begin. What is started and not
 // recorded is what a crash would repeat, so it is bounded.
 func (e *Engine) mayStart(now time.Time) bool {
-	return e.turning && !e.stopping && !e.clock.doubtful() && e.inFlight < e.o.InFlight && !e.commits.behind(now)
+	return e.turning && !e.stopping && !e.clock.doubtful() && e.inFlight < e.o.InFlight && !e.commits.behind(now) && !e.mistrusted()
 }
 
 // dispatch decides about what is due, in order, as long as there is room. What
@@ -225,7 +225,7 @@ func (e *Engine) standing(j *job) jadwal.Standing {
 		Queued:  len(j.flights) + len(j.open) - running,
 		Started: j.started,
 		Barred:  e.barred(j),
-		Since:   e.since,
+		Since:   e.shards.term[jadwal.ShardOf(j.id)].since,
 		Jump:    e.clock.last,
 	}
 }
@@ -398,6 +398,7 @@ func (e *Engine) startOpen(j *job, now time.Time) {
 	run, ok, _ := j.startable(now)
 	if !ok {
 		e.kick(j, now)
+		e.rest(j)
 		return
 	}
 	again := run.State == jadwal.RunRunning
@@ -484,7 +485,7 @@ func (e *Engine) launch(f *flight, now time.Time) {
 	}
 	call := target.Call{
 		Key: f.key, Attempt: f.attempt, DueAt: instant(f.key.DueAt), Job: def, Version: f.def.job.Version, JobID: f.job.id,
-		Epoch: e.epoch, Limited: f.def.job.EgressLimited || !owner.IsSuperuser, Redelivery: f.redelivery, Timeout: timeout,
+		Epoch: e.shards.term[jadwal.ShardOf(f.job.id)].epoch, Limited: f.def.job.EgressLimited || !owner.IsSuperuser, Redelivery: f.redelivery, Timeout: timeout,
 	}
 	a := attempt{f, ctx, call}
 	select {

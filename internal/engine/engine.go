@@ -26,22 +26,25 @@ import (
 // Store is what the engine needs of a store. Instants are Unix microseconds,
 // UTC. Every method may be called from any goroutine.
 type Store interface {
-	// Begin marks the start of an owner of all shards and returns its epoch,
-	// which is higher than that of any owner before.
-	Begin(ctx context.Context) (epoch int64, err error)
+	// Begin returns the shards that the engine has from its start, each in an
+	// epoch higher than that of any owner before.
+	Begin(ctx context.Context) (*jadwal.Holding, error)
 
-	// Load returns the cursors with from <= NextAt < to of jobs with an id up
-	// to through, by NextAt.
-	Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error)
+	// Load returns the cursors with from <= NextAt < to of jobs of those shards
+	// with an id up to through, by NextAt.
+	Load(ctx context.Context, shards jadwal.ShardSet, from, to, through int64) ([]jadwal.Due, error)
 
-	// Poll returns the jobs with an id above after, as far as they fall due
-	// before to, and the unapplied changes, among them the ends of pauses that
-	// last until now.
-	Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error)
+	// Poll returns, of those shards, the jobs with an id above after, as far as
+	// they fall due before to, and the unapplied changes, among them the ends of
+	// pauses that last until now.
+	Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time, after, to int64) (jadwal.News, error)
 
-	// Cursors returns where those jobs stand; with no ids: all the jobs that
-	// have open runs, the oldest open run first.
-	Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, error)
+	// Cursors returns where those jobs stand.
+	Cursors(ctx context.Context, ids []int64) ([]jadwal.Cursor, error)
+
+	// OpenCursors returns where the jobs of those shards stand that have open
+	// runs, the oldest open run first.
+	OpenCursors(ctx context.Context, shards jadwal.ShardSet) ([]jadwal.Cursor, error)
 
 	// Definitions returns the jobs as they are stored, without deleted ones.
 	// It stops when they exceed about so many bytes: considered tells how many
@@ -74,6 +77,11 @@ type Options struct {
 	InFlight     int           // attempts at once; 0: 4096. At most half of the process's limit of open files.
 	PerHost      int           // attempts at once to one host; 0: 256
 	DrainTimeout time.Duration // for running attempts when the engine stops; 0: 30 s
+
+	// Lost is told, from the engine's goroutine, that it has forfeited all its
+	// shards: a commit was fenced off, or its answer was lost. Nil: the store is
+	// not shared, so that neither can be.
+	Lost func()
 }
 
 const (
@@ -110,14 +118,17 @@ type Counts struct {
 
 // An Engine fires jobs. Make one with New and call Run once.
 type Engine struct {
-	o     Options
-	log   *slog.Logger
-	epoch int64
-	since time.Time // nobody fired before
+	o      Options
+	log    *slog.Logger
+	shards shards
 
-	attempts  context.Context // of all attempts
-	spare     chan attempt    // to goroutines that have ended one
-	spares    atomic.Int32    // how many of them wait
+	attempts  context.Context          // of all attempts
+	orders    chan func(now time.Time) // of who hands out shards
+	over      chan struct{}            // closed: Run has ended
+	trusted   atomic.Pointer[time.Time]
+	released  func(jadwal.ShardSet) // is told what Yield asked for
+	spare     chan attempt          // to goroutines that have ended one
+	spares    atomic.Int32          // how many of them wait
 	hints     chan jadwal.Hint
 	hintsLost atomic.Bool
 	results   chan result
@@ -141,7 +152,7 @@ type Engine struct {
 	step     func() time.Duration // how far a test has set the wall clock; nil: it has not
 	confirm  time.Duration        // until the clock is to be read again; 0: no matter
 	again    bool                 // slots became free for what waits: the next turn comes at once
-	turning  bool                 // false until the changes found at start are applied
+	turning  bool                 // false while shards arrive: the changes found with them are applied first
 	stopping bool
 	stopAt   time.Time // when draining gives up
 
@@ -169,6 +180,8 @@ func New(o Options) *Engine {
 	return &Engine{
 		o:       o,
 		log:     o.Log,
+		orders:  make(chan func(time.Time)),
+		over:    make(chan struct{}),
 		hints:   make(chan jadwal.Hint, 1024),
 		spare:   make(chan attempt),
 		results: make(chan result, o.InFlight),
@@ -193,6 +206,7 @@ func (e *Engine) Counts() Counts {
 // store could not be read at the start, or not be written at the end; then the
 // next process fires again what was not recorded.
 func (e *Engine) Run(ctx context.Context) error {
+	defer close(e.over)
 	e.o.Store.Subscribe(e.hint)
 	// The store and the attempts outlive ctx: it only says when to stop.
 	store, closeStore := context.WithCancel(context.WithoutCancel(ctx))
@@ -211,6 +225,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-stop:
 			stop = nil
 			e.stop(e.now())
+		case order := <-e.orders:
+			order(e.now())
 		case h := <-e.hints:
 			e.hinted(h)
 		case r := <-e.results:
@@ -227,7 +243,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			if done, err := e.drained(now); done {
 				abandon()
 				closeStore()
-				e.await()
+				e.outlast()
 				return err
 			}
 		}
@@ -243,23 +259,16 @@ func (e *Engine) now() time.Time {
 	return time.Now().Add(e.step())
 }
 
-// start reads where the process before left off.
+// start takes on what the engine has from the beginning.
 func (e *Engine) start(ctx context.Context) error {
-	var err error
-	if e.epoch, err = e.o.Store.Begin(ctx); err != nil {
-		return fmt.Errorf("begin as owner: %w", err)
-	}
-	open, err := e.o.Store.Cursors(ctx)
+	held, err := e.o.Store.Begin(ctx)
 	if err != nil {
-		return fmt.Errorf("read open runs: %w", err)
+		return fmt.Errorf("begin as owner: %w", err)
 	}
 	e.began = time.Now()
 	now := e.now()
-	e.since = now
 	e.reads.begin(now)
-	for _, c := range open {
-		e.adopt(c, now)
-	}
+	e.gain(held, now)
 	return nil
 }
 
@@ -288,6 +297,7 @@ func (e *Engine) turn(ctx context.Context, now time.Time) {
 	e.fill(ctx, now)
 	e.again = e.dispatch(now) && e.due.len()+e.hosts.roomy.len() > 0
 	e.commit(ctx, now)
+	e.release()
 	e.forget()
 	e.metrics.turned(e, now)
 }
@@ -354,7 +364,7 @@ func (e *Engine) created(d jadwal.Due) {
 		return
 	}
 	e.reads.seen = d.JobID
-	if d.At > 0 && d.At < e.reads.loadedTo {
+	if d.At > 0 && d.At < e.reads.loadedTo && e.shards.held.HasJob(d.JobID) {
 		e.times.add(d)
 	}
 }

@@ -2,12 +2,14 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/storetest"
 )
 
 // midnight is when a bubble begins.
@@ -30,8 +32,20 @@ func until(clock string) {
 func scenario(t *testing.T, name string, f func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { f(t, newWorld(t)) })
+		url := "" // the server of the database is outside of the bubble
+		if strings.HasPrefix(t.Name(), "TestPostgres/") {
+			url = storetest.NewURL(t)
+		}
+		synctest.Test(t, func(t *testing.T) { f(t, newWorldIn(t, t.TempDir(), url)) })
 	})
+}
+
+// Scenarios on PostgreSQL. Fake time stands still while the database is asked: a
+// goroutine that waits for a socket is not durably blocked. An hour of it is
+// thousands of polls, so that these are the scenarios of minutes.
+func TestPostgres(t *testing.T) {
+	t.Run("firing", TestFiring)
+	t.Run("overlap", TestOverlap)
 }
 
 func TestSpareGoroutines(t *testing.T) {

@@ -71,6 +71,17 @@ func (f *fair) pop(admits func(owner int64) bool) (jadwal.Due, bool) {
 	return jadwal.Due{}, false
 }
 
+// keep drops the entries that keeps does not want.
+func (f *fair) keep(keeps func(jadwal.Due) bool) {
+	var kept fair
+	for f.count > 0 {
+		if d, _ := f.pop(func(int64) bool { return true }); keeps(d) {
+			kept.push(d)
+		}
+	}
+	*f = kept
+}
+
 func (l *lane) push(d jadwal.Due) {
 	switch t := l.tail; {
 	case t == nil:

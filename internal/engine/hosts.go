@@ -99,6 +99,15 @@ func (s *hosts) next(now time.Time, admits func(owner int64) bool) (*host, jadwa
 	return nil, jadwal.Due{}, false
 }
 
+// keep drops the parked entries that keeps does not want.
+func (s *hosts) keep(keeps func(jadwal.Due) bool) {
+	s.parked = 0
+	for _, h := range s.known {
+		h.parked.keep(keeps)
+		s.parked += h.parked.len()
+	}
+}
+
 // arrived is called when an entry of next is decided about or dropped.
 func (s *hosts) arrived(h *host) {
 	if h != nil {

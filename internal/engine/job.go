@@ -138,9 +138,10 @@ func (j *job) startable(now time.Time) (run jadwal.OpenRun, ok bool, wake time.T
 	return run, ok, wake
 }
 
-// atRest tells whether the store knows all that there is to know of j.
+// atRest tells whether the store knows all that there is to know of j, and no
+// entry is about that only j can tell from one of its cursor.
 func (j *job) atRest() bool {
-	return !j.busy() && j.out == nil && !j.sent && !j.reloading
+	return !j.busy() && j.out == nil && !j.sent && !j.reloading && !j.kicked
 }
 
 // over tells whether the job will never do anything again by itself.
@@ -234,7 +235,7 @@ func (j *job) anticipate() {
 // schedule puts j's next instant into the timetable, unless it is there or a
 // later window will bring it.
 func (e *Engine) schedule(j *job) {
-	if j.next == 0 || j.waiting || j.next >= e.reads.loadedTo {
+	if j.next == 0 || j.waiting || j.next >= e.reads.loadedTo || !e.shards.held.HasJob(j.id) {
 		return
 	}
 	j.waiting = true
@@ -249,7 +250,7 @@ const forOpen = 0
 // kick sends the open run that is to start next on its way, or has the
 // timetable call when one is ready.
 func (e *Engine) kick(j *job, now time.Time) {
-	if len(j.open) == 0 || j.kicked || j.reloading {
+	if len(j.open) == 0 || j.kicked || j.reloading || !e.shards.held.HasJob(j.id) {
 		return
 	}
 	_, ok, wake := j.startable(now)
@@ -301,6 +302,9 @@ func (e *Engine) forget() {
 		case j.pinned != 0 && !e.past(j.pinned):
 			e.rest(j)
 		case e.jobs[j.id] == j:
+			if d := e.cached.get(j.id, j.version); d != nil {
+				d.job.Started = j.started // an edit may bring a limit
+			}
 			delete(e.jobs, j.id)
 		}
 	}

@@ -178,6 +178,19 @@ func TestMaxRuns(t *testing.T) {
 			t.Errorf("it is %s", j.State)
 		}
 	})
+	scenario(t, "an edit that brings it counts what started before, and what runs", func(t *testing.T, w *world) {
+		job := w.job("no-limit", "* * * * *")
+		w.run()
+		until("00:03:30")
+		w.sink.set(90 * time.Second)
+		until("00:04:10")
+		w.apply(job.ID, func(j *jadwal.Job) { j.Definition.MaxRuns = 4 })
+		until("00:30:00")
+		w.check(job.ID, "00:01 succeeded, 00:02 succeeded, 00:03 succeeded, 00:04 succeeded")
+		if j := w.stored(job.ID); j.State != jadwal.JobCompleted || j.Started != 4 {
+			t.Errorf("%s after %d", j.State, j.Started)
+		}
+	})
 	scenario(t, "an edit while the last run runs plans nothing more", func(t *testing.T, w *world) {
 		job := w.with("one", "* * * * *", limit(1))
 		w.sink.set(10 * time.Minute)

@@ -28,7 +28,10 @@ type reads struct {
 	applying int // changes applied in memory and not yet in the store
 }
 
-type loading struct{ from, to, through int64 }
+type loading struct {
+	shards            jadwal.ShardSet
+	from, to, through int64
+}
 
 type doubt struct {
 	job *job
@@ -96,20 +99,27 @@ func (e *Engine) read(ctx context.Context, now time.Time) {
 	if r.cursors != 0 || now.Before(r.retryAt) {
 		return
 	}
-	if e.askDoubts(ctx, now) {
+	switch {
+	case e.askDoubts(ctx, now):
+		return
+	case e.shards.opening:
+		e.askOpen(ctx)
 		return
 	}
 	// Not before it is asked for: a job that falls due within it and is forgotten
-	// before the read begins would be in memory twice.
+	// before the read begins would be in memory twice. And not while a poll is on
+	// its way, whose new jobs end where the window did when it was asked.
 	if e.turning && now.UnixMicro() > r.loadedTo-int64(reload/time.Microsecond) {
 		to := now.Add(window).UnixMicro()
-		r.load = append(r.load, loading{r.loadedTo, to, r.seen})
+		r.load = append(r.load, loading{e.shards.held, r.loadedTo, to, r.seen})
 		r.loadedTo = to
 	}
 	switch {
 	case len(r.load) > 0:
 		e.reads.cursors = e.tick()
 		e.askWindow(ctx, r.load[0])
+	case e.shards.held == jadwal.ShardSet{}:
+		r.nextPoll = now.Add(poll)
 	case r.applying == 0 && (r.news || !now.Before(r.nextPoll)):
 		e.askNews(ctx, now)
 	}
@@ -119,30 +129,36 @@ func (e *Engine) read(ctx context.Context, now time.Time) {
 // one read, under one tick: a job that one window brought is not forgotten
 // before the next one is there, which may have the job's cursor of before.
 func (e *Engine) askWindow(ctx context.Context, w loading) {
+	r := &e.reads
+	asked := e.asks(w.shards)
 	e.call(func() func(time.Time) {
-		found, err := e.o.Store.Load(ctx, w.from, w.to, w.through)
+		found, err := e.o.Store.Load(ctx, w.shards, w.from, w.to, w.through)
 		return func(now time.Time) {
 			if err != nil {
 				e.reads.cursors = 0
 				e.unreadable("load window", err, now)
 				return
 			}
-			e.loaded(found)
-			if e.reads.load = e.reads.load[1:]; len(e.reads.load) > 0 {
-				e.askWindow(ctx, e.reads.load[0])
+			e.loaded(found, asked)
+			if len(r.load) > 0 { // unless all was forfeited
+				r.load = r.load[1:]
+			}
+			if len(r.load) > 0 {
+				e.askWindow(ctx, r.load[0])
 				return
 			}
-			e.reads.cursors = 0
+			r.cursors = 0
 		}
 	})
 }
 
-// loaded takes in a window. Of a job that is more than an entry, memory knows
-// better than what was read a moment ago.
-func (e *Engine) loaded(found []jadwal.Due) {
+// loaded takes in a window of what is left of the shards that were asked for.
+// Of a job that is more than an entry, memory knows better than what was read a
+// moment ago.
+func (e *Engine) loaded(found []jadwal.Due, asked *jadwal.ShardSet) {
 	kept := found[:0]
 	for _, d := range found {
-		if e.jobs[d.JobID] == nil {
+		if e.jobs[d.JobID] == nil && asked.HasJob(d.JobID) {
 			kept = append(kept, d)
 		}
 	}
@@ -160,9 +176,10 @@ func (e *Engine) loaded(found []jadwal.Due) {
 func (e *Engine) askNews(ctx context.Context, now time.Time) {
 	r := &e.reads
 	r.cursors, r.news, r.nextPoll = e.tick(), false, now.Add(poll)
-	after, to := r.seen, r.loadedTo
+	after, to, set := r.seen, r.loadedTo, e.shards.held
+	asked := e.asks(set)
 	e.call(func() func(time.Time) {
-		news, err := e.o.Store.Poll(ctx, now, after, to)
+		news, err := e.o.Store.Poll(ctx, set, now, after, to)
 		return func(now time.Time) {
 			r.cursors = 0
 			if err != nil {
@@ -170,12 +187,12 @@ func (e *Engine) askNews(ctx context.Context, now time.Time) {
 				r.news = true
 				return
 			}
-			e.learned(news, now)
+			e.learned(news, asked, now)
 		}
 	})
 }
 
-func (e *Engine) learned(news jadwal.News, now time.Time) {
+func (e *Engine) learned(news jadwal.News, asked *jadwal.ShardSet, now time.Time) {
 	for _, d := range news.Created {
 		e.created(d)
 	}
@@ -183,17 +200,22 @@ func (e *Engine) learned(news jadwal.News, now time.Time) {
 		e.reads.seen = max(e.reads.seen, news.Seen)
 	}
 	for _, p := range news.Changes {
-		if e.apply(p, now) {
+		if asked.HasJob(p.JobID) && e.apply(p, now) {
 			e.reads.news = true // there may be another one of the same job
 		}
 	}
-	if !e.turning && len(news.Changes) == 0 {
+	s := &e.shards
+	if !e.turning && !s.opening && len(news.Changes) == 0 {
 		// What was asked for while nobody was here is applied: now fire.
 		e.turning, e.reads.news = true, true
-		e.reads.seen = news.Seen
+		if e.reads.seen == math.MaxInt64 {
+			e.reads.seen, s.through = news.Seen, news.Seen
+		}
 		// What is due about now first: an outage may have left a great backlog.
 		recent := now.Add(-reload).UnixMicro()
-		e.reads.load = append(e.reads.load, loading{recent, e.reads.loadedTo, news.Seen}, loading{math.MinInt64, recent, news.Seen})
+		e.reads.load = append(e.reads.load,
+			loading{s.arriving, recent, e.reads.loadedTo, s.through}, loading{s.arriving, math.MinInt64, recent, s.through})
+		s.arriving = jadwal.ShardSet{}
 	}
 }
 
@@ -216,23 +238,30 @@ func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
 		return false
 	}
 	r.cursors = e.tick()
+	still := e.asks(e.shards.held)
 	e.call(func() func(time.Time) {
-		found, err := e.o.Store.Cursors(ctx, ids...)
+		found, err := e.o.Store.Cursors(ctx, ids)
 		return func(now time.Time) {
 			r.cursors = 0
 			if err != nil {
 				e.unreadable("read cursors", err, now)
-				for _, j := range asked {
-					r.doubts = append(r.doubts, doubt{j, now.Add(poll)})
+				for id, j := range asked {
+					if still.HasJob(id) {
+						r.doubts = append(r.doubts, doubt{j, now.Add(poll)})
+					}
 				}
 				return
 			}
 			for _, c := range found {
-				e.trust(asked[c.JobID], c, now)
+				if still.HasJob(c.JobID) {
+					e.trust(asked[c.JobID], c, now)
+				}
 				delete(asked, c.JobID)
 			}
 			for id, j := range asked {
-				e.trust(j, jadwal.Cursor{JobID: id}, now)
+				if still.HasJob(id) {
+					e.trust(j, jadwal.Cursor{JobID: id}, now)
+				}
 			}
 		}
 	})

@@ -105,6 +105,24 @@ func TestRetention(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
+	scenario(t, "the version that planned what a pause holds stays, though it runs under the next one", func(t *testing.T, w *world) {
+		job := w.job("job", "0 * * * *")
+		w.run()
+		until("00:30:00")
+		w.quit()
+		until("00:59:00")
+		w.update(job.ID, pause)
+		until("01:01:00")
+		w.restart()
+		until("09:30:00")
+		w.sweep(keep)
+		w.sound()
+		w.apply(job.ID, resume)
+		until("10:01:00")
+		if got := tell(w.runs(job.ID)); got != "01:00 succeeded, 02:00-09:00 skipped paused, 10:00 succeeded" {
+			t.Errorf("got %s", got)
+		}
+	})
 	scenario(t, "many go in steps, with their attempts and output", func(t *testing.T, w *world) {
 		job := w.with("job", "every 10s", func(d *jadwal.Definition) { tries(2)(d); d.Retry.MinBackoff = jadwal.Duration(time.Second) })
 		w.answers(503, 200)

@@ -29,9 +29,9 @@ func (e *Engine) drained(now time.Time) (bool, error) {
 	return true, errors.New("the last outcomes could not be recorded")
 }
 
-// await waits until nothing that was started is left. The store's answers and
+// outlast waits until nothing that was started is left. The store's answers and
 // the results mean nothing any more.
-func (e *Engine) await() {
+func (e *Engine) outlast() {
 	for e.calls > 0 || e.inFlight > 0 {
 		select {
 		case <-e.answers:

@@ -102,6 +102,30 @@ func (t *timetable) popHeap() jadwal.Due {
 	return top
 }
 
+// keep drops the entries that keeps does not want.
+func (t *timetable) keep(keeps func(jadwal.Due) bool) {
+	runs := t.runs[:0]
+	for _, r := range t.runs {
+		kept := r[:0]
+		for _, d := range r {
+			if keeps(d) {
+				kept = append(kept, d)
+			}
+		}
+		if len(kept) > 0 {
+			runs = append(runs, kept)
+		}
+	}
+	t.runs = runs
+	heap := t.heap
+	t.heap = make([]jadwal.Due, 0, len(heap))
+	for _, d := range heap {
+		if keeps(d) {
+			t.add(d)
+		}
+	}
+}
+
 // A queue is first in, first out, in a ring that grows and shrinks.
 type queue[T any] struct {
 	ring        []T

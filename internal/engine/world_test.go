@@ -18,6 +18,7 @@ import (
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/store/storetest"
 	"github.com/teknohole/jadwal/internal/target"
 	"github.com/teknohole/jadwal/schedule"
 )
@@ -25,8 +26,9 @@ import (
 // A world is a store, a receiver and an engine that come and go, for tests
 // that run inside a bubble of fake time.
 type world struct {
-	t       *testing.T
+	t       tester
 	dir     string
+	url     string
 	st      *store.Store
 	eng     *Engine
 	stop    context.CancelFunc
@@ -41,6 +43,18 @@ type world struct {
 	hear    func(target.Call) // nil: nobody listens; it runs before each attempt
 
 	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
+}
+
+// A tester is a *testing.T, or a *rapid.T inside a bubble of its own.
+type tester interface {
+	Helper()
+	Log(...any)
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Cleanup(func())
+	Context() context.Context
 }
 
 // faults is the store that an engine sees, with what can go wrong with one. A
@@ -79,7 +93,17 @@ func (f *faults) UserByID(id int64) (jadwal.User, bool) {
 	return f.Store.UserByID(id)
 }
 
-func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
+// Begin gives an engine on PostgreSQL all shards, as if the leases of all nodes
+// before it had ended.
+func (f *faults) Begin(ctx context.Context) (*jadwal.Holding, error) {
+	st, ok := f.Store.(*store.Store)
+	if !ok {
+		return f.Store.Begin(ctx)
+	}
+	return storetest.Alone{Store: st}.Begin(ctx)
+}
+
+func (f *faults) Load(ctx context.Context, shards jadwal.ShardSet, from, to, through int64) ([]jadwal.Due, error) {
 	if err := f.gone(); err != nil {
 		return nil, err
 	}
@@ -89,14 +113,14 @@ func (f *faults) Load(ctx context.Context, from, to, through int64) ([]jadwal.Du
 	if load != nil {
 		load(from)
 	}
-	return f.Store.Load(ctx, from, to, through)
+	return f.Store.Load(ctx, shards, from, to, through)
 }
 
-func (f *faults) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
+func (f *faults) Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time, after, to int64) (jadwal.News, error) {
 	if err := f.gone(); err != nil {
 		return jadwal.News{}, err
 	}
-	return f.Store.Poll(ctx, now, after, to)
+	return f.Store.Poll(ctx, shards, now, after, to)
 }
 
 func (f *faults) Definitions(ctx context.Context, ids []int64, bytes int) ([]jadwal.Job, int, error) {
@@ -170,11 +194,15 @@ type delivery struct {
 	attempt    int
 	redelivery bool
 	epoch      int
-	at         time.Time
+	at, until  time.Time // until it was answered, or its caller hung up; zero: not yet
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
+func newWorld(t *testing.T) *world { return newWorldIn(t, t.TempDir(), "") }
+
+// newWorldIn is newWorld in a directory, or on the PostgreSQL database of that
+// URL; "": SQLite.
+func newWorldIn(t tester, dir, url string) *world {
+	w := &world{t: t, dir: dir, url: url, sink: &sink{most: map[string]int{}, now: map[string]int{}, mostAt: map[string]int{}, nowAt: map[string]int{}}, drain: 30 * time.Second}
 	w.open()
 	owner, err := w.st.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "none", IsSuperuser: true}, time.Now())
 	if err != nil {
@@ -197,7 +225,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open() {
 	w.t.Helper()
-	st, err := store.Open(context.Background(), store.Options{Dir: w.dir, Log: slog.New(slog.DiscardHandler)})
+	st, err := store.Open(context.Background(), store.Options{Dir: w.dir, URL: w.url, Unsafe: w.url != "", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -297,7 +325,7 @@ func (w *world) restart() {
 
 // logWriter passes the engine's warnings on to the test, but for the last words
 // of the dead.
-type logWriter struct{ t *testing.T }
+type logWriter struct{ t tester }
 
 func (l logWriter) Write(b []byte) (int, error) {
 	if text := strings.TrimSpace(string(b)); !strings.Contains(text, errDead.Error()) {
@@ -342,6 +370,7 @@ func (s *sink) serve(c net.Conn) {
 		d.epoch, _ = strconv.Atoi(req.Header.Get("Jadwal-Epoch"))
 		d.redelivery = req.Header.Get("Jadwal-Redelivery") == "possible"
 		s.mu.Lock()
+		i := len(s.got)
 		s.got = append(s.got, d)
 		s.now[d.job]++
 		s.most[d.job] = max(s.most[d.job], s.now[d.job])
@@ -356,6 +385,7 @@ func (s *sink) serve(c net.Conn) {
 			}
 		}
 		s.mu.Lock()
+		s.got[i].until = time.Now().UTC()
 		s.now[d.job]--
 		s.nowAt[req.Host]--
 		s.mu.Unlock()

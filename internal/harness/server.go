@@ -191,18 +191,32 @@ const ticks = 100
 
 // ProcessorTime is the user and system time of a process (proc_pid_stat(5),
 // fields 14 and 15), to 10 ms.
-func ProcessorTime(pid int) (time.Duration, error) {
+func ProcessorTime(pid int) (time.Duration, error) { return processorTime(pid, false) }
+
+// processorTime adds, if it is asked to, that of the children that have ended
+// (fields 16 and 17).
+func processorTime(pid int, children bool) (time.Duration, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, err
 	}
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // from field 3 on
-	if len(fields) < 13 {
+	if len(fields) < 15 {
 		return 0, fmt.Errorf("/proc/%d/stat: only %d fields", pid, len(fields))
 	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * time.Second / ticks, errors.Join(err1, err2)
+	fields = fields[11:15] // user and system, the same of children
+	if !children {
+		fields = fields[:2]
+	}
+	sum := int64(0)
+	for _, f := range fields {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		}
+		sum += n
+	}
+	return time.Duration(sum) * time.Second / ticks, nil
 }
 
 // Memory is what a process holds in memory, in bytes: now, and at most since it

@@ -124,7 +124,7 @@ func (s *Store) CancelRun(ctx context.Context, by jadwal.Actor, key jadwal.RunKe
 // one first. The last attempt is the run itself.
 func (s *Store) Attempts(ctx context.Context, key jadwal.RunKey) ([]jadwal.Attempt, error) {
 	var attempts []jadwal.Attempt
-	err := s.read(ctx, func(t *tx) error {
+	err := s.single(ctx, func(t *tx) error {
 		attempts = []jadwal.Attempt{}
 		return t.query(`SELECT attempt, version, reason, status_code, message, started_at, finished_at FROM attempt
 			WHERE due_at = $1 AND job_id = $2 AND n = $3 ORDER BY attempt`, func(r row) error {

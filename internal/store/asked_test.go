@@ -22,7 +22,7 @@ func TestAskedRuns(t *testing.T) {
 			if got, err := w.Run(ctx, run.Key); err != nil || got.State != jadwal.RunQueued || got.Trigger != jadwal.TriggerManual {
 				t.Errorf("stored %+v, %v", got, err)
 			}
-			news, err := w.Poll(ctx, start, 0, 0)
+			news, err := w.Poll(ctx, jadwal.AllShards(), start, 0, 0)
 			if err != nil || len(news.Changes) != 1 || news.Changes[0].Kind != jadwal.ChangeRun || news.Changes[0].Run != run.Key || len(news.Changes[0].Cursor.Open) != 1 {
 				t.Errorf("told %+v, %v", news, err)
 			}
@@ -85,13 +85,13 @@ func TestAskedRuns(t *testing.T) {
 				t.Errorf("stored %+v, %v", got, err)
 			}
 			w.apply(time.Time{})
-			_, err = w.Poll(ctx, start.Add(time.Hour-time.Microsecond), 0, 0)
+			_, err = w.Poll(ctx, jadwal.AllShards(), start.Add(time.Hour-time.Microsecond), 0, 0)
 			want(t, err, "")
 			if got, _ := w.Job(ctx, j.ID); got.State != jadwal.JobPaused {
 				t.Errorf("a microsecond before its end it is %s", got.State)
 			}
 			for range 2 {
-				news, err := w.Poll(ctx, start.Add(2*time.Hour), 0, 0)
+				news, err := w.Poll(ctx, jadwal.AllShards(), start.Add(2*time.Hour), 0, 0)
 				if err != nil || len(news.Changes) != 1 || news.Changes[0].Kind != jadwal.ChangeResume || !news.Changes[0].Until.Equal(start.Add(time.Hour)) {
 					t.Errorf("told %+v, %v", news, err)
 				}

@@ -13,8 +13,13 @@ import (
 )
 
 func TestAudit(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) { testAudit(t, open(t)) })
+	}
+}
+
+func testAudit(t *testing.T, s *Store) {
 	ctx := context.Background()
-	s := openTest(t, t.TempDir(), nil)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	admin, err := s.CreateUser(ctx, jadwal.Actor{}, jadwal.NewUser{Username: "admin", Email: "admin@x", PasswordHash: "secret1", IsSuperuser: true}, now)
 	if err != nil {
@@ -118,8 +123,13 @@ func TestAudit(t *testing.T) {
 // Where few of many lines are asked for, a page looks at 20,000 of them and
 // leads on.
 func TestAPageOfTheAuditLogIsBounded(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) { testAPageOfTheAuditLogIsBounded(t, open(t)) })
+	}
+}
+
+func testAPageOfTheAuditLogIsBounded(t *testing.T, s *Store) {
 	ctx := t.Context()
-	s := openTest(t, t.TempDir(), nil)
 	const lines = 2*maxScan + 5000
 	if err := s.write(ctx, laneAPI, func(t *tx) error {
 		_, err := t.exec(`INSERT INTO audit (at, actor_id, actor, action, object)

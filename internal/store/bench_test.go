@@ -83,7 +83,7 @@ func BenchmarkIdentity(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if _, _, ok := s.Identity(n.ID); !ok {
+			if _, _, ok, _ := s.Identity(b.Context(), n.ID); !ok {
 				b.Error("no session")
 			}
 		}

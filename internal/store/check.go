@@ -192,6 +192,7 @@ type checkedRecord struct {
 
 func (c *checker) readRecords(t *tx) ([]checkedRecord, error) {
 	var records []checkedRecord
+	var before jadwal.RunKey
 	err := t.query(`SELECT due_at, n, through_at, version, state, attempts, started_at, 0 FROM run WHERE job_id = $1
 		UNION ALL SELECT due_at, n, NULL, version, state, attempt, started_at, 1 FROM open_run WHERE job_id = $1
 		ORDER BY 1, 2`, func(r row) error {
@@ -201,6 +202,10 @@ func (c *checker) readRecords(t *tx) ([]checkedRecord, error) {
 		}
 		state, attempts, started := jadwal.RunState(r.text(4)), r.int(5), !r.null(6)
 		key := jadwal.RunKey{DueAt: r.int(0), JobID: c.id, N: uint16(r.int(1))}
+		if key == before && key.N > 0 { // of planned ones, merge finds it
+			c.report("I2", "run %s has two records", key.ID())
+		}
+		before = key
 		if attempts > int64(c.attempts) {
 			c.report("I4", "run %s has had %d attempts of %d", key.ID(), attempts, c.attempts)
 		}

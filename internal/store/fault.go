@@ -1,9 +1,6 @@
 package store
 
 import (
-	"fmt"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -12,104 +9,7 @@ import (
 
 // isUnique tells whether err says that a unique index refused a row.
 func isUnique(err error) bool {
-	return err != nil && sqlite.ErrCode(err) == sqlite.ResultConstraintUnique
-}
-
-// isUnsynced tells whether err says that the disk did not confirm a write.
-func isUnsynced(err error) bool {
-	if err == nil {
-		return false
-	}
-	code := sqlite.ErrCode(err)
-	return code == sqlite.ResultIOErrFsync || code == sqlite.ResultIOErrDirFsync
-}
-
-// judge turns the database's faults that may pass (a full disk, an I/O error, a
-// lock held by another process) into CodeUnavailable, and logs them. A disk
-// that does not confirm a write ends the store's writing.
-func (s *Store) judge(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	switch sqlite.ErrCode(err).ToPrimary() {
-	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultBusy, sqlite.ResultLocked,
-		sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem,
-		sqlite.ResultCorrupt: // so SQLite calls an EIO of read(2) too: rescode.html#ioerr_corruptfs
-	default:
-		return err
-	}
-	s.log.Error("database unavailable", "during", what, "error", err)
-	s.failing.Store(true)
-	if isUnsynced(err) {
-		s.fail(fmt.Errorf("the disk did not confirm a write: %w", err))
-	}
-	return errUnavailable()
-}
-
-// lost is judge for a group whose transaction did not commit: whatever the
-// reason, its writers may try again.
-func (s *Store) lost(err error) error {
-	if judged := s.judge("commit", err); jadwal.CodeOf(judged) == jadwal.CodeUnavailable {
-		return judged
-	}
-	s.log.Error("commit", "error", err)
-	return errUnavailable()
-}
-
-// astray is the end of a store whose files are no longer in their place: what
-// was written to them would be gone with the process.
-func (s *Store) astray(err error) error {
-	s.fail(err)
-	return errUnavailable()
-}
-
-// fail ends the store's writing for good and tells the owner of the process.
-func (s *Store) fail(err error) {
-	if s.fatal.CompareAndSwap(false, true) && s.onFatal != nil {
-		s.onFatal(err)
-	}
-}
-
-// files are the database and its log as they were when the store was opened. A
-// file that was deleted, or replaced by a copy, goes on to take all that is
-// written to it, and nobody ever finds it again: unlink(2).
-type files struct {
-	names [2]string
-	nodes [2]node
-}
-
-// node tells files apart: inode(7).
-type node struct{ device, number uint64 }
-
-func nodeOf(path string) (node, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(path, &st); err != nil {
-		return node{}, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return node{uint64(st.Dev), st.Ino}, nil
-}
-
-func findFiles(path string) (f files, err error) {
-	f.names = [2]string{path, path + "-wal"}
-	for i, name := range f.names {
-		if f.nodes[i], err = nodeOf(name); err != nil {
-			return f, err
-		}
-	}
-	return f, nil
-}
-
-// inPlace returns an error unless the files are still where they were.
-func (f *files) inPlace() error {
-	for i, name := range f.names {
-		switch now, err := nodeOf(name); {
-		case err != nil:
-			return fmt.Errorf("the database was removed while it was in use: %w", err)
-		case now != f.nodes[i]:
-			return fmt.Errorf("the database was replaced while it was in use: %s is another file", name)
-		}
-	}
-	return nil
+	return err != nil && (sqlite.ErrCode(err) == sqlite.ResultConstraintUnique || sqlState(err) == "23505")
 }
 
 func errUnavailable() error {

@@ -19,7 +19,7 @@ func scanGrant(r row) jadwal.Grant {
 // Level returns what a user may do with a job, deleted or not, that is another
 // user's: "" nothing.
 func (s *Store) Level(ctx context.Context, jobID, userID int64) (level jadwal.Level, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		level, err = levelOf(t, jobID, userID)
 		return err
 	})
@@ -54,7 +54,7 @@ func levelOrNull(l jadwal.Level) any {
 
 // Grants returns the grants of a job, by user.
 func (s *Store) Grants(ctx context.Context, jobID int64) (grants []jadwal.Grant, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		grants = grants[:0]
 		return t.query("SELECT "+grantColumns+" FROM job_grant WHERE job_id = $1 ORDER BY user_id", func(r row) error {
 			grants = append(grants, scanGrant(r))

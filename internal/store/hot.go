@@ -13,12 +13,18 @@ import (
 )
 
 // The hot path: what the engine reads and writes for every run. Its texts are
-// SQLite's own; whatever else is in this package is common SQL.
+// SQLite's own, and PostgreSQL's are in postgreshot.go; whatever else is in
+// this package is common SQL.
 
-// Begin marks the start of an owner of all shards and returns its epoch, which
-// is one higher than that of the owner before.
-func (s *Store) Begin(ctx context.Context) (epoch int64, err error) {
-	err = s.write(ctx, laneAPI, func(t *tx) error {
+// Begin marks the start of an owner and returns what it has from the beginning:
+// on SQLite all shards, in an epoch that is one higher than that of the owner
+// before; on PostgreSQL none.
+func (s *Store) Begin(ctx context.Context) (*jadwal.Holding, error) {
+	if _, shared := s.db.(*postgresDB); shared {
+		return new(jadwal.Holding), nil
+	}
+	epoch := int64(0)
+	err := s.write(ctx, laneAPI, func(t *tx) error {
 		text := ""
 		_, err := t.one(`INSERT INTO meta (key, value) VALUES ('epoch', '1')
 			ON CONFLICT (key) DO UPDATE SET value = CAST(meta.value AS INTEGER) + 1 RETURNING value`,
@@ -29,22 +35,29 @@ func (s *Store) Begin(ctx context.Context) (epoch int64, err error) {
 		epoch, err = strconv.ParseInt(text, 10, 64)
 		return err
 	})
-	return epoch, err
+	return jadwal.HoldAll(epoch), err
 }
 
 const loadSQL = `SELECT job_id, owner_id, next_at, version FROM cursor
 	WHERE next_at >= $1 AND next_at < $2 AND job_id <= $3 ORDER BY next_at, job_id`
 
-// Load returns the cursors with from <= NextAt < to of jobs with an id up to
-// through, by NextAt. Instants are Unix microseconds, UTC.
-func (s *Store) Load(ctx context.Context, from, to, through int64) ([]jadwal.Due, error) {
+// Load returns the cursors with from <= NextAt < to of jobs of those shards, by
+// NextAt. Instants are Unix microseconds, UTC. On SQLite, which tells of new
+// jobs in Poll, it leaves out those with an id above through.
+func (s *Store) Load(ctx context.Context, shards jadwal.ShardSet, from, to, through int64) ([]jadwal.Due, error) {
 	var found []jadwal.Due
-	err := s.read(ctx, func(t *tx) error {
+	err := s.single(ctx, func(t *tx) error {
 		found = nil
-		return t.query(loadSQL, func(r row) error {
-			found = append(found, scanDue(r))
+		take := func(r row) error {
+			if d := scanDue(r); shards.HasJob(d.JobID) {
+				found = append(found, d)
+			}
 			return nil
-		}, from, to, through)
+		}
+		if t.pg != nil {
+			return t.query(loadPostgres, take, from, to, shardList(shards))
+		}
+		return t.query(loadSQL, take, from, to, through)
 	})
 	return found, err
 }
@@ -59,7 +72,10 @@ const createdSQL = `SELECT job_id, owner_id, next_at, version FROM cursor
 
 // The limit stands in the text: SQLite prepares a statement anew whenever a
 // parameter is bound that its LIMIT depends on, which costs more than it runs.
-const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
+const (
+	changesSQL      = changesText + `c.id IN (SELECT min(id) FROM change GROUP BY job_id) ORDER BY c.id LIMIT 500`
+	changesPostgres = changesText + `c.id IN (SELECT min(id) FROM change WHERE job_id % 1024 = ANY($1::bigint[]) GROUP BY job_id) ORDER BY c.id LIMIT 500`
+	changesText     = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 		k.owner_id, k.version, k.next_at,
 		o.definition, o.state, o.effective_at,
 		v.definition, v.state,
@@ -70,39 +86,39 @@ const changesSQL = `SELECT c.id, c.job_id, c.kind, c.version, c.at,
 	JOIN job j ON j.id = c.job_id
 	JOIN job_version o ON o.job_id = c.job_id AND o.version = k.version
 	LEFT JOIN job_version v ON v.job_id = c.job_id AND v.version = c.version
-	WHERE c.id IN (SELECT min(id) FROM change GROUP BY job_id)
-	ORDER BY c.id LIMIT 500`
+	WHERE `
+)
 
-// Poll returns the jobs with an id above after, as far as they fall due before
-// to (Unix microseconds, UTC), and the unapplied changes: the oldest one of
-// each job, 500 at most. Pauses that last until now end first: each is a change
-// of its own.
-func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwal.News, error) {
+// Poll returns the unapplied changes of those shards: the oldest one of each
+// job, 500 at most. Pauses that last until now end first: each is a change of
+// its own. On SQLite it returns also the jobs with an id above after, as far as
+// they fall due before to (Unix microseconds, UTC), and the highest id there is;
+// on PostgreSQL, where numbers do not follow the order of commits, a new job is
+// a change, and Load leaves it out before that is applied.
+func (s *Store) Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time, after, to int64) (jadwal.News, error) {
 	var news jadwal.News
 	if err := s.resumeElapsed(ctx, now); err != nil {
 		return news, err
 	}
 	err := s.read(ctx, func(t *tx) error {
 		news = jadwal.News{}
-		if _, err := t.one("SELECT max(job_id) FROM cursor", func(r row) { news.Seen = r.int(0) }); err != nil {
-			return err
-		}
-		if news.Seen > after {
-			if err := t.query(createdSQL, func(r row) error {
-				news.Created = append(news.Created, scanDue(r))
-				return nil
-			}, after, to); err != nil {
+		if t.pg == nil {
+			if err := readCreated(t, &news, shards, after, to); err != nil {
 				return err
 			}
 		}
 		if any, err := t.one("SELECT 1 FROM change LIMIT 1", func(row) {}); err != nil || !any {
 			return err
 		}
-		if err := t.query(changesSQL, func(r row) error {
+		take := func(r row) error {
+			if !shards.HasJob(r.int(1)) {
+				return nil
+			}
 			p, err := scanChange(r)
 			news.Changes = append(news.Changes, p)
 			return err
-		}); err != nil {
+		}
+		if err := readChanges(t, shards, take); err != nil {
 			return err
 		}
 		for i := range news.Changes {
@@ -115,6 +131,27 @@ func (s *Store) Poll(ctx context.Context, now time.Time, after, to int64) (jadwa
 		return nil
 	})
 	return news, err
+}
+
+// readCreated reads the new jobs of SQLite, whose ids rise in the order of the
+// commits.
+func readCreated(t *tx, news *jadwal.News, shards jadwal.ShardSet, after, to int64) error {
+	if _, err := t.one("SELECT max(job_id) FROM cursor", func(r row) { news.Seen = r.int(0) }); err != nil || news.Seen <= after {
+		return err
+	}
+	return t.query(createdSQL, func(r row) error {
+		if d := scanDue(r); shards.HasJob(d.JobID) {
+			news.Created = append(news.Created, d)
+		}
+		return nil
+	}, after, to)
+}
+
+func readChanges(t *tx, shards jadwal.ShardSet, take func(row) error) error {
+	if t.pg != nil {
+		return t.query(changesPostgres, take, shardList(shards))
+	}
+	return t.query(changesSQL, take)
 }
 
 func scanChange(r row) (jadwal.PendingChange, error) {
@@ -138,7 +175,7 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 		return p, err
 	}
 	switch p.Kind {
-	case jadwal.ChangeDelete, jadwal.ChangeRun, jadwal.ChangeCancel:
+	case jadwal.ChangeDelete, jadwal.ChangeRun, jadwal.ChangeCancel, jadwal.ChangeCreate:
 		return p, nil // they have no definition of their own
 	}
 	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
@@ -194,36 +231,51 @@ func openRuns(t *tx, jobID int64) ([]jadwal.OpenRun, error) {
 	return open, err
 }
 
-// Cursors returns where those jobs stand; with no ids: all the jobs that have
-// open runs, by the oldest of these.
-func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, error) {
-	var found []jadwal.Cursor
-	err := s.read(ctx, func(t *tx) error {
-		found = nil
-		wanted := ids
-		if len(ids) == 0 {
-			wanted = nil
-			if err := t.query("SELECT job_id FROM open_run GROUP BY job_id ORDER BY min(due_at), job_id", func(r row) error {
-				wanted = append(wanted, r.int(0))
-				return nil
-			}); err != nil {
-				return err
-			}
-		}
-		for _, id := range wanted {
-			ok, err := t.one("SELECT owner_id, version, next_at, started FROM cursor WHERE job_id = $1", func(r row) {
-				found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2), Started: int(r.int(3))})
-			}, id)
-			if err != nil || !ok {
-				return err
-			}
-			if found[len(found)-1].Open, err = openRuns(t, id); err != nil {
-				return err
-			}
-		}
-		return nil
+// Cursors returns where those jobs stand.
+func (s *Store) Cursors(ctx context.Context, ids []int64) (found []jadwal.Cursor, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		found, err = cursors(t, ids)
+		return err
 	})
 	return found, err
+}
+
+// OpenCursors returns where the jobs of those shards stand that have open runs,
+// by the oldest of these.
+func (s *Store) OpenCursors(ctx context.Context, shards jadwal.ShardSet) (found []jadwal.Cursor, err error) {
+	err = s.read(ctx, func(t *tx) error {
+		var ids []int64
+		if err := t.query("SELECT job_id FROM open_run GROUP BY job_id ORDER BY min(due_at), job_id", func(r row) error {
+			if id := r.int(0); shards.HasJob(id) {
+				ids = append(ids, id)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		found, err = cursors(t, ids)
+		return err
+	})
+	return found, err
+}
+
+func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
+	if t.pg != nil {
+		return cursorsPostgres(t, ids)
+	}
+	found := make([]jadwal.Cursor, 0, len(ids))
+	for _, id := range ids {
+		ok, err := t.one("SELECT owner_id, version, next_at, started FROM cursor WHERE job_id = $1", func(r row) {
+			found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2), Started: int(r.int(3))})
+		}, id)
+		if err != nil || !ok {
+			return found, err
+		}
+		if found[len(found)-1].Open, err = openRuns(t, id); err != nil {
+			return found, err
+		}
+	}
+	return found, nil
 }
 
 // Definitions returns those jobs as they are stored now, without deleted ones.
@@ -231,6 +283,10 @@ func (s *Store) Cursors(ctx context.Context, ids ...int64) ([]jadwal.Cursor, err
 // many of ids it got through, at least one.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	err = s.read(ctx, func(t *tx) error {
+		if t.pg != nil {
+			jobs, considered, err = definitionsPostgres(t, ids, bytes)
+			return err
+		}
 		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		left := bytes
 		var text []byte
@@ -238,13 +294,9 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 			var bad error
 			if _, err := t.one(`SELECT j.owner_id, j.state, j.version, j.egress_limited, j.created_at, j.definition, c.started
 				FROM job j JOIN cursor c ON c.job_id = j.id WHERE j.id = $1 AND j.deleted_at IS NULL`, func(r row) {
-				job := jadwal.Job{
-					ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
-					EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
-				}
-				text = r.append(text[:0], 5)
-				left -= len(text)
-				bad = decode(id, text, &job.Definition)
+				var job jadwal.Job
+				left -= r.len(5)
+				job, text, bad = scanDefinition(r, id, text)
 				jobs = append(jobs, job)
 			}, id); err != nil {
 				return err
@@ -259,4 +311,15 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 		return nil
 	})
 	return jobs, considered, err
+}
+
+// scanDefinition reads a job as Definitions has it, by way of text, and returns
+// that for the next one.
+func scanDefinition(r row, id int64, text []byte) (jadwal.Job, []byte, error) {
+	job := jadwal.Job{
+		ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
+		EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
+	}
+	text = r.append(text[:0], 5)
+	return job, text, decode(id, text, &job.Definition)
 }

@@ -78,7 +78,7 @@ func BenchmarkCommit(b *testing.B) {
 			manyJobs(b, s, jobs, c.due)
 			ctx := context.Background()
 			window := func(from time.Time) []jadwal.Due {
-				found, err := s.Load(ctx, from.UnixMicro(), from.Add(time.Minute).UnixMicro(), 1<<62)
+				found, err := s.Load(ctx, jadwal.AllShards(), from.UnixMicro(), from.Add(time.Minute).UnixMicro(), 1<<62)
 				if err != nil {
 					b.Fatal(err)
 				}

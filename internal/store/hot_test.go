@@ -1,16 +1,11 @@
 package store
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/schedule"
@@ -31,13 +26,9 @@ type hot struct {
 	job jadwal.Job
 }
 
-func newHot(t *testing.T) *hot {
+func newHot(t *testing.T, open func(testing.TB) *Store) *hot {
 	t.Helper()
-	s, err := Open(context.Background(), Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
+	s := open(t)
 	user, err := s.CreateUser(t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: "root", Email: "root@example.com", PasswordHash: "x", IsSuperuser: true}, at(0))
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +38,31 @@ func newHot(t *testing.T) *hot {
 	return h
 }
 
+// hotEach runs a test on each database.
+func hotEach(t *testing.T, test func(t *testing.T, newHot func(*testing.T) *hot)) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			test(t, func(t *testing.T) *hot { return newHot(t, open) })
+		})
+	}
+}
+
+// create makes a job and sees to its cursor.
 func (h *hot) create(name, cron string, next time.Time) jadwal.Job {
+	h.t.Helper()
+	job := h.make(name, cron, next)
+	if h.Shared() {
+		news, err := h.Poll(h.t.Context(), jadwal.AllShards(), at(0), 0, 0)
+		if err != nil || len(news.Changes) != 1 || news.Changes[0].Kind != jadwal.ChangeCreate {
+			h.t.Fatalf("%+v, %v", news, err)
+		}
+		c := news.Changes[0]
+		h.commit(at(0), &jadwal.Outcome{JobID: job.ID, Version: 1, At: c.Cursor.NextAt, Next: c.Cursor.NextAt, Applied: &jadwal.Applied{ChangeID: c.ID}})
+	}
+	return job
+}
+
+func (h *hot) make(name, cron string, next time.Time) jadwal.Job {
 	h.t.Helper()
 	def := jadwal.DefaultDefinition()
 	def.Name, def.Schedules = name, []schedule.Spec{{Cron: cron}}
@@ -83,7 +98,7 @@ func (h *hot) commit(now time.Time, batch ...*jadwal.Outcome) []jadwal.Verdict {
 
 func (h *hot) cursor() jadwal.Cursor {
 	h.t.Helper()
-	all, err := h.Cursors(h.t.Context(), h.job.ID)
+	all, err := h.Cursors(h.t.Context(), []int64{h.job.ID})
 	if err != nil || len(all) != 1 {
 		h.t.Fatal(all, err)
 	}
@@ -114,7 +129,9 @@ func (h *hot) execute(sql string) {
 	}
 }
 
-func TestCommit(t *testing.T) {
+func TestCommit(t *testing.T) { hotEach(t, testCommit) }
+
+func testCommit(t *testing.T, newHot func(*testing.T) *hot) {
 	t.Run("a cursor moves from exactly where it stands", func(t *testing.T) {
 		h := newHot(t)
 		move := func(from, to int) *jadwal.Outcome {
@@ -208,8 +225,8 @@ func TestCommit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		news, err := h.Poll(t.Context(), time.Now(), 0, us(5))
-		if err != nil || len(news.Changes) != 1 || len(news.Created) != 1 || news.Seen != h.job.ID {
+		news, err := h.Poll(t.Context(), jadwal.AllShards(), time.Now(), 0, us(5))
+		if err != nil || len(news.Changes) != 1 || !h.Shared() && (len(news.Created) != 1 || news.Seen != h.job.ID) {
 			t.Fatalf("%+v, %v", news, err)
 		}
 		p := news.Changes[0]
@@ -263,37 +280,49 @@ func TestCommit(t *testing.T) {
 // digest is everything in the tables, as text.
 func (h *hot) digest() string {
 	h.t.Helper()
-	c, err := sqlite.OpenConn(h.path, sqlite.OpenReadOnly)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer c.Close()
 	var b strings.Builder
-	each := func(sql string, fn func(*sqlite.Stmt)) {
-		if err := sqlitex.Execute(c, sql, &sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
-			fn(s)
-			return nil
-		}}); err != nil {
-			h.t.Fatal(err)
+	if err := h.read(h.t.Context(), func(t *tx) error {
+		b.Reset()
+		var tables []string
+		if err := t.query(t.text("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+			"SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"),
+			func(r row) error {
+				tables = append(tables, r.text(0))
+				return nil
+			}); err != nil {
+			return err
 		}
-	}
-	var tables []string
-	each("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name", func(s *sqlite.Stmt) { tables = append(tables, s.ColumnText(0)) })
-	for _, table := range tables {
-		each("SELECT * FROM "+table+" ORDER BY 1, 2", func(s *sqlite.Stmt) {
-			fmt.Fprint(&b, table)
-			for i := range s.ColumnCount() {
-				fmt.Fprintf(&b, " %s=%q", s.ColumnName(i), s.ColumnText(i))
+		for _, table := range tables {
+			if err := t.query(t.text("SELECT * FROM "+table+" ORDER BY 1, 2", "SELECT x::text FROM "+table+" x ORDER BY 1"), func(r row) error {
+				fmt.Fprint(&b, table)
+				for i := range r.columns() {
+					fmt.Fprintf(&b, " %q", r.text(i))
+				}
+				fmt.Fprintln(&b)
+				return nil
+			}); err != nil {
+				return err
 			}
-			fmt.Fprintln(&b)
-		})
+		}
+		return nil
+	}); err != nil {
+		h.t.Fatal(err)
 	}
 	return b.String()
 }
 
+func (r row) columns() int {
+	if r.pg != nil {
+		return len(r.pg.raw)
+	}
+	return r.st.ColumnCount()
+}
+
 // An outcome that closes, begins, opens, records and applies, and is wrong in
 // one thing only, leaves no trace.
-func TestWhatIsRejectedWritesNothing(t *testing.T) {
+func TestWhatIsRejectedWritesNothing(t *testing.T) { hotEach(t, testWhatIsRejectedWritesNothing) }
+
+func testWhatIsRejectedWritesNothing(t *testing.T, newHot func(*testing.T) *hot) {
 	h := newHot(t)
 	queued := h.running(2)
 	queued.State, queued.Attempt, queued.StartedAt = jadwal.RunQueued, 0, time.Time{}
@@ -354,13 +383,16 @@ func TestWhatIsRejectedWritesNothing(t *testing.T) {
 	}
 }
 
-func TestLoad(t *testing.T) {
+func TestLoad(t *testing.T) { hotEach(t, testLoad) }
+
+func testLoad(t *testing.T, newHot func(*testing.T) *hot) {
 	h := newHot(t)
 	var ids []int64
-	for i := range 5 {
+	for i := range 4 {
 		ids = append(ids, h.create(fmt.Sprintf("j%d", i), "* * * * *", at(10-i)).ID)
 	}
-	found, err := h.Load(t.Context(), us(6), us(10), ids[3])
+	ids = append(ids, h.make("j4", "* * * * *", at(6)).ID)
+	found, err := h.Load(t.Context(), jadwal.AllShards(), us(6), us(10), ids[3])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,7 +400,7 @@ func TestLoad(t *testing.T) {
 	for _, d := range found {
 		got = append(got, d.JobID)
 	}
-	// j0 falls due at the end of the window, j4 has an id beyond it.
+	// j0 falls due at the end of the window, j4 is not known yet.
 	if fmt.Sprint(got) != fmt.Sprint([]int64{ids[3], ids[2], ids[1]}) {
 		t.Errorf("loaded %v of %v", got, ids)
 	}
@@ -383,18 +415,26 @@ func TestLoad(t *testing.T) {
 	if err != nil || considered != 5 || len(jobs) != 4 {
 		t.Errorf("%d definitions of %d, %v", len(jobs), considered, err)
 	}
+	some := jadwal.ShardSet{}
+	some.Add(jadwal.ShardOf(ids[2]))
+	if found, err := h.Load(t.Context(), some, us(6), us(10), ids[3]); err != nil || len(found) != 1 || found[0].JobID != ids[2] {
+		t.Errorf("of one shard: %v, %v", found, err)
+	}
+	if h.Shared() {
+		return // nobody has all shards by beginning
+	}
 	one, err := h.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if two, err := h.Begin(t.Context()); err != nil || two != one+1 {
-		t.Errorf("epochs %d and %d, %v", one, two, err)
+	if two, err := h.Begin(t.Context()); err != nil || two[0] != one[0]+1 || two[1023] != two[0] {
+		t.Errorf("epochs %d and %d, %v", one[0], two[0], err)
 	}
 }
 
 // The statements of the hot path go by an index: none reads a whole table.
 func TestHotPlans(t *testing.T) {
-	h := newHot(t)
+	h := newHot(t, openSQLiteTest)
 	for _, c := range []struct{ name, sql, want string }{
 		{"load", loadSQL, "SEARCH cursor USING INDEX cursor_due (next_at>? AND next_at<?)"},
 		{"created", createdSQL, "SEARCH cursor USING INTEGER PRIMARY KEY (rowid>?)"},
@@ -421,13 +461,17 @@ func TestHotPlans(t *testing.T) {
 }
 
 // What Check is for: each of these is done to a sound database.
-func TestCheckFinds(t *testing.T) {
+func TestCheckFinds(t *testing.T) { hotEach(t, testCheckFinds) }
+
+func testCheckFinds(t *testing.T, newHot func(*testing.T) *hot) {
 	for _, c := range []struct{ wrong, sql, want string }{
 		{"a lost record", "DELETE FROM run WHERE due_at = {minute 2}", "I1: job 1: the instant 2030-01-01T00:02:00.000Z has no record, nor has anything up to 2030-01-01T00:03:00.000Z"},
 		{"a cursor that passed an instant", "UPDATE cursor SET next_at = next_at + 120000000", "I1: job 1: the instant 2030-01-01T00:06:00.000Z has no record, nor has anything after it"},
 		{"a cursor that went back", "UPDATE cursor SET next_at = next_at - 60000000", "I6: job 1: the instant 2030-01-01T00:05:00.000Z is recorded, but the cursor stands at 2030-01-01T00:05:00.000Z"},
 		{"a lost cursor", "UPDATE cursor SET next_at = NULL", "I1: job 1: the instant 2030-01-01T00:06:00.000Z has no record, nor has anything after it"},
 		{"a record that nothing planned", "UPDATE run SET due_at = due_at + 1000000 WHERE due_at = {minute 2}", "I1: job 1: the instant 2030-01-01T00:02:01.000Z is recorded, but no version planned it"},
+		{"a record twice", "INSERT INTO run (due_at, job_id, n, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message) SELECT due_at, job_id, 0, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message FROM run WHERE due_at = {minute 2}", "I2: job 1: the instant 2030-01-01T00:02:00.000Z has two records"},
+		{"a manual run that is recorded and open", "INSERT INTO run (due_at, job_id, n, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message) SELECT due_at, job_id, 1, version, state, reason, 'manual', attempts, started_at, finished_at, status_code, message FROM run WHERE due_at = {minute 2}; INSERT INTO open_run VALUES ({minute 2}, 1, 1, 1, 'queued', 'manual', 0, {minute 2}, NULL, NULL)", "I2: job 1: run "},
 		{"a record and an open run of one instant", "INSERT INTO open_run VALUES ({minute 2}, 1, 0, 1, 'queued', 'schedule', 0, {minute 2}, NULL, NULL)", "I2: job 1: the instant 2030-01-01T00:02:00.000Z has two records"},
 		{"a range over another record", "UPDATE run SET through_at = through_at + 60000000 WHERE through_at IS NOT NULL", "I2: job 1: the instant 2030-01-01T00:05:00.000Z has two records"},
 		{"a range that goes too far", "UPDATE run SET through_at = through_at + 30000000 WHERE through_at IS NOT NULL", "I1: job 1: the range from 2030-01-01T00:03:00.000Z ends at 2030-01-01T00:04:30.000Z, which version 1 did not plan"},
@@ -449,7 +493,12 @@ func TestCheckFinds(t *testing.T) {
 			if v := h.violations(); len(v) > 0 {
 				t.Fatalf("a sound database has %v", v)
 			}
-			h.execute(strings.NewReplacer("{minute 1}", fmt.Sprint(us(1)), "{minute 2}", fmt.Sprint(us(2))).Replace(c.sql))
+			if _, shared := h.db.(*postgresDB); !shared && c.wrong == "a record twice" {
+				return // its key refuses that
+			}
+			for _, sql := range strings.Split(strings.NewReplacer("{minute 1}", fmt.Sprint(us(1)), "{minute 2}", fmt.Sprint(us(2))).Replace(c.sql), ";") {
+				h.execute(sql)
+			}
 			got := h.violations()
 			if !slices.ContainsFunc(got, func(v string) bool { return strings.HasPrefix(v, c.want) }) {
 				t.Errorf("found %v, want %s", got, c.want)

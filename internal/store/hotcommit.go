@@ -17,6 +17,9 @@ import (
 // Instants are Unix microseconds, UTC. On an error nothing of the batch is
 // stored; CodeUnavailable may pass.
 func (s *Store) Commit(ctx context.Context, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error) {
+	if d, shared := s.db.(*postgresDB); shared {
+		return d.commit(ctx, s, now, batch)
+	}
 	verdicts := make([]jadwal.Verdict, len(batch))
 	err := s.write(ctx, laneBatch, func(t *tx) error {
 		for i, o := range batch {
@@ -121,8 +124,27 @@ func openAt(t *tx, key jadwal.RunKey, attempt int, state jadwal.RunState) (bool,
 // moveCursor moves the cursor from where o found it, false when it is not
 // there, and keeps the newest run that ended beside it.
 func moveCursor(t *tx, o *jadwal.Outcome) (bool, error) {
-	var last *jadwal.Run
-	failures, keep := int64(0), int64(1)
+	last, failures, keep := lastEnded(o)
+	var n int
+	var err error
+	if last == nil {
+		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5 WHERE job_id = $1 AND version = $2 AND next_at IS NOT DISTINCT FROM $3`,
+			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started)
+	} else {
+		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5, streak = streak * $6 + $7,
+				last_due_at = $8, last_n = $9, last_state = $10, last_started_at = $11, last_finished_at = $12, last_ready_at = $13
+			WHERE job_id = $1 AND version = $2 AND next_at IS NOT DISTINCT FROM $3`,
+			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started, keep, failures,
+			last.Key.DueAt, int64(last.Key.N), string(last.State), last.StartedAt, last.FinishedAt, last.ReadyAt)
+	}
+	return n == 1, err
+}
+
+// lastEnded returns the newest run that ended, nil when none did, how many have
+// failed since the last success, and 0 for keep when there was one: else the
+// streak of failures goes on.
+func lastEnded(o *jadwal.Outcome) (last *jadwal.Run, failures, keep int64) {
+	keep = 1
 	for i := range o.Records {
 		r := &o.Records[i]
 		if r.StartedAt.IsZero() {
@@ -138,19 +160,7 @@ func moveCursor(t *tx, o *jadwal.Outcome) (bool, error) {
 			failures++
 		}
 	}
-	var n int
-	var err error
-	if last == nil {
-		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5 WHERE job_id = $1 AND version = $2 AND next_at IS $3`,
-			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started)
-	} else {
-		n, err = t.exec(`UPDATE cursor SET next_at = $4, started = started + $5, streak = streak * $6 + $7,
-				last_due_at = $8, last_n = $9, last_state = $10, last_started_at = $11, last_finished_at = $12, last_ready_at = $13
-			WHERE job_id = $1 AND version = $2 AND next_at IS $3`,
-			o.JobID, o.Version, orNull(o.At), orNull(o.Next), o.Started, keep, failures,
-			last.Key.DueAt, int64(last.Key.N), string(last.State), last.StartedAt, last.FinishedAt, last.ReadyAt)
-	}
-	return n == 1, err
+	return last, failures, keep
 }
 
 func orNull(us int64) any {
@@ -162,7 +172,7 @@ func orNull(us int64) any {
 
 // appendRun adds a final record to history, and what is kept of its output.
 func appendRun(t *tx, r *jadwal.Run) error {
-	if _, err := t.exec(`INSERT INTO run (due_at, job_id, n, through_at, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message, ready_at, retry_of)
+	if _, err := t.exec(`INSERT INTO run (`+recordColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		r.Key.DueAt, r.Key.JobID, int64(r.Key.N), r.ThroughAt, r.Version, string(r.State), string(r.Reason), string(r.Trigger),
 		r.Attempts, r.StartedAt, r.FinishedAt, r.StatusCode, r.Message, r.ReadyAt, idOrNull(r.RetryOf)); err != nil {
@@ -201,7 +211,7 @@ func (s *Store) dropChange(t *tx, id int64) error {
 	if _, err := t.exec("DELETE FROM change WHERE id = $1", id); err != nil {
 		return err
 	}
-	t.after(func() { s.meet.applied(id) })
+	t.after(func() { s.applied(id) })
 	return nil
 }
 
@@ -214,7 +224,7 @@ func (s *Store) complete(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdic
 	if o.Applied != nil && o.Applied.Version != 0 {
 		version = o.Applied.Version
 	}
-	n, err := t.exec(`UPDATE job SET state = 'completed', version = version + 1, updated_at = max(updated_at + 1, $3)
+	n, err := t.exec(`UPDATE job SET state = 'completed', version = version + 1, updated_at = CASE WHEN updated_at < $3 THEN $3 ELSE updated_at + 1 END
 		WHERE id = $1 AND version = $2 AND state = 'enabled' AND deleted_at IS NULL`, o.JobID, version, now)
 	if err != nil || n == 0 {
 		return jadwal.Recorded, err

@@ -15,7 +15,7 @@ const sweepOnSave = 8
 // keyed hash, and what was answered; found is false when there is none that is
 // younger than jadwal.OnceFor.
 func (s *Store) SavedAnswer(ctx context.Context, userID int64, key string, now time.Time) (request, answer []byte, found bool, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		found, err = t.one("SELECT request, answer FROM idempotency WHERE user_id = $1 AND key = $2 AND created_at > $3", func(r row) {
 			request, answer = r.bytes(0), r.bytes(1)
 		}, userID, key, now.Add(-jadwal.OnceFor))

@@ -95,7 +95,11 @@ func (s *Store) inheritOnce(ctx context.Context, now time.Time) (more bool, err 
 	}); err != nil || !more {
 		return false, err
 	}
-	err = s.write(ctx, laneBatch, func(t *tx) error {
+	lane := laneBatch
+	if s.Shared() {
+		lane = laneAPI // its transactions see one another's effects on jobs
+	}
+	err = s.write(ctx, lane, func(t *tx) error {
 		pending, err := bequests(t)
 		if more = len(pending) > 0; err != nil || !more {
 			return err
@@ -130,7 +134,7 @@ func (s *Store) inheritJobs(t *tx, b bequest, now time.Time) error {
 		b.from, now, string(jadwal.ChangePause), last); err != nil {
 		return err
 	}
-	t.after(func() { s.meet.hint(jadwal.Hint{Changed: true}) })
+	s.tell(t, jadwal.Hint{Changed: true})
 	_, err := t.exec(inheritSQL, b.from, b.heir, jadwal.PauseOwnerDeleted, b.limited, now, last)
 	return err
 }

@@ -34,7 +34,7 @@ const (
 	jobsOfOwnerSQL = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL
 		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
 	jobsSharedSQL = `SELECT ` + jobColumns + ` FROM job_grant g JOIN job j ON j.id = g.job_id LEFT JOIN cursor c ON c.job_id = j.id
-		WHERE g.user_id = $3 AND g.job_id > $1 AND j.deleted_at IS NULL AND j.owner_id <> $3 AND ($4 = 0 OR j.owner_id = $4)
+		WHERE g.user_id = $3 AND g.job_id > $1 AND j.deleted_at IS NULL AND j.owner_id <> $3 AND (CAST($4 AS BIGINT) = 0 OR j.owner_id = $4)
 		ORDER BY g.job_id LIMIT CAST($2 AS BIGINT)`
 )
 
@@ -90,8 +90,7 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 			VALUES ($1, 1, $2, $3, $4)`, job.ID, definition, string(job.State), now); err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)`,
-			job.ID, job.OwnerID, next); err != nil {
+		if err := s.putCursor(t, job, next, now); err != nil {
 			return err
 		}
 		made := job
@@ -102,17 +101,31 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if err := audited(t, by, now, "job.create", object("job", job.ID), detail{"name": job.Definition.Name}); err != nil {
 			return err
 		}
-		created := jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1}
-		if !next.IsZero() {
-			created.At = next.UnixMicro()
-		}
-		t.after(func() {
-			job.NextAt = next
-			s.meet.hint(jadwal.Hint{Created: &created})
-		})
+		t.after(func() { job.NextAt = next })
 		return nil
 	})
 	return job, err
+}
+
+// putCursor stores the cursor of a new job and tells the owner of its shard.
+// SQLite's engine sees by the ids of jobs which are new. PostgreSQL's do not
+// follow the order of commits: there a change makes certain that it is seen.
+func (s *Store) putCursor(t *tx, job jadwal.Job, next, now time.Time) error {
+	if _, err := t.exec("INSERT INTO cursor (job_id, owner_id, version, next_at) VALUES ($1, $2, 1, $3)", job.ID, job.OwnerID, next); err != nil {
+		return err
+	}
+	created := jadwal.Due{JobID: job.ID, OwnerID: job.OwnerID, Version: 1}
+	if !next.IsZero() {
+		created.At = next.UnixMicro()
+	}
+	switch {
+	case t.pg == nil:
+		s.tell(t, jadwal.Hint{Created: &created})
+	case created.At != 0:
+		_, err := s.addChange(t, jadwal.Change{JobID: job.ID, Kind: jadwal.ChangeCreate, Version: 1}, now)
+		return err
+	}
+	return nil
 }
 
 func nameTaken(err error, name string) error {
@@ -141,7 +154,7 @@ func (s *Store) AnyJob(ctx context.Context, id int64) (jadwal.Job, error) {
 }
 
 func (s *Store) job(ctx context.Context, text string, args ...any) (job jadwal.Job, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		job, err = oneJob(t, text, args...)
 		return err
 	})
@@ -161,10 +174,19 @@ func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
 	return job, err
 }
 
+// reader is how the jobs that q asks for are read: a user's own and those that
+// are shared with the user by two statements.
+func (s *Store) reader(q JobQuery) func(context.Context, func(*tx) error) error {
+	if q.SeenBy != 0 && q.OwnerID == 0 {
+		return s.read
+	}
+	return s.single
+}
+
 // Jobs returns a page of jobs that are not deleted, by id.
 func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
 	jobs := []jadwal.Job{}
-	err := s.read(ctx, func(t *tx) error {
+	err := s.reader(q)(ctx, func(t *tx) error {
 		jobs = jobs[:0]
 		add := func(r row) error {
 			job, err := scanJob(r)
@@ -191,9 +213,9 @@ func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
 }
 
 const (
-	countOfOwnerSQL = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`
+	countOfOwnerSQL = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`
 	countSharedSQL  = `SELECT COUNT(*) FROM (SELECT 1 FROM job_grant g JOIN job j ON j.id = g.job_id
-		WHERE g.user_id = $2 AND j.deleted_at IS NULL AND j.owner_id <> $2 AND ($3 = 0 OR j.owner_id = $3) LIMIT CAST($1 AS BIGINT)) AS some`
+		WHERE g.user_id = $2 AND j.deleted_at IS NULL AND j.owner_id <> $2 AND (CAST($3 AS BIGINT) = 0 OR j.owner_id = $3) LIMIT CAST($1 AS BIGINT)) AS counted`
 )
 
 // maxCount is where counting stops: a total beyond it is not worth its price.
@@ -202,12 +224,12 @@ const maxCount = 10_000
 // CountJobs counts the jobs that q asks for on all its pages, up to 10,000;
 // exact is false when there are more.
 func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.reader(q)(ctx, func(t *tx) error {
 		n = 0
 		add := func(r row) { n += int(r.int(0)) }
 		switch {
 		case q.SeenBy == 0 && q.OwnerID == 0:
-			_, err := t.one(`SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS some`, add, maxCount+1)
+			_, err := t.one(`SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`, add, maxCount+1)
 			return err
 		case q.SeenBy == 0 || q.OwnerID == q.SeenBy:
 			_, err := t.one(countOfOwnerSQL, add, maxCount+1, q.OwnerID)
@@ -379,7 +401,7 @@ func (s *Store) addChange(t *tx, c jadwal.Change, now time.Time) (id int64, err 
 		func(r row) { id = r.int(0) }, c.JobID, string(c.Kind), c.Version, now, string(text)); err != nil {
 		return 0, err
 	}
-	t.after(func() { s.meet.hint(jadwal.Hint{Changed: true}) })
+	s.tell(t, jadwal.Hint{Changed: true})
 	return id, nil
 }
 
@@ -427,7 +449,7 @@ func (s *Store) removeJob(t *tx, by jadwal.Actor, id, fromVersion int64, now tim
 // 500, the oldest first. Their instants from then on are planned again.
 func (s *Store) resumeElapsed(ctx context.Context, now time.Time) error {
 	found := false
-	err := s.read(ctx, func(t *tx) (err error) {
+	err := s.single(ctx, func(t *tx) (err error) {
 		found, err = t.one("SELECT 1 FROM job WHERE pause_until <= $1 AND deleted_at IS NULL LIMIT 1", func(row) {}, now)
 		return err
 	})

@@ -31,11 +31,18 @@ type liveKey struct {
 	hash []byte
 }
 
+const liveKeySQL = "SELECT " + keyColumns + ", hash FROM api_key"
+
+func scanLiveKey(r row) liveKey {
+	k := scanKey(r)
+	return liveKey{&k, r.bytes(7)}
+}
+
 func loadKeys(t *tx) (map[int64]liveKey, error) {
 	keys := map[int64]liveKey{}
-	err := t.query("SELECT "+keyColumns+", hash FROM api_key", func(r row) error {
-		k := scanKey(r)
-		keys[k.ID] = liveKey{&k, r.bytes(7)}
+	err := t.query(liveKeySQL, func(r row) error {
+		k := scanLiveKey(r)
+		keys[k.key.ID] = k
 		return nil
 	})
 	return keys, err
@@ -43,22 +50,65 @@ func loadKeys(t *tx) (map[int64]liveKey, error) {
 
 // KeyIdentity returns the key of that id and hash and its user. It is false
 // when there is none or the user is disabled; whether the key has expired is
-// the caller's to judge. The key is not to be changed.
-func (s *Store) KeyIdentity(id int64, hash []byte) (jadwal.User, *jadwal.Key, bool) {
-	l := &s.live
+// the caller's to judge. The key is not to be changed. On PostgreSQL a key that
+// is not known here is looked up, as Identity does. CodeUnavailable: what is in
+// memory cannot be trusted, or too many look for unknown keys.
+func (s *Store) KeyIdentity(ctx context.Context, id int64, hash []byte) (jadwal.User, *jadwal.Key, bool, error) {
+	d, shared := s.db.(*postgresDB)
+	if shared && !d.feed.fresh() {
+		return jadwal.User{}, nil, false, errUnavailable()
+	}
+	user, k, known := s.live.findKey(id)
+	if shared && !known {
+		if err := s.lookUpKey(ctx, id); err != nil {
+			return jadwal.User{}, nil, false, err
+		}
+		user, k, _ = s.live.findKey(id)
+	}
+	if user.ID == 0 || !user.DisabledAt.IsZero() || subtle.ConstantTimeCompare(k.hash, hash) != 1 {
+		return jadwal.User{}, nil, false, nil
+	}
+	return user, k.key, true, nil
+}
+
+// findKey returns a key and its user, the zero user when either is not in
+// memory. known tells whether more is to be had: not of the dead.
+func (l *identities) findKey(id int64) (user jadwal.User, k liveKey, known bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	k, ok := l.keys[id]
-	if !ok || subtle.ConstantTimeCompare(k.hash, hash) != 1 {
-		return jadwal.User{}, nil, false
+	if !ok {
+		_, dead := l.dead[identity{kindKey, id}]
+		return jadwal.User{}, liveKey{}, dead
 	}
-	user, ok := l.users[k.key.UserID]
-	return user, k.key, ok && user.DisabledAt.IsZero()
+	if user, ok = l.users[k.key.UserID]; !ok {
+		_, dead := l.dead[identity{kindUser, k.key.UserID}]
+		return jadwal.User{}, k, dead
+	}
+	return user, k, true
+}
+
+// lookUpKey reads a key and its user. That there is none is not remembered:
+// anybody can make an id up, and memory would fill with them.
+func (s *Store) lookUpKey(ctx context.Context, id int64) error {
+	return s.lookUp(ctx, s.lookingUpKeys, func(t *tx) error {
+		var k liveKey
+		found, err := t.one(liveKeySQL+" WHERE id = $1", func(r row) { k = scanLiveKey(r) }, id)
+		if err != nil || !found {
+			return err
+		}
+		u, found, err := userByID(t, k.key.UserID)
+		if err == nil && found {
+			s.live.putUser(u)
+			s.live.putKey(k)
+		}
+		return err
+	})
 }
 
 // Keys returns a user's API keys, newest first.
 func (s *Store) Keys(ctx context.Context, userID int64) (keys []jadwal.Key, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		keys = keys[:0]
 		return t.query("SELECT "+keyColumns+" FROM api_key WHERE user_id = $1 ORDER BY created_at DESC, id DESC", func(r row) error {
 			keys = append(keys, scanKey(r))
@@ -99,7 +149,9 @@ func (s *Store) CreateKey(ctx context.Context, by jadwal.Actor, k jadwal.Key, ha
 			return err
 		}
 		made := k
-		t.after(func() { s.live.putKey(&made, hash) })
+		if err := s.keyMade(t, liveKey{&made, hash}); err != nil {
+			return err
+		}
 		d := detail{"name": k.Name, "scopes": words}
 		if !k.ExpiresAt.IsZero() {
 			d["expires_at"] = instantText(k.ExpiresAt)
@@ -111,11 +163,19 @@ func (s *Store) CreateKey(ctx context.Context, by jadwal.Actor, k jadwal.Key, ha
 
 // sweepKeys removes a user's keys that have expired.
 func (s *Store) sweepKeys(t *tx, userID int64, now time.Time) error {
-	return t.query("DELETE FROM api_key WHERE user_id = $1 AND expires_at <= $2 RETURNING id", func(r row) error {
-		id := r.int(0)
-		t.after(func() { s.live.dropKey(id) })
+	var gone []int64
+	if err := t.query("DELETE FROM api_key WHERE user_id = $1 AND expires_at <= $2 RETURNING id", func(r row) error {
+		gone = append(gone, r.int(0))
 		return nil
-	}, userID, now)
+	}, userID, now); err != nil {
+		return err
+	}
+	for _, id := range gone {
+		if err := s.keyGone(t, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DeleteKey removes a key of the caller's, or, for a superuser, of anybody's.
@@ -139,19 +199,25 @@ func (s *Store) DeleteKey(ctx context.Context, by jadwal.Actor, id int64, now ti
 		if _, err := t.exec("DELETE FROM api_key WHERE id = $1", id); err != nil {
 			return err
 		}
-		t.after(func() { s.live.dropKey(id) })
+		if err := s.keyGone(t, id); err != nil {
+			return err
+		}
 		return audited(t, by, now, "key.delete", keyObject(id), detail{"user_id": k.UserID, "name": k.Name})
 	})
 }
 
-func (l *identities) putKey(k *jadwal.Key, hash []byte) {
+func (l *identities) putKey(k liveKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.keys[k.ID] = liveKey{k, hash}
+	_, dead := l.dead[identity{kindKey, k.key.ID}]
+	if _, orphaned := l.dead[identity{kindUser, k.key.UserID}]; !dead && !orphaned {
+		l.keys[k.key.ID] = k
+	}
 }
 
 func (l *identities) dropKey(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.died(identity{kindKey, id})
 	delete(l.keys, id)
 }

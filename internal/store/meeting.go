@@ -13,6 +13,7 @@ import (
 type meeting struct {
 	mu      sync.Mutex
 	tell    []func(jadwal.Hint)
+	shards  []func()
 	waiting map[int64][]chan struct{} // by change
 }
 
@@ -22,6 +23,29 @@ func (s *Store) Subscribe(fn func(jadwal.Hint)) {
 	s.meet.mu.Lock()
 	defer s.meet.mu.Unlock()
 	s.meet.tell = append(s.meet.tell, fn)
+}
+
+// tell gives a hint when t is committed: here, and to the other nodes. Of what
+// other nodes create as well, only a poll tells the whole.
+func (s *Store) tell(t *tx, h jadwal.Hint) {
+	d, shared := s.db.(*postgresDB)
+	if shared {
+		h = jadwal.Hint{Changed: true}
+	}
+	t.after(func() {
+		s.meet.hint(h)
+		if shared {
+			d.hints.say(wordChanged)
+		}
+	})
+}
+
+// applied wakes who waits for a change, here and at the other nodes.
+func (s *Store) applied(changeID int64) {
+	s.meet.applied(changeID)
+	if d, shared := s.db.(*postgresDB); shared {
+		d.hints.say(wordApplied, changeID)
+	}
 }
 
 func (m *meeting) hint(h jadwal.Hint) {
@@ -56,34 +80,46 @@ func (s *Store) WaitApplied(ctx context.Context, changeID int64) error {
 	m.mu.Unlock()
 	defer m.forget(changeID, ch)
 
-	pending := false // it may have been applied before we began to wait
-	if err := s.read(ctx, func(t *tx) error {
-		var err error
-		pending, err = t.one("SELECT 1 FROM change WHERE id = $1", func(row) {}, changeID)
-		return err
-	}); err != nil && ctx.Err() == nil {
-		return err
-	} else if err == nil && !pending {
-		return nil
+	var again <-chan time.Time // another node may apply it, and its word be lost
+	if _, shared := s.db.(*postgresDB); shared {
+		ticker := time.NewTicker(appliedEvery)
+		defer ticker.Stop()
+		again = ticker.C
 	}
-	select {
-	case <-ch:
-		return nil
-	case <-s.stop:
-		return errClosing()
-	case <-ctx.Done():
-		return &jadwal.Error{
-			Code:       jadwal.CodeNotYetApplied,
-			Message:    "The change is stored and will be applied, but has not been yet",
-			RetryAfter: time.Second,
+	for {
+		pending := false // it may have been applied before we began to wait
+		if err := s.single(ctx, func(t *tx) error {
+			var err error
+			pending, err = t.one("SELECT 1 FROM change WHERE id = $1", func(row) {}, changeID)
+			return err
+		}); err != nil && ctx.Err() == nil {
+			return err
+		} else if err == nil && !pending {
+			return nil
+		}
+		select {
+		case <-ch:
+			return nil
+		case <-again:
+		case <-s.stop:
+			return errClosing()
+		case <-ctx.Done():
+			return &jadwal.Error{
+				Code:       jadwal.CodeNotYetApplied,
+				Message:    "The change is stored and will be applied, but has not been yet",
+				RetryAfter: time.Second,
+			}
 		}
 	}
 }
 
+// appliedEvery is how often PostgreSQL is asked whether a change is applied.
+const appliedEvery = 200 * time.Millisecond
+
 // LastChange returns the id of the newest change of a job that the engine has
 // not applied yet; 0: it has applied them all.
 func (s *Store) LastChange(ctx context.Context, jobID int64) (id int64, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		_, err := t.one("SELECT COALESCE(max(id), 0) FROM change WHERE job_id = $1", func(r row) { id = r.int(0) }, jobID)
 		return err
 	})

@@ -156,7 +156,7 @@ func TestOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.close()
-		steps, err := migrations()
+		steps, err := migrations("sqlite")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +262,7 @@ func TestOffline(t *testing.T) {
 			}
 			time.Sleep(pollInterval + time.Millisecond)
 			synctest.Wait()
-			if _, _, ok := s.Identity(n.ID); ok {
+			if _, _, ok, _ := s.Identity(ctx, n.ID); ok {
 				t.Error("the session still lives")
 			}
 			if h := <-hints; !h.Changed {
@@ -312,7 +312,7 @@ func TestOffline(t *testing.T) {
 
 func TestTheLogIsCut(t *testing.T) {
 	size := func(s *Store) int64 {
-		info, err := os.Stat(s.path + "-wal")
+		info, err := os.Stat(file(s).path + "-wal")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,9 @@ func (s *Store) setPassword(t *tx, by jadwal.Actor, u jadwal.User, hash string, 
 	if err != nil {
 		return err
 	}
-	t.after(func() { s.live.putUser(u) })
+	if err := s.userChanged(t, u); err != nil {
+		return err
+	}
 	return audited(t, by, now, "user.password", object("user", u.ID), detail{"sessions_ended": ended})
 }
 
@@ -38,11 +40,11 @@ func (s *Store) endSessionsOf(t *tx, userID, keep int64) (n int, err error) {
 	}, userID, keep); err != nil {
 		return 0, err
 	}
-	t.after(func() {
-		for _, id := range ended {
-			s.live.dropSession(id)
+	for _, id := range ended {
+		if err := s.sessionGone(t, id); err != nil {
+			return 0, err
 		}
-	})
+	}
 	return len(ended), nil
 }
 
@@ -141,7 +143,7 @@ type UserStatus struct {
 // UserStatus returns a user's status at now, or CodeNotFound. Sessions that
 // were not refreshed since idleSince, and keys that have expired, do not count.
 func (s *Store) UserStatus(ctx context.Context, id int64, idleSince, now time.Time) (st UserStatus, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		found, err := t.one(`SELECT a.disabled_at,
 			(SELECT COUNT(*) FROM session s WHERE s.user_id = a.id AND s.rotated_at > $2 AND s.expires_at > $3),
 			(SELECT p.expires_at FROM password_reset p WHERE p.user_id = a.id AND p.expires_at > $3),
@@ -203,7 +205,9 @@ func (s *Store) DisableUser(ctx context.Context, by jadwal.Actor, id int64, disa
 			}
 			d["sessions_ended"] = ended
 		}
-		t.after(func() { s.live.putUser(u) })
+		if err := s.userChanged(t, u); err != nil {
+			return err
+		}
 		return audited(t, by, now, action, object("user", id), d)
 	})
 }

@@ -80,10 +80,16 @@ func (s *Store) Keep(ctx context.Context, r Retention) {
 // request, lines of the audit log. It tells whether there may be more. From then
 // on Check does not ask for records of what was due before.
 //
-// It looks for all that while others write; the one write only removes.
+// It looks for all that while others write; the one write only removes. On
+// PostgreSQL runs go by whole days, all in the first step: see keepDays.
 func (s *Store) Retain(ctx context.Context, now time.Time, r Retention) (more bool, err error) {
 	s.sweep.Lock()
 	defer s.sweep.Unlock()
+	if d, shared := s.db.(*postgresDB); shared {
+		if err := s.keepDays(ctx, d, now, r); err != nil {
+			return false, err
+		}
+	}
 	var w waste
 	if err := s.read(ctx, func(t *tx) error {
 		w, err = s.findWaste(t, now, r)
@@ -129,8 +135,10 @@ func (w *waste) empty() bool {
 
 func (s *Store) findWaste(t *tx, now time.Time, r Retention) (w waste, err error) {
 	failures := now.Add(-max(r.History, r.Failures))
-	if err := s.findRuns(t, &w, now, r); err != nil {
-		return w, err
+	if t.pg == nil { // there, days of them go
+		if err := s.findRuns(t, &w, now, r); err != nil {
+			return w, err
+		}
 	}
 	if w.more && now.Sub(s.sweep.rest).Abs() < retainEvery {
 		return w, nil // of the rest there is never much, and to look for it takes time
@@ -336,17 +344,26 @@ func (s *Store) findVersions(t *tx, w *waste, before time.Time) error {
 const (
 	inForceSQL = `SELECT version FROM job_version WHERE job_id = $1 AND version <= $2 AND effective_at < $3 ORDER BY version DESC LIMIT 1`
 	// The first attempt is of the oldest version of all.
-	namedSQL = `SELECT min(min(r.version, COALESCE(a.version, r.version))) FROM run r
+	namedSQL = `SELECT min(CASE WHEN a.version < r.version THEN a.version ELSE r.version END) FROM run r
 		LEFT JOIN attempt a ON a.due_at = r.due_at AND a.job_id = r.job_id AND a.n = r.n AND a.attempt = 1
 		WHERE r.job_id = $1 AND r.due_at < $2`
-	namedOpenSQL = `SELECT min(min(r.version, COALESCE(a.version, r.version))) FROM open_run r
+	namedOpenSQL = `SELECT min(CASE WHEN a.version < r.version THEN a.version ELSE r.version END) FROM open_run r
 		LEFT JOIN attempt a ON a.due_at = r.due_at AND a.job_id = r.job_id AND a.n = r.n AND a.attempt = 1
 		WHERE r.job_id = $1 AND r.due_at < $2`
+	heldSQL = `SELECT min(due_at) FROM open_run WHERE job_id = $1 AND due_at < $2 AND n = 0`
 )
 
 // firstVersion is the first version of a job that must stay, where the cursor's
-// is current.
+// is current. An open run may be of a later version than the one that planned
+// its instant: what was due when a version ended runs under the next.
 func firstVersion(t *tx, job, current int64, before time.Time) (first int64, err error) {
+	if _, err := t.one(heldSQL, func(r row) {
+		if !r.null(0) {
+			before = r.time(0)
+		}
+	}, job, before); err != nil {
+		return 0, err
+	}
 	if _, err := t.one(inForceSQL, func(r row) { first = r.int(0) }, job, current, before); err != nil || first == 0 {
 		return 0, err
 	}
@@ -413,7 +430,7 @@ func (w *waste) remove(t *tx) error {
 // HistoryFrom returns since when every planned instant before its job's cursor
 // has a record; 1970: since ever.
 func (s *Store) HistoryFrom(ctx context.Context) (from time.Time, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		from, err = metaTime(t, historyFrom)
 		return err
 	})

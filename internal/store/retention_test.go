@@ -224,12 +224,12 @@ func TestWhatElseGoes(t *testing.T) {
 		s := openTest(t, t.TempDir(), nil)
 		addJobs(t, s, 1, 10)
 		sweepAll(t, s, keptNow, keep)
-		before, err := os.Stat(s.path + "-wal") // every commit makes it longer
+		before, err := os.Stat(file(s).path + "-wal") // every commit makes it longer
 		if err != nil {
 			t.Fatal(err)
 		}
 		sweepAll(t, s, keptNow.Add(time.Minute), keep)
-		if after, err := os.Stat(s.path + "-wal"); err != nil || after.Size() != before.Size() {
+		if after, err := os.Stat(file(s).path + "-wal"); err != nil || after.Size() != before.Size() {
 			t.Errorf("its log has grown from %d to %d bytes, %v", before.Size(), after.Size(), err)
 		}
 	})
@@ -248,6 +248,7 @@ func TestPlansOfRetention(t *testing.T) {
 		{"deleted jobs are found by when they were", tombstonesSQL, []any{1, 1}, "SEARCH job USING COVERING INDEX job_deleted (deleted_at<?)"},
 		{"the version in force is found along the key", inForceSQL, []any{1, 1, 1}, "SEARCH job_version USING PRIMARY KEY (job_id=? AND version<?)"},
 		{"the versions that runs name are found along the index", namedSQL, []any{1, 1}, "SEARCH r USING INDEX run_job (job_id=? AND due_at<?)"},
+		{"and the oldest that waits", heldSQL, []any{1, 1}, "SEARCH open_run USING COVERING INDEX open_run_job (job_id=? AND due_at<?)"},
 		{"and so are those that open runs name", namedOpenSQL, []any{1, 1}, "SEARCH r USING INDEX open_run_job (job_id=? AND due_at<?)"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

@@ -24,16 +24,16 @@ func TestKeyRules(t *testing.T) {
 	prove(t, []rule{
 		{"a key is known at once by its hash, and by no other", func(t *testing.T, w *world) {
 			k, hash := w.key(w.ani, 7)
-			u, live, ok := w.KeyIdentity(7, hash)
-			if !ok || u != w.ani || live.ID != 7 || !slices.Equal(live.Scopes, jadwal.Scopes) || !live.ExpiresAt.Equal(k.ExpiresAt) || live.UserID != w.ani.ID {
+			u, live, ok, err := w.KeyIdentity(ctx, 7, hash)
+			if !ok || err != nil || u != w.ani || live.ID != 7 || !slices.Equal(live.Scopes, jadwal.Scopes) || !live.ExpiresAt.Equal(k.ExpiresAt) || live.UserID != w.ani.ID {
 				t.Errorf("%+v, %+v, %v", u, live, ok)
 			}
 			for _, other := range [][]byte{nil, hash[:31], bytes.Repeat([]byte{8}, 32)} {
-				if _, _, ok := w.KeyIdentity(7, other); ok {
+				if _, _, ok, err := w.KeyIdentity(ctx, 7, other); ok || err != nil {
 					t.Errorf("known by %x", other)
 				}
 			}
-			if _, _, ok := w.KeyIdentity(8, hash); ok {
+			if _, _, ok, err := w.KeyIdentity(ctx, 8, hash); ok || err != nil {
 				t.Error("known by another id")
 			}
 		}},
@@ -45,13 +45,17 @@ func TestKeyRules(t *testing.T) {
 			want(t, w.DeleteKey(ctx, by(w.ani), 7, start), "")
 			_, err = w.CreateJob(ctx, actor, newJob(w.ani.ID, "b", start.Add(time.Hour)), start)
 			want(t, err, jadwal.CodeInvalidToken)
-			if _, _, ok := w.KeyIdentity(7, hash); ok {
+			if _, _, ok, err := w.KeyIdentity(ctx, 7, hash); ok || err != nil {
 				t.Error("it is alive")
 			}
 		}},
 		{"a disabled user's key is dead and lives again, a deleted user's does not", func(t *testing.T, w *world) {
 			_, hash := w.key(w.ani, 7)
-			alive := func() bool { _, _, ok := w.KeyIdentity(7, hash); return ok }
+			alive := func() bool {
+				_, _, ok, err := w.KeyIdentity(ctx, 7, hash)
+				want(t, err, "")
+				return ok
+			}
 			want(t, w.DisableUser(ctx, by(w.admin), w.ani.ID, true, start), "")
 			if alive() {
 				t.Error("alive while disabled")

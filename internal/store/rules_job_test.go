@@ -18,7 +18,7 @@ import (
 // due, and moves the cursor to next.
 func (w *world) apply(next time.Time) {
 	w.t.Helper()
-	news, err := w.Poll(w.t.Context(), start, 0, 0)
+	news, err := w.Poll(w.t.Context(), jadwal.AllShards(), start, 0, 0)
 	want(w.t, err, "")
 	if len(news.Changes) == 0 {
 		w.t.Fatal("no change is waiting")
@@ -60,8 +60,9 @@ func TestJobRules(t *testing.T) {
 			given := newJob(w.ani.ID, "report", start.Add(time.Hour))
 			j, err := w.CreateJob(ctx, by(w.ani), given, start)
 			want(t, err, "")
-			if h := <-hinted; h.Created == nil || *h.Created != (jadwal.Due{JobID: j.ID, OwnerID: w.ani.ID, Version: 1, At: start.Add(time.Hour).UnixMicro()}) {
-				t.Errorf("hint: %+v", h.Created)
+			// Where other nodes create jobs too, only a poll tells all.
+			if h := <-hinted; !h.Changed && (h.Created == nil || *h.Created != (jadwal.Due{JobID: j.ID, OwnerID: w.ani.ID, Version: 1, At: start.Add(time.Hour).UnixMicro()})) {
+				t.Errorf("hint: %+v", h)
 			}
 			wanted := given
 			wanted.ID, wanted.Version, wanted.CreatedAt, wanted.UpdatedAt = j.ID, 1, start, start
@@ -165,7 +166,7 @@ func TestJobRules(t *testing.T) {
 			if stored, err := w.Job(ctx, j.ID); err != nil || !reflect.DeepEqual(stored, wanted) {
 				t.Errorf("stored %+v, %v", stored, err)
 			}
-			news, err := w.Poll(ctx, start, 0, 0)
+			news, err := w.Poll(ctx, jadwal.AllShards(), start, 0, 0)
 			want(t, err, "")
 			if len(news.Changes) != 1 || news.Changes[0].ID != change || news.Changes[0].Kind != jadwal.ChangeEdit || news.Changes[0].Version != 2 {
 				t.Errorf("changes: %+v", news.Changes)
@@ -218,7 +219,7 @@ func TestJobRules(t *testing.T) {
 			if got, err := w.Job(ctx, j.ID); err != nil || !reflect.DeepEqual(got, j) {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if news, _ := w.Poll(ctx, start, 0, 0); len(news.Changes) != 0 {
+			if news, _ := w.Poll(ctx, jadwal.AllShards(), start, 0, 0); len(news.Changes) != 0 {
 				t.Errorf("changes: %+v", news.Changes)
 			}
 		}},
@@ -245,7 +246,7 @@ func TestJobRules(t *testing.T) {
 				if !j.UpdatedAt.After(before.UpdatedAt) || j.Version != before.Version+1 {
 					t.Errorf("%d: %+v", i, j)
 				}
-				news, err := w.Poll(ctx, start, 0, 0)
+				news, err := w.Poll(ctx, jadwal.AllShards(), start, 0, 0)
 				want(t, err, "")
 				if len(news.Changes) != 1 || news.Changes[0].Kind != c.kind || news.Changes[0].New.State != c.state {
 					t.Fatalf("%d: %+v", i, news.Changes)

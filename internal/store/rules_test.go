@@ -16,9 +16,7 @@ import (
 
 // forEachBackend runs a suite of rules on every database that a store can be.
 func forEachBackend(t *testing.T, suite func(t *testing.T, open func(testing.TB) *store.Store)) {
-	for name, open := range map[string]func(testing.TB) *store.Store{
-		"sqlite": storetest.Open,
-	} {
+	for name, open := range storetest.Databases {
 		t.Run(name, func(t *testing.T) { suite(t, open) })
 	}
 }
@@ -69,11 +67,25 @@ func (w *world) job(owner jadwal.User, name string) jadwal.Job {
 	w.t.Helper()
 	j, err := w.CreateJob(w.t.Context(), by(owner), newJob(owner.ID, name, start.Add(time.Hour)), start)
 	want(w.t, err, "")
+	w.welcome()
 	return j
 }
 
+// welcome applies the changes that make new jobs known, where there are any.
+func (w *world) welcome() {
+	w.t.Helper()
+	news, err := w.Poll(w.t.Context(), jadwal.AllShards(), start, 0, 0)
+	want(w.t, err, "")
+	for _, c := range news.Changes {
+		if c.Kind == jadwal.ChangeCreate {
+			w.commit(&jadwal.Outcome{JobID: c.JobID, Version: 1, At: c.Cursor.NextAt, Next: c.Cursor.NextAt, Applied: &jadwal.Applied{ChangeID: c.ID}})
+		}
+	}
+}
+
 func (w *world) alive(n jadwal.Session) bool {
-	_, _, ok := w.Identity(n.ID)
+	_, _, ok, err := w.Identity(w.t.Context(), n.ID)
+	want(w.t, err, "")
 	return ok
 }
 
@@ -443,7 +455,7 @@ func TestSessionRules(t *testing.T) {
 			seen := map[int64]bool{}
 			for range 50 {
 				n := w.session(w.ani)
-				u, live, ok := w.Identity(n.ID)
+				u, live, ok, _ := w.Identity(ctx, n.ID)
 				if !ok || u != w.ani || live != n || n.Generation != 1 || n.ID <= 0 || seen[n.ID] || !n.RotatedAt.Equal(start) || n.UserID != w.ani.ID {
 					t.Fatalf("%+v, %+v, %v", n, live, ok)
 				}
@@ -466,7 +478,7 @@ func TestSessionRules(t *testing.T) {
 				if err != nil || r != jadwal.RotationNext || next.Generation != n.Generation+1 || !next.RotatedAt.Equal(at) || !next.ExpiresAt.Equal(n.ExpiresAt) {
 					t.Fatalf("%+v, %v, %v", next, r, err)
 				}
-				if _, live, ok := w.Identity(n.ID); !ok || live != next {
+				if _, live, ok, _ := w.Identity(ctx, n.ID); !ok || live != next {
 					t.Fatalf("in memory: %+v", live)
 				}
 				n = next

@@ -225,7 +225,7 @@ const jobIDsSQL = `SELECT id FROM job WHERE owner_id = $1 AND deleted_at IS NULL
 // are not deleted, limit of them at most.
 func (s *Store) JobIDs(ctx context.Context, userID int64, limit int) ([]int64, error) {
 	var ids []int64
-	err := s.read(ctx, func(t *tx) error {
+	err := s.single(ctx, func(t *tx) error {
 		ids = nil
 		return t.query(jobIDsSQL, func(r row) error {
 			ids = append(ids, r.int(0))

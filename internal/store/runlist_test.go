@@ -71,8 +71,16 @@ func idsOf(runs []jadwal.Run) string {
 }
 
 func TestListRunsFindsWhatASimpleSearchFinds(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
-	defer s.Close()
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) { testListRuns(t, open(t)) })
+	}
+}
+
+func testListRuns(t *testing.T, s *Store) {
+	limits := []int{1, 7, 500, 5000}
+	if _, shared := s.db.(*postgresDB); shared {
+		limits = limits[1:] // pages of one take minutes where each is a few round trips
+	}
 	all := someRuns(t, s, 600)
 	base := time.UnixMicro(all[len(all)-1].Key.DueAt)
 	for _, c := range []struct {
@@ -104,7 +112,7 @@ func TestListRunsFindsWhatASimpleSearchFinds(t *testing.T) {
 			if len(want) == 0 != strings.Contains(c.rule, "no") {
 				t.Fatalf("%d are wanted", len(want))
 			}
-			for _, limit := range []int{1, 7, 500, 5000} {
+			for _, limit := range limits {
 				q := c.q
 				q.Limit = limit
 				var got []jadwal.Run

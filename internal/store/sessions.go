@@ -58,8 +58,9 @@ func (s *Store) StartSession(ctx context.Context, by jadwal.Actor, now, expiresA
 		if err != nil {
 			return err
 		}
-		started := n
-		t.after(func() { s.live.putSession(started) })
+		if err := s.sessionStarted(t, n); err != nil {
+			return err
+		}
 		if err := s.evictSessions(t, by, now, n.ID); err != nil {
 			return err
 		}
@@ -92,7 +93,7 @@ func (s *Store) evictSessions(t *tx, by jadwal.Actor, now time.Time, started int
 // Sessions returns a user's sessions that have not been swept out, newest
 // first.
 func (s *Store) Sessions(ctx context.Context, userID int64) (sessions []jadwal.Session, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		sessions = sessions[:0]
 		return t.query("SELECT "+sessionColumns+" FROM session WHERE user_id = $1 ORDER BY created_at DESC, id DESC", func(r row) error {
 			sessions = append(sessions, scanSession(r))
@@ -129,7 +130,9 @@ func (s *Store) sweepSessions(t *tx, now time.Time) error {
 		if _, err := t.exec("DELETE FROM session WHERE id = $1", id); err != nil {
 			return err
 		}
-		t.after(func() { s.live.dropSession(id) })
+		if err := s.sessionGone(t, id); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -144,9 +147,9 @@ func (s *Store) RotateSession(ctx context.Context, id, generation int64, now tim
 		var err error
 		// Mostly what is in memory is also what is stored, and then one UPDATE
 		// by primary key, which is refused otherwise, does it all.
-		if _, known, ok := s.Identity(id); ok && known.Rotate(generation, now) == jadwal.RotationNext {
+		if user, known, _ := s.live.find(id); user.ID != 0 && user.DisabledAt.IsZero() && known.Rotate(generation, now) == jadwal.RotationNext {
 			n, r = known, jadwal.RotationNext
-			if ok, err = s.rotate(t, &n, now); ok || err != nil {
+			if ok, err := s.rotate(t, &n, now); ok || err != nil {
 				return err
 			}
 		}
@@ -229,6 +232,8 @@ func (s *Store) endSession(t *tx, by jadwal.Actor, now time.Time, id int64, acti
 	if err != nil || !found {
 		return err
 	}
-	t.after(func() { s.live.dropSession(id) })
+	if err := s.sessionGone(t, id); err != nil {
+		return err
+	}
 	return audited(t, by, now, action, object("session", id), detail{"user_id": user})
 }

@@ -2,182 +2,47 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
 )
 
-type access int
-
-const (
-	reading access = iota
-	writing
-)
-
-// conn is one connection with its prepared statements. One goroutine uses it
-// at a time.
-type conn struct {
-	raw   *sqlite.Conn
-	stmts map[string]*stmt
-}
-
-// stmt is a prepared statement. SQLite takes $1 for a name and numbers names
-// by where they first stand, so order tells which argument each one is.
-type stmt struct {
-	*sqlite.Stmt
-	order []int // of the parameter at i+1: the index of its argument
-	args  int   // how many arguments it takes
-	busy  bool  // its rows are being read
-	reads bool  // it changes nothing
-}
-
-func openConn(path string, a access) (*conn, error) {
-	raw, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
-	if err != nil {
-		return nil, err
-	}
-	c := &conn{raw: raw, stmts: make(map[string]*stmt, 64)}
-	raw.SetBusyTimeout(busyTimeout)
-	t := &tx{c: c}
-	for _, pragma := range pragmas[a] {
-		if err := t.query(pragma, func(row) error { return nil }); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", pragma, err), c.close())
-		}
-	}
-	return c, nil
-}
-
-// The settings of a connection: https://www.sqlite.org/pragma.html
-var pragmas = [...][]string{
-	reading: {
-		"PRAGMA query_only = 1",
-		"PRAGMA temp_store = memory",
-		"PRAGMA cache_size = -8192", // KiB
-	},
-	writing: {
-		"PRAGMA journal_mode = wal",
-		"PRAGMA synchronous = full",
-		"PRAGMA foreign_keys = 1",
-		"PRAGMA wal_autocheckpoint = " + strconv.Itoa(autoCheckpoint),
-		"PRAGMA temp_store = memory",
-		"PRAGMA cache_size = -32768", // KiB; of 300,000 cursors a commit cost 55 µs a row with 2 MiB, 47 with 16, 46 with 64
-	},
-}
-
-func (c *conn) close() error {
-	clear(c.stmts)
-	return c.raw.Close()
-}
-
-// prepare returns the statement of that text. Texts are constants of this
-// package, so that the cache is bounded.
-func (c *conn) prepare(sql string) (*stmt, error) {
-	if st := c.stmts[sql]; st != nil {
-		if st.busy {
-			return nil, fmt.Errorf("sql %q: its rows are still being read", sql)
-		}
-		return st, nil
-	}
-	prepared, err := c.raw.Prepare(sql)
-	if err != nil {
-		return nil, err
-	}
-	st := &stmt{Stmt: prepared, reads: strings.HasPrefix(sql, "SELECT ") || strings.HasPrefix(sql, "PRAGMA ")}
-	for i := range prepared.BindParamCount() {
-		name := prepared.BindParamName(i + 1)
-		n, err := strconv.Atoi(name[min(1, len(name)):])
-		if err != nil || name[0] != '$' || n < 1 {
-			return nil, errors.Join(fmt.Errorf("sql %q: parameter %q is not of the form $1", sql, name), prepared.Finalize())
-		}
-		st.order = append(st.order, n-1)
-		st.args = max(st.args, n)
-	}
-	c.stmts[sql] = st
-	return st, nil
-}
-
-// rollback ends whatever transaction there is; that there is none any more,
-// since SQLite itself has ended it, is fine.
-func (c *conn) rollback() {
-	if c.raw.AutocommitEnabled() {
-		return
-	}
-	if st, err := c.prepare("ROLLBACK"); err == nil {
-		_, _ = st.Step() // fails only when there is no transaction
-		_ = st.Reset()
-	}
-}
-
-// tx is a transaction: a reader's, or one write's part of the writer's group.
-// SQL has its parameters as $1 … $n, each argument an int64, int, string,
-// []byte, float64, bool (0 or 1), time.Time (Unix microseconds; zero: NULL) or
-// nil (NULL). A LIMIT is CAST($n AS BIGINT): SQLite prepares a statement anew at
-// each binding of a parameter that stands there alone.
+// tx is a transaction: a reader's, or a write's. It has one arm for each
+// database, and not an interface, so that arguments stay on their callers'
+// stacks where SQLite reads them.
+//
+// SQL is the same for both wherever it can be. It has its parameters as
+// $1 … $n, each argument an int64, int, string, []byte, float64, bool (0 or 1),
+// time.Time (Unix microseconds; zero: NULL) or nil (NULL). A LIMIT is
+// CAST($n AS BIGINT): SQLite prepares a statement anew at each binding of a
+// parameter that stands there alone.
 type tx struct {
-	c     *conn
+	c     *conn           // SQLite's
+	pg    *session        // PostgreSQL's; nil: SQLite's
 	ctx   context.Context // of a reader; nil: a writer's, which is never interrupted
 	hooks []func()
-	wrote bool // something was changed, or may have been
+	wrote bool // something was changed, or may have been; of SQLite's
 }
 
 // exec runs one statement and returns how many rows it inserted, changed or
 // deleted, without those of cascades.
 func (t *tx) exec(sql string, args ...any) (int, error) {
-	st, err := t.c.prepare(sql)
-	if err != nil {
-		return 0, err
+	if t.pg != nil {
+		return t.pg.exec(sql, args)
 	}
-	if err := st.bind(sql, args); err != nil {
-		return 0, err
-	}
-	for {
-		more, err := st.Step()
-		if err != nil {
-			return 0, err
-		}
-		if !more {
-			break
-		}
-	}
-	n := t.c.raw.Changes() // of the last statement that changes rows, which this may not be
+	n, err := t.c.exec(sql, args)
 	t.wrote = t.wrote || n > 0
-	return n, st.Reset()
+	return n, err
 }
 
-// query runs one statement and calls fn for each row of its answer. fn may run
-// other statements. An error of fn ends the query and is returned as it is.
+// query runs one statement and calls fn for each row of its answer, which must
+// not run another one. An error of fn ends the query and is returned as it is.
 func (t *tx) query(sql string, fn func(row) error, args ...any) error {
-	st, err := t.c.prepare(sql)
-	if err != nil {
-		return err
+	if t.pg != nil {
+		return t.pg.query(sql, fn, args)
 	}
-	if err := st.bind(sql, args); err != nil {
-		return err
-	}
-	st.busy = true
-	defer func() {
-		st.busy = false
-		_ = st.Reset() // tells again what the last step told
-	}()
-	for n := 1; ; n++ {
-		more, err := st.Step()
-		t.wrote = t.wrote || err == nil && !st.reads // a statement that fails undoes itself
-		if err != nil || !more {
-			return err
-		}
-		if n%256 == 0 && t.ctx != nil && t.ctx.Err() != nil {
-			return t.ctx.Err()
-		}
-		if err := fn(row{st.Stmt}); err != nil {
-			return err
-		}
-	}
+	return t.c.query(t, sql, fn, args)
 }
 
 // one is query for an answer of at most one row; it tells whether there was one.
@@ -190,69 +55,95 @@ func (t *tx) one(sql string, scan func(row), args ...any) (found bool, err error
 	return found, err
 }
 
-// after has hook run when this write is committed, in the order of commits and
-// before anybody is told. The writer runs it: it must not block, and must not
-// use the store.
-func (t *tx) after(hook func()) { t.hooks = append(t.hooks, hook) }
-
-// bind sets all parameters. No argument escapes from here, so that callers'
-// arguments stay on their stacks.
-func (st *stmt) bind(sql string, args []any) error {
-	if len(args) != st.args {
-		return fmt.Errorf("sql %q: %d arguments for %d parameters", sql, len(args), st.args)
+// may runs fn, of one statement, which a constraint may refuse: then nothing of
+// fn stays, and the transaction goes on. PostgreSQL would end it.
+func (t *tx) may(fn func() error) error {
+	if t.pg == nil {
+		return fn() // a statement that fails undoes itself
 	}
-	for i, n := range st.order {
-		switch v := args[n].(type) {
-		case int64:
-			st.BindInt64(i+1, v)
-		case int:
-			st.BindInt64(i+1, int64(v))
-		case string:
-			st.BindText(i+1, v)
-		case time.Time:
-			if v.IsZero() {
-				st.BindNull(i + 1)
-			} else {
-				st.BindInt64(i+1, v.UnixMicro())
-			}
-		case bool:
-			st.BindBool(i+1, v)
-		case []byte:
-			st.BindBytes(i+1, v)
-		case float64:
-			st.BindFloat(i+1, v)
-		case nil:
-			st.BindNull(i + 1)
-		default:
-			return fmt.Errorf("sql %q: argument $%d is a %s", sql, n+1, reflect.TypeOf(v).String())
-		}
-	}
-	return nil
+	return t.pg.may(fn)
 }
 
-// row is the present row of a query. Columns count from 0.
-type row struct{ st *sqlite.Stmt }
+// text chooses among two texts of a statement.
+func (t *tx) text(sqlite, postgres string) string {
+	if t.pg != nil {
+		return postgres
+	}
+	return sqlite
+}
 
-func (r row) int(col int) int64     { return r.st.ColumnInt64(col) }
-func (r row) float(col int) float64 { return r.st.ColumnFloat(col) }
-func (r row) text(col int) string   { return r.st.ColumnText(col) }
-func (r row) bool(col int) bool     { return r.st.ColumnBool(col) }
-func (r row) null(col int) bool     { return r.st.ColumnIsNull(col) }
-func (r row) len(col int) int       { return r.st.ColumnLen(col) } // in bytes
+// after has hook run when this write is committed, before its caller is told:
+// on SQLite in the order of commits, on PostgreSQL in any. It must not block,
+// and must not use the store.
+func (t *tx) after(hook func()) { t.hooks = append(t.hooks, hook) }
+
+// row is the present row of a query, of one database or the other. Columns
+// count from 0.
+type row struct {
+	st *sqlite.Stmt
+	pg *answer // nil: SQLite's
+}
+
+// int reads a whole number; NULL is 0.
+func (r row) int(col int) int64 {
+	if r.pg != nil {
+		return r.pg.int(col)
+	}
+	return r.st.ColumnInt64(col)
+}
+
+func (r row) float(col int) float64 {
+	if r.pg != nil {
+		return r.pg.float(col)
+	}
+	return r.st.ColumnFloat(col)
+}
+
+// text reads a text; NULL is "".
+func (r row) text(col int) string {
+	if r.pg != nil {
+		return r.pg.text(col)
+	}
+	return r.st.ColumnText(col)
+}
+
+func (r row) bool(col int) bool { return r.int(col) != 0 }
+
+func (r row) null(col int) bool {
+	if r.pg != nil {
+		return r.pg.raw[col] == nil
+	}
+	return r.st.ColumnIsNull(col)
+}
+
+// len is the length of a text or a blob, in bytes.
+func (r row) len(col int) int {
+	if r.pg != nil {
+		return len(r.pg.raw[col])
+	}
+	return r.st.ColumnLen(col)
+}
 
 // bytes copies a blob or a text; nil for an empty one and for NULL.
 func (r row) bytes(col int) []byte {
-	n := r.st.ColumnLen(col)
+	n := r.len(col)
 	if n == 0 {
 		return nil
 	}
 	b := make([]byte, n)
-	r.st.ColumnBytes(col, b)
+	if r.pg != nil {
+		copy(b, r.pg.raw[col])
+	} else {
+		r.st.ColumnBytes(col, b)
+	}
 	return b
 }
 
 // append adds a blob or a text to b.
 func (r row) append(b []byte, col int) []byte {
+	if r.pg != nil {
+		return append(b, r.pg.raw[col]...)
+	}
 	n := len(b)
 	b = slices.Grow(b, r.st.ColumnLen(col))
 	return b[:n+r.st.ColumnBytes(col, b[n:cap(b)])]

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -74,6 +75,7 @@ func (s *Store) writeUsage(ctx context.Context, u *usage, update string) error {
 		ids = append(ids, id)
 	}
 	u.mu.RUnlock()
+	slices.Sort(ids) // so that nodes that write at once do not wait for each other in a circle
 	for len(ids) > 0 {
 		batch := ids[:min(len(ids), usageBatch)]
 		ids = ids[len(batch):]

@@ -28,7 +28,7 @@ func noUser(id int64) error {
 
 // CountUsers returns how many users there are.
 func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		_, err := t.one("SELECT count(*) FROM account", func(r row) { n = int(r.int(0)) })
 		return err
 	})
@@ -37,7 +37,8 @@ func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
 
 // Users returns all users by id.
 func (s *Store) Users(ctx context.Context) (users []jadwal.User, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
+		users = nil
 		return t.query("SELECT "+userColumns+" FROM account ORDER BY id", func(r row) error {
 			users = append(users, scanUser(r))
 			return nil
@@ -48,7 +49,7 @@ func (s *Store) Users(ctx context.Context) (users []jadwal.User, err error) {
 
 // User returns one user, or CodeNotFound.
 func (s *Store) User(ctx context.Context, id int64) (u jadwal.User, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		var found bool
 		if u, found, err = userByID(t, id); err == nil && !found {
 			err = noUser(id)
@@ -62,14 +63,14 @@ func (s *Store) User(ctx context.Context, id int64) (u jadwal.User, err error) {
 // letters, with what a sign-in is checked against; or CodeNotFound.
 func (s *Store) Credentials(ctx context.Context, identifier string) (c jadwal.Credentials, err error) {
 	// No username has an at sign, and every email has one.
-	sql := "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(username) = lower($1)"
+	sql := "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(username) = $1"
 	if strings.Contains(identifier, "@") {
-		sql = "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(email) = lower($1)"
+		sql = "SELECT " + userColumns + ", password_hash, bootstrap FROM account WHERE lower(email) = $1"
 	}
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		found, err := t.one(sql, func(r row) {
 			c = jadwal.Credentials{User: scanUser(r), PasswordHash: r.text(7), Bootstrap: r.bool(8)}
-		}, identifier)
+		}, lowerASCII(identifier))
 		if err == nil && !found {
 			err = jadwal.Errorf(jadwal.CodeNotFound, "No such user")
 		}
@@ -86,17 +87,22 @@ func (s *Store) CreateUser(ctx context.Context, by jadwal.Actor, n jadwal.NewUse
 		if err := allowed(t, by, jadwal.ActionCreateUser, jadwal.Object{}); err != nil {
 			return err
 		}
-		_, err := t.one(`INSERT INTO account (username, email, password_hash, is_superuser, bootstrap, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING `+userColumns,
-			func(r row) { u = scanUser(r) },
-			n.Username, n.Email, n.PasswordHash, n.IsSuperuser, n.Bootstrap, now)
+		err := t.may(func() error {
+			_, err := t.one(`INSERT INTO account (username, email, password_hash, is_superuser, bootstrap, created_at, updated_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING `+userColumns,
+				func(r row) { u = scanUser(r) },
+				n.Username, n.Email, n.PasswordHash, n.IsSuperuser, n.Bootstrap, now)
+			return err
+		})
 		if isUnique(err) {
 			return taken(t, 0, n.Username, n.Email)
 		}
 		if err != nil {
 			return err
 		}
-		t.after(func() { s.live.putUser(u) })
+		if err := s.userChanged(t, u); err != nil {
+			return err
+		}
 		if err := saveAnswer(t, by, u, now); err != nil {
 			return err
 		}
@@ -111,10 +117,10 @@ func (s *Store) CreateUser(ctx context.Context, by jadwal.Actor, n jadwal.NewUse
 func taken(t *tx, id int64, username, email string) error {
 	var fields []jadwal.FieldError
 	for _, f := range []struct{ name, value, sql string }{
-		{"username", username, "SELECT 1 FROM account WHERE lower(username) = lower($1) AND id <> $2"},
-		{"email", email, "SELECT 1 FROM account WHERE lower(email) = lower($1) AND id <> $2"},
+		{"username", username, "SELECT 1 FROM account WHERE lower(username) = $1 AND id <> $2"},
+		{"email", email, "SELECT 1 FROM account WHERE lower(email) = $1 AND id <> $2"},
 	} {
-		found, err := t.one(f.sql, func(row) {}, f.value, id)
+		found, err := t.one(f.sql, func(row) {}, lowerASCII(f.value), id)
 		if err != nil {
 			return err
 		}
@@ -123,7 +129,7 @@ func taken(t *tx, id int64, username, email string) error {
 		}
 	}
 	if len(fields) == 0 {
-		return jadwal.Errorf(jadwal.CodeConflict, "The user was changed at the same time; try again")
+		return errAgain
 	}
 	return jadwal.InvalidFields(fields...)
 }
@@ -167,8 +173,11 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 			changes = append(changes, changed{Field: "is_superuser", From: old.IsSuperuser, To: u.IsSuperuser})
 		}
 		u.UpdatedAt = later(now, old.UpdatedAt)
-		_, err = t.exec("UPDATE account SET username = $2, email = $3, is_superuser = $4, updated_at = $5 WHERE id = $1",
-			id, u.Username, u.Email, u.IsSuperuser, u.UpdatedAt)
+		err = t.may(func() error {
+			_, err := t.exec("UPDATE account SET username = $2, email = $3, is_superuser = $4, updated_at = $5 WHERE id = $1",
+				id, u.Username, u.Email, u.IsSuperuser, u.UpdatedAt)
+			return err
+		})
 		if isUnique(err) {
 			return taken(t, id, u.Username, u.Email)
 		}
@@ -180,11 +189,23 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 				return err
 			}
 		}
-		stored := u // the hook must not share u with the caller
-		t.after(func() { s.live.putUser(stored) })
+		if err := s.userChanged(t, u); err != nil {
+			return err
+		}
 		return audited(t, by, now, "user.update", object("user", id), detail{"changes": changes})
 	})
 	return u, err
+}
+
+// lowerASCII is lower() of both databases: it changes ASCII letters only.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // later returns now in whole microseconds, UTC, or the microsecond after than
@@ -198,9 +219,8 @@ func later(now, than time.Time) time.Time {
 }
 
 // anotherSuperuser returns CodeLastSuperuser when no enabled superuser besides
-// id exists. The single writer makes it hold under concurrency; a database
-// with many writers must lock the row that it finds, so that of two superusers
-// who demote each other one waits for the other.
+// id exists. It holds under concurrency since writes are serial: SQLite has one
+// writer, and PostgreSQL's are SERIALIZABLE.
 func anotherSuperuser(t *tx, id int64) error {
 	_, err := heir(t, id)
 	return err
@@ -262,7 +282,9 @@ func (s *Store) deleteUser(ctx context.Context, by jadwal.Actor, id int64, now t
 		if _, err := t.exec("DELETE FROM account WHERE id = $1", id); err != nil { // and, by cascade, the sessions
 			return err
 		}
-		t.after(func() { s.live.dropUser(id) })
+		if err := s.userGone(t, id); err != nil {
+			return err
+		}
 		return audited(t, by, now, "user.delete", object("user", id),
 			detail{"username": u.Username, "email": u.Email, "jobs": jobs, "jobs_to": to})
 	})

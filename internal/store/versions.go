@@ -26,7 +26,7 @@ func (s *Store) Versions(ctx context.Context, jobID, before int64, limit int) (a
 	if before == 0 {
 		before = math.MaxInt64
 	}
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		all, more = nil, false
 		bytes := 0
 		err := t.query(`SELECT `+versionColumns+` FROM job_version WHERE job_id = $1 AND version < $2 ORDER BY version DESC LIMIT CAST($3 AS BIGINT)`, func(r row) error {
@@ -52,7 +52,7 @@ var errEnough = errors.New("enough")
 
 // Version returns one version of a job. CodeNotFound: it never had that one.
 func (s *Store) Version(ctx context.Context, jobID, version int64) (v jadwal.JobVersion, err error) {
-	err = s.read(ctx, func(t *tx) error {
+	err = s.single(ctx, func(t *tx) error {
 		found := false
 		err := t.query(`SELECT `+versionColumns+` FROM job_version WHERE job_id = $1 AND version = $2`, func(r row) error {
 			found = true

@@ -52,7 +52,7 @@ func (b *bench) commits(name string, first time.Time, due func(i int) time.Time)
 		void := 0
 		for day := -1; day < 3; day++ {
 			from := first.AddDate(0, 0, day+1)
-			dues, err := s.Load(context.Background(), from.UnixMicro(), from.Add(time.Minute).UnixMicro(), 1<<62)
+			dues, err := s.Load(context.Background(), jadwal.AllShards(), from.UnixMicro(), from.Add(time.Minute).UnixMicro(), 1<<62)
 			if err != nil {
 				return err
 			}

@@ -54,7 +54,7 @@ func (f *former) run() {
 			return
 		case <-time.After(15 * time.Millisecond):
 		}
-		cursors, err := f.st.Cursors(context.Background())
+		cursors, err := f.st.OpenCursors(context.Background(), jadwal.AllShards())
 		if err != nil {
 			f.refused("read", err)
 			continue
@@ -72,7 +72,7 @@ func (f *former) run() {
 			if _, ok := now[key]; ok {
 				continue
 			}
-			stands, err := f.st.Cursors(context.Background(), key.JobID)
+			stands, err := f.st.Cursors(context.Background(), []int64{key.JobID})
 			if err != nil {
 				f.refused("read", err)
 			} else if len(stands) == 1 {

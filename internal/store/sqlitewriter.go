@@ -12,15 +12,6 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// lane is a queue in front of the writer.
-type lane int
-
-// The lanes. What people wait for goes ahead of the engine's batches.
-const (
-	laneAPI lane = iota
-	laneBatch
-)
-
 // The bounds of one group, that is, of one COMMIT.
 const (
 	maxGroup   = 512 // writes of laneAPI
@@ -53,19 +44,19 @@ type write struct {
 //
 // When ctx ends before fn has begun, fn never runs; after that, ctx means
 // nothing, and write returns what became of fn.
-func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
+func (d *sqliteDB) write(ctx context.Context, l lane, fn func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	w := &write{fn: fn, done: make(chan error, 1)}
 	select {
-	case <-s.stop:
+	case <-d.stop:
 		return errClosing()
 	default:
 	}
 	select {
-	case s.lanes[l] <- w:
-	case <-s.stop:
+	case d.lanes[l] <- w:
+	case <-d.stop:
 		return errClosing()
 	case <-ctx.Done():
 		return fmt.Errorf("write: %w", ctx.Err())
@@ -77,12 +68,12 @@ func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
 		if w.state.CompareAndSwap(waiting, abandoned) {
 			return fmt.Errorf("write: %w", ctx.Err())
 		}
-	case <-s.stopped:
+	case <-d.stopped:
 	}
 	select {
 	case err := <-w.done:
 		return err
-	case <-s.stopped:
+	case <-d.stopped:
 	}
 	select {
 	case err := <-w.done: // its last group
@@ -94,7 +85,7 @@ func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
 
 // writer is the one goroutine that changes the database.
 type writer struct {
-	s       *Store
+	d       *sqliteDB
 	c       *conn
 	scratch scratch
 	version int64 // of the data, as PRAGMA data_version has it
@@ -103,29 +94,29 @@ type writer struct {
 	commits int // since the last tick
 }
 
-func newWriter(s *Store, c *conn) (*writer, error) {
-	w := &writer{s: s, c: c}
+func newWriter(d *sqliteDB, c *conn) (*writer, error) {
+	w := &writer{d: d, c: c}
 	var err error
 	if w.version, err = w.dataVersion(); err != nil { // may wait for a server that recovers the log
 		return nil, err
 	}
 	c.raw.SetBusyTimeout(0) // begin waits by itself
-	w.files, err = findFiles(s.path)
+	w.files, err = findFiles(d.path)
 	return w, err
 }
 
 // run commits groups until the store stops, and then what waits.
 func (w *writer) run() {
-	defer close(w.s.stopped)
+	defer close(w.d.stopped)
 	w.scratch.tls = libc.NewTLS()
 	defer w.scratch.close()
 	var tick <-chan time.Time
-	if !w.s.offline {
+	if w.d.lock != nil {
 		ticker := time.NewTicker(pollInterval)
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	api, batches := w.s.lanes[laneAPI], w.s.lanes[laneBatch]
+	api, batches := w.d.lanes[laneAPI], w.d.lanes[laneBatch]
 	for {
 		w.group = w.group[:0]
 		var batch *write
@@ -136,7 +127,7 @@ func (w *writer) run() {
 		case <-tick:
 			w.idle()
 			continue
-		case <-w.s.stop:
+		case <-w.d.stop:
 			if len(api) == 0 && len(batches) == 0 {
 				return
 			}
@@ -164,7 +155,7 @@ func (w *writer) gather(batch *write) {
 func (w *writer) take(l lane, most int) {
 	for range most {
 		select {
-		case next := <-w.s.lanes[l]:
+		case next := <-w.d.lanes[l]:
 			w.group = append(w.group, next)
 		default:
 			return
@@ -180,9 +171,9 @@ func (w *writer) commit() {
 		err = w.transact(true)
 	}
 	if err != nil {
-		err = w.s.lost(err)
+		err = w.d.lost(err)
 	} else if err = w.files.inPlace(); err != nil {
-		err = w.s.astray(err)
+		err = w.d.astray(err)
 	}
 	wrote := false
 	for _, part := range w.group {
@@ -192,9 +183,9 @@ func (w *writer) commit() {
 			part.err = err
 		case part.err != nil:
 			if p, ok := errors.AsType[*panicked](part.err); ok {
-				w.s.log.Error("write panicked", "panic", p.value, "stack", p.stack)
+				w.d.log.Error("write panicked", "panic", p.value, "stack", p.stack)
 			}
-			part.err = w.s.judge("write", part.err)
+			part.err = w.d.judge("write", part.err)
 		default:
 			for _, hook := range part.hooks {
 				hook()
@@ -206,7 +197,7 @@ func (w *writer) commit() {
 		w.group[i] = nil
 	}
 	if err == nil && wrote {
-		w.s.failing.Store(false)
+		w.d.failing.Store(false)
 	}
 	w.commits++
 }
@@ -222,7 +213,7 @@ var errRepeat = errors.New("a part of the group failed after it had written")
 // that fail mostly do so before they have written; when one fails later, all is
 // rolled back, and the group runs again with a savepoint for each.
 func (w *writer) transact(savepoints bool) error {
-	if w.s.fatal.Load() {
+	if w.d.fatal.Load() {
 		return errUnavailable()
 	}
 	if err := w.begin(); err != nil {
@@ -312,23 +303,23 @@ func protect(fn func(*tx) error, t *tx) (err error) {
 // processes and lets the log shrink.
 func (w *writer) idle() {
 	if err := w.files.inPlace(); err != nil {
-		_ = w.s.astray(err)
+		_ = w.d.astray(err)
 		return
 	}
 	version, err := w.dataVersion()
 	if err != nil {
-		_ = w.s.judge("poll", err)
+		_ = w.d.judge("poll", err)
 		return
 	}
 	if version != w.version {
-		if err := w.s.noticeForeign(&tx{c: w.c}); err != nil {
-			_ = w.s.judge("poll", err)
+		if err := w.d.notice(&tx{c: w.c}); err != nil {
+			_ = w.d.judge("poll", err)
 			return // and look again
 		}
 		w.version = version
 	}
 	if err := w.trim(w.commits == 0); err != nil {
-		_ = w.s.judge("checkpoint", err)
+		_ = w.d.judge("checkpoint", err)
 	}
 	w.commits = 0
 }

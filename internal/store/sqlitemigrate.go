@@ -13,13 +13,13 @@ import (
 // The steps of the schema, in the order of their names. A step that was ever
 // released is never edited.
 //
-//go:embed migrations/sqlite/*.sql
+//go:embed migrations
 var migrationFiles embed.FS
 
-// migrations returns the text of each step; the schema's version is how many
-// of them it has had.
-func migrations() ([]string, error) {
-	names, err := fs.Glob(migrationFiles, "migrations/sqlite/*.sql") // sorted
+// migrations returns the text of each step for a database, sqlite or postgres;
+// the schema's version is how many of them it has had.
+func migrations(database string) ([]string, error) {
+	names, err := fs.Glob(migrationFiles, "migrations/"+database+"/*.sql") // sorted
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func migrations() ([]string, error) {
 // migrate brings the schema up to date, each step in a transaction of its own,
 // or, when it may not, refuses an older one. A newer one is always refused.
 func migrate(ctx context.Context, c *conn, allowed bool) error {
-	steps, err := migrations()
+	steps, err := migrations("sqlite")
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}

@@ -41,6 +41,9 @@ func openTest(t testing.TB, dir string, fatal *error) *Store {
 	return s
 }
 
+// file is the inside of a store on SQLite.
+func file(s *Store) *sqliteDB { return s.db.(*sqliteDB) }
+
 func put(key string) func(*tx) error {
 	return func(t *tx) error {
 		_, err := t.exec("INSERT INTO meta (key, value) VALUES ($1, 'x')", key)
@@ -80,7 +83,7 @@ func together(t testing.TB, s *Store, fns ...func(*tx) error) []error {
 	parts := make([]*write, len(fns))
 	for i, fn := range fns {
 		parts[i] = &write{fn: fn, done: make(chan error, 1)}
-		s.lanes[laneAPI] <- parts[i]
+		file(s).lanes[laneAPI] <- parts[i]
 	}
 	close(free)
 	errs := make([]error, len(fns))
@@ -217,7 +220,7 @@ func TestACallerWhoLeaves(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
 		go func() { left <- s.write(ctx, laneAPI, put("a")) }()
-		for len(s.lanes[laneAPI]) == 0 {
+		for len(file(s).lanes[laneAPI]) == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		cancel()
@@ -296,12 +299,12 @@ func TestTheAPIGoesAheadOfBatches(t *testing.T) {
 	for _, name := range []string{"batch 1", "batch 2", "batch 3"} {
 		w := log(name)
 		all = append(all, w)
-		s.lanes[laneBatch] <- w
+		file(s).lanes[laneBatch] <- w
 	}
 	for _, name := range []string{"api 1", "api 2"} {
 		w := log(name)
 		all = append(all, w)
-		s.lanes[laneAPI] <- w
+		file(s).lanes[laneAPI] <- w
 	}
 	close(free)
 	for _, w := range all {
@@ -447,7 +450,7 @@ func TestFaults(t *testing.T) {
 		}()
 		<-busy
 		part := &write{fn: put("a"), done: make(chan error, 1)}
-		s.lanes[laneBatch] <- part
+		file(s).lanes[laneBatch] <- part
 		closed := make(chan error)
 		go func() { closed <- s.Close() }()
 		<-s.stop
@@ -493,7 +496,7 @@ func TestRefreshesInOneGroup(t *testing.T) {
 			outcomes <- r
 		}()
 	}
-	for len(s.lanes[laneAPI]) < senders {
+	for len(file(s).lanes[laneAPI]) < senders {
 		time.Sleep(time.Millisecond)
 	}
 	close(free)

@@ -23,7 +23,7 @@ const (
 // trim cuts the log when it is too large, or worth it while the store is idle.
 // When readers stay in the way, the next tick tries again.
 func (w *writer) trim(idle bool) error {
-	info, err := os.Stat(w.s.path + "-wal")
+	info, err := os.Stat(w.d.path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -1,0 +1,155 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Postgres is a private PostgreSQL server that listens on a Unix socket in its
+// own directory. What is committed is on disk: fsync, full_page_writes and
+// synchronous_commit are on.
+type Postgres struct {
+	Dir string // absolute; made by Start
+
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// postgresBin returns the path of one of PostgreSQL's programs: from $PATH, else
+// where Debian puts the newest version.
+func postgresBin(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	if len(found) == 0 {
+		return "", fmt.Errorf("%s is missing: install the package postgresql", name)
+	}
+	return found[len(found)-1], nil
+}
+
+// Start makes a database cluster in Dir and starts a server on it, with
+// settings (name=value) besides its own. PostgreSQL refuses to be root: root
+// runs it as nobody, to whom Dir is given.
+func (p *Postgres) Start(settings ...string) error {
+	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
+		return err
+	}
+	attr, err := p.unprivileged()
+	if err != nil {
+		return err
+	}
+	initdb, err := postgresBin("initdb")
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(p.Dir, "data")
+	cmd := exec.Command(initdb, "-D", data, "-U", "jadwal", "-A", "trust", "-E", "UTF8", "--locale=C")
+	cmd.Dir, cmd.SysProcAttr = p.Dir, attr
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	program, err := postgresBin("postgres")
+	if err != nil {
+		return err
+	}
+	args := []string{"-D", data, "-k", p.Dir, "-c", "listen_addresses="}
+	for _, s := range settings {
+		args = append(args, "-c", s)
+	}
+	p.cmd = exec.Command(program, args...)
+	p.cmd.Dir, p.cmd.SysProcAttr = p.Dir, attr
+	log, err := os.Create(filepath.Join(p.Dir, "postgres.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	p.done = make(chan error, 1)
+	go func() { p.done <- p.cmd.Wait() }()
+	for range 600 {
+		if b, err := os.ReadFile(filepath.Join(data, "postmaster.pid")); err == nil && strings.HasSuffix(strings.TrimSpace(string(b)), "ready") {
+			return nil
+		}
+		select {
+		case err := <-p.done:
+			p.done <- err
+			b, _ := os.ReadFile(log.Name())
+			return fmt.Errorf("postgres ended: %v\n%s", err, b)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return errors.Join(errors.New("postgres is not ready after 30s"), p.Stop())
+}
+
+// unprivileged is how to run a program as nobody, when this is root; else nil.
+func (p *Postgres) unprivileged() (*syscall.SysProcAttr, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		return nil, err
+	}
+	uid, err1 := strconv.Atoi(nobody.Uid)
+	gid, err2 := strconv.Atoi(nobody.Gid)
+	if err := errors.Join(err1, err2, os.Chown(p.Dir, uid, gid)); err != nil {
+		return nil, err
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+}
+
+// URL is that of its database.
+func (p *Postgres) URL() string {
+	return "postgres:///postgres?user=jadwal&host=" + url.QueryEscape(p.Dir)
+}
+
+// Stop ends the server at once; its clients lose their connections (a fast
+// shutdown: SIGINT).
+func (p *Postgres) Stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		return err
+	}
+	return <-p.done
+}
+
+// CPU is the processor time of the server and all its processes, those that
+// have ended included, to 10 ms.
+func (p *Postgres) CPU() (time.Duration, error) {
+	main := p.cmd.Process.Pid
+	sum, err := processorTime(main, true)
+	if err != nil {
+		return 0, err
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", main, main))
+	if err != nil {
+		return 0, err
+	}
+	for word := range strings.FieldsSeq(string(children)) {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			return 0, err
+		}
+		d, err := processorTime(pid, false)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has just ended
+		}
+		if err != nil {
+			return 0, err
+		}
+		sum += d
+	}
+	return sum, nil
+}
