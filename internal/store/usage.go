@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 )
@@ -55,9 +54,7 @@ func (s *Store) KeyUsed(id int64, now time.Time) { s.usedKeys.mark(id, now) }
 // WriteUsage stores when sessions and keys were last used, as far as that is
 // not stored yet. Keep calls it once a minute and at its end.
 func (s *Store) WriteUsage(ctx context.Context) error {
-	return errors.Join(
-		s.writeUsage(ctx, &s.usedSessions, "UPDATE session SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)"),
-		s.writeUsage(ctx, &s.usedKeys, "UPDATE api_key SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)"))
+	return errors.Join(s.writeUsage(ctx, &s.usedSessions, "session"), s.writeUsage(ctx, &s.usedKeys, "api_key"))
 }
 
 // lastUsage is WriteUsage at the end, which nothing waits for: only a minute of
@@ -68,14 +65,13 @@ func (s *Store) lastUsage(ctx context.Context) {
 	_ = s.WriteUsage(ctx)
 }
 
-func (s *Store) writeUsage(ctx context.Context, u *usage, update string) error {
+func (s *Store) writeUsage(ctx context.Context, u *usage, table string) error {
 	u.mu.RLock()
 	ids := make([]int64, 0, len(u.at))
 	for id := range u.at {
 		ids = append(ids, id)
 	}
 	u.mu.RUnlock()
-	slices.Sort(ids) // so that nodes that write at once do not wait for each other in a circle
 	for len(ids) > 0 {
 		batch := ids[:min(len(ids), usageBatch)]
 		ids = ids[len(batch):]
@@ -85,14 +81,7 @@ func (s *Store) writeUsage(ctx context.Context, u *usage, update string) error {
 			written[id] = u.at[id]
 		}
 		u.mu.RUnlock()
-		if err := s.write(ctx, laneBatch, func(t *tx) error {
-			for _, id := range batch {
-				if _, err := t.exec(update, id, written[id]); err != nil {
-					return err
-				}
-			}
-			return nil
-		}); err != nil {
+		if err := s.write(ctx, laneBatch, func(t *tx) error { return storeUsage(t, table, batch, written) }); err != nil {
 			return err
 		}
 		u.mu.Lock()
@@ -102,6 +91,26 @@ func (s *Store) writeUsage(ctx context.Context, u *usage, update string) error {
 			}
 		}
 		u.mu.Unlock()
+	}
+	return nil
+}
+
+// storeUsage stores when rows of a table were used, unless it has a later use:
+// on PostgreSQL by one statement, so that locks are not held over round trips.
+func storeUsage(t *tx, table string, ids []int64, at map[int64]time.Time) error {
+	if t.pg != nil {
+		times := make([]int64, len(ids))
+		for i, id := range ids {
+			times[i] = at[id].UnixMicro()
+		}
+		_, err := t.exec("UPDATE "+table+` SET used_at = u.at FROM unnest($1::bigint[], $2::bigint[]) AS u (id, at)
+			WHERE `+table+".id = u.id AND (used_at IS NULL OR used_at < u.at)", ids, times)
+		return err
+	}
+	for _, id := range ids {
+		if _, err := t.exec("UPDATE "+table+" SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)", id, at[id]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
