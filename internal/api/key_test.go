@@ -233,3 +233,24 @@ func FuzzAuthorization(f *testing.F) {
 		}
 	})
 }
+
+// What cannot be looked up is not refused as if it were known to be wrong: on
+// PostgreSQL another server may have made a key a moment ago.
+func TestAKeyThatCannotBeLookedUp(t *testing.T) {
+	s := newServer(t, idle)
+	_, text, _ := auth.NewKey()
+	program := &session{s: s, access: text}
+	if r := program.do("GET", "/user/me", ""); r.status != 401 {
+		t.Errorf("got %s", r.body)
+	}
+	if err := s.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := 401
+	if s.url != "" {
+		want = 503
+	}
+	if r := program.do("GET", "/user/me", ""); r.status != want {
+		t.Errorf("got %s, want %d", r.body, want)
+	}
+}

@@ -19,6 +19,7 @@ var suite = map[string]func(*testing.T){
 	"TestAChangeIsAnsweredWhenItIsApplied":                  TestAChangeIsAnsweredWhenItIsApplied,
 	"TestAChangeThatIsNotYetApplied":                        TestAChangeThatIsNotYetApplied,
 	"TestADisabledUserIsNobody":                             TestADisabledUserIsNobody,
+	"TestAKeyThatCannotBeLookedUp":                          TestAKeyThatCannotBeLookedUp,
 	"TestAFailureIsEnvelopedAndLogged":                      TestAFailureIsEnvelopedAndLogged,
 	"TestAGrantGivesNoEgress":                               TestAGrantGivesNoEgress,
 	"TestAPanicIsEnvelopedAndLogged":                        TestAPanicIsEnvelopedAndLogged,
