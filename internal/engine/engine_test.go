@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 	"github.com/teknohole/jadwal/internal/store/storetest"
 )
 
@@ -36,7 +37,7 @@ func scenario(t *testing.T, name string, f func(t *testing.T, w *world)) {
 		if strings.HasPrefix(t.Name(), "TestPostgres/") {
 			url = storetest.NewURL(t)
 		}
-		synctest.Test(t, func(t *testing.T) { f(t, newWorldIn(t, t.TempDir(), url)) })
+		synctest.Test(t, func(t *testing.T) { f(t, newWorldIn(t, dirtest.New(t), url)) })
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 	"github.com/teknohole/jadwal/internal/target"
 	"github.com/teknohole/jadwal/schedule"
 )
@@ -235,7 +236,7 @@ type delivery struct {
 	at, until  time.Time // until it was answered, or its caller hung up; zero: not yet
 }
 
-func newWorld(t *testing.T) *world { return newWorldIn(t, t.TempDir(), "") }
+func newWorld(t *testing.T) *world { return newWorldIn(t, dirtest.New(t), "") }
 
 // newWorldIn is newWorld in a directory, or on the PostgreSQL database of that
 // URL; "": SQLite.
