@@ -11,6 +11,7 @@ import (
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/engine"
 	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/store/storetest"
 	"github.com/teknohole/jadwal/internal/target"
 )
 
@@ -31,7 +32,7 @@ func (a answering) Do(_ context.Context, call target.Call) target.Result {
 func runEngine(t testing.TB, st *store.Store) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	e := engine.New(engine.Options{Store: st, Target: answering("glad\xff"), Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second})
+	e := engine.New(engine.Options{Store: storetest.Alone{Store: st}, Target: answering("glad\xff"), Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second})
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	return func() {

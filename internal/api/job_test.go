@@ -397,7 +397,7 @@ func TestAChangeThatIsNotYetApplied(t *testing.T) {
 		if r.status != 503 || r.code != "not_yet_applied" || r.header.Get("Retry-After") != "1" {
 			t.Errorf("%s: got %s", call[0], r.body)
 		}
-		if stored := strings.Count(s.column("SELECT kind FROM change"), "\n"); stored != i+1 {
+		if stored := strings.Count(s.column("SELECT kind FROM change WHERE kind <> 'create'"), "\n"); stored != i+1 {
 			t.Errorf("%s: %d changes are stored", call[0], stored)
 		}
 	}
@@ -418,7 +418,7 @@ func TestARepeatedChangeIsNotAnsweredBeforeTheFirst(t *testing.T) {
 		if r.status != 503 || r.code != "not_yet_applied" {
 			t.Errorf("%s %s: got %s", call[0], call[1], r.body)
 		}
-		if stored := strings.Count(s.column("SELECT kind FROM change"), "\n"); stored != i+1 {
+		if stored := strings.Count(s.column("SELECT kind FROM change WHERE kind <> 'create'"), "\n"); stored != i+1 {
 			t.Errorf("%s %s: %d changes are stored", call[0], call[1], stored)
 		}
 	}

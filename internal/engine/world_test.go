@@ -19,6 +19,7 @@ import (
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
 	"github.com/teknohole/jadwal/internal/store/dirtest"
+	"github.com/teknohole/jadwal/internal/store/storetest"
 	"github.com/teknohole/jadwal/internal/target"
 	"github.com/teknohole/jadwal/schedule"
 )
@@ -104,27 +105,10 @@ func (f *faults) UserByID(id int64) (jadwal.User, bool) {
 // before it had ended.
 func (f *faults) Begin(ctx context.Context) (*jadwal.Holding, error) {
 	st, ok := f.Store.(*store.Store)
-	if !ok || !st.Shared() {
+	if !ok {
 		return f.Store.Begin(ctx)
 	}
-	before, err := st.Cluster(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range before.Nodes {
-		if err := st.Leave(ctx, n.ID); err != nil {
-			return nil, err
-		}
-	}
-	id, err := st.Join(ctx, jadwal.Node{Address: "test", StartedAt: time.Now()}, 24*time.Hour)
-	if err != nil {
-		return nil, err
-	}
-	free, err := st.Cluster(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return st.Take(ctx, id, jadwal.AllShards(), free)
+	return storetest.Alone{Store: st}.Begin(ctx)
 }
 
 func (f *faults) Load(ctx context.Context, shards jadwal.ShardSet, from, to, through int64) ([]jadwal.Due, error) {

@@ -47,20 +47,39 @@ func OpenPostgres(t testing.TB) *store.Store {
 	return s
 }
 
-// Own makes this process a node, for a day, and gives it all shards that nobody
-// has.
+// Own makes this process a node, for a day, and gives it all shards.
 func Own(s *store.Store) error {
-	ctx := context.Background()
+	_, err := Alone{s}.Begin(context.Background())
+	return err
+}
+
+// Alone is a store whose engine has all shards from the beginning, on PostgreSQL
+// too: as if the leases of all nodes before it had ended.
+type Alone struct{ *store.Store }
+
+// Begin gives the engine all shards.
+func (s Alone) Begin(ctx context.Context) (*jadwal.Holding, error) {
+	if !s.Shared() {
+		return s.Store.Begin(ctx)
+	}
+	before, err := s.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range before.Nodes {
+		if err := s.Leave(ctx, n.ID); err != nil {
+			return nil, err
+		}
+	}
 	id, err := s.Join(ctx, jadwal.Node{Address: "test", StartedAt: time.Now()}, 24*time.Hour)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c, err := s.Cluster(ctx)
+	free, err := s.Cluster(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = s.Take(ctx, id, jadwal.AllShards(), c)
-	return err
+	return s.Take(ctx, id, jadwal.AllShards(), free)
 }
 
 // OpenURL opens the store at that URL.
