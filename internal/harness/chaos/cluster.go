@@ -26,6 +26,7 @@ type cluster struct {
 	postgres *harness.Postgres
 	nodes    []*node
 
+	database  sync.Mutex // it is being killed, or must not be
 	mu        sync.Mutex
 	counts    map[string]int // of what was done, by kind
 	continued []time.Time    // when a node that was stopped went on
@@ -70,6 +71,21 @@ func (n *node) joined(timeout time.Duration) error {
 		}
 	}
 	return fmt.Errorf("the node was not ready within %v\n%s", timeout, n.LogTail(4<<10))
+}
+
+// again starts the node until it stays, as a supervisor would: one that finds
+// no database at its start ends.
+func (n *node) again() error {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+		if err := n.Start(); err != nil {
+			return err
+		}
+		err := n.joined(time.Minute)
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+		n.End()
+	}
 }
 
 func (c *cluster) end() {
@@ -141,7 +157,7 @@ var disturbances = []disturbance{
 		} else {
 			time.Sleep(between(rng, 0, 2*time.Second))
 		}
-		return errors.Join(n.Start(), n.joined(time.Minute))
+		return n.again()
 	}},
 	{"stop past the lease", 3, func(c *cluster, n *node, rng *rand.Rand) error {
 		n.Pause()
@@ -152,12 +168,14 @@ var disturbances = []disturbance{
 		n.Continue()
 		return n.joined(time.Minute)
 	}},
-	{"planned end", 2, func(_ *cluster, n *node, rng *rand.Rand) error {
+	{"planned end", 2, func(c *cluster, n *node, rng *rand.Rand) error {
+		c.database.Lock() // without it there is no orderly end
+		defer c.database.Unlock()
 		if err := n.Stop(40 * time.Second); err != nil {
 			return err
 		}
 		time.Sleep(between(rng, 0, 2*time.Second))
-		return errors.Join(n.Start(), n.joined(time.Minute))
+		return n.again()
 	}},
 	{"cut", 4, func(_ *cluster, n *node, _ *rand.Rand) error {
 		n.wire.Cut()
@@ -170,6 +188,8 @@ var disturbances = []disturbance{
 		return n.joined(time.Minute)
 	}},
 	{"database", 2, func(c *cluster, _ *node, rng *rand.Rand) error {
+		c.database.Lock()
+		defer c.database.Unlock()
 		if err := c.postgres.Crash(); err != nil {
 			return err
 		}
@@ -210,7 +230,6 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 func (c *cluster) disturb(chosen []disturbance, rng *rand.Rand, end time.Time) error {
 	var strikes sync.WaitGroup
 	failed := make(chan error, 100)
-	var database sync.Mutex
 	next := time.Now().Add(time.Minute)
 	for time.Now().Before(end) && len(failed) == 0 {
 		time.Sleep(between(rng, 200*time.Millisecond, 3*time.Second))
@@ -221,16 +240,12 @@ func (c *cluster) disturb(chosen []disturbance, rng *rand.Rand, end time.Time) e
 		d, n := chosen[rng.IntN(len(chosen))], c.nodes[rng.IntN(len(c.nodes))]
 		mine := rand.New(rand.NewPCG(rng.Uint64(), 0))
 		if d.kind == "database" {
-			if !database.TryLock() {
-				continue
-			}
+			n = nil
 		} else if c.busy() >= 2 || n.busy.Swap(true) {
 			continue
 		}
 		strikes.Go(func() {
-			if d.kind == "database" {
-				defer database.Unlock()
-			} else {
+			if n != nil {
 				defer n.busy.Store(false)
 			}
 			c.count(d.kind)
