@@ -329,6 +329,7 @@ func unexplained(line string) bool {
 var explained = []string{
 	"the answer to a commit was lost",
 	"lease has ended",
+	"another node has taken over", // the fence, to a node that was stopped
 	"the database is not heard",
 	"msg=\"database unavailable\"",
 	"the nodes could not be agreed with",

@@ -105,8 +105,10 @@ func (p *People) Verdict(s Summary) error {
 	}
 	slices.Sort(restarts)
 	slices.Sort(lateness)
-	fmt.Printf("%s in %v; ready again after %v (median), %v (worst)\n",
-		s.Title, s.Lasted.Round(time.Second), percentile(restarts, 50).Round(time.Millisecond), percentile(restarts, 100).Round(time.Millisecond))
+	fmt.Printf("%s in %v\n", s.Title, s.Lasted.Round(time.Second))
+	if len(restarts) > 0 {
+		fmt.Printf("  ready again after %v (median), %v (worst)\n", percentile(restarts, 50).Round(time.Millisecond), percentile(restarts, 100).Round(time.Millisecond))
+	}
 	fmt.Printf("  confirmed: %s; %d answers were lost\n", counts(p.confirmed), p.unknown)
 	fmt.Printf("  recorded:  %s\n", counts(states))
 	fmt.Printf("  delivered: %d, of them again: %d, at most %d times one run; delivered and then recorded as missed or skipped: %d\n",
