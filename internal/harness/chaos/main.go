@@ -24,13 +24,18 @@ func main() {
 	duration := flag.Duration("duration", 10*time.Minute, "for how long the nodes are disturbed")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices")
 	only := flag.String("only", "", "one kind of disturbance alone: "+kinds())
+	rolling := flag.Int("rolling", 0, "instead, restart the nodes one after another under so many fires a second")
 	keep := flag.Bool("keep", false, "leave the directory with the logs behind, and say where")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "jadwal-chaos-")
 	if err == nil {
 		err = os.Chmod(dir, 0o755) // PostgreSQL may run as another user
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case *rolling > 0:
+		err = roll(dir, *rolling)
+	default:
 		err = run(dir, *duration, *seed, *only)
 	}
 	if *keep {

@@ -245,3 +245,42 @@ func TestJudgeDeliveries(t *testing.T) {
 		})
 	}
 }
+
+func TestJudgeDeliveriesOfStoppedNodes(t *testing.T) {
+	edited := &story{name: "x", id: 7, changes: []change{madeAt(0, 1), {kind: "edit", sent: at(2), acked: at(2.1), terms: terms{marker: 1, slots: 1}}}}
+	old := arrival(4.1, "0", false)
+	for _, tt := range []struct {
+		rule  string
+		stale func(harness.Delivery) bool
+		want  tally
+		fine  bool
+	}{
+		{"an old definition's run by a node that was stopped", func(d harness.Delivery) bool { return d.Epoch == 1 }, tally{deliveries: 1, most: 1, stale: 1}, true},
+		{"by one that was not", nil, tally{deliveries: 1, most: 1}, false},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			edited.stale = tt.stale
+			var got tally
+			if bad := edited.judgeDeliveries(nil, []harness.Delivery{old}, at(10), &got); (len(bad) == 0) != tt.fine {
+				t.Errorf("complaints: %q", bad)
+			}
+			if got != tt.want {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+	t.Run("two at once in two epochs are counted", func(t *testing.T) {
+		one := &story{name: "x", id: 7, changes: []change{madeAt(0, 1)}}
+		bad, twice := one.judgeCrowd([]harness.Delivery{long(9, arrival(1, "0", false)), by(2, arrival(2, "0", false))})
+		if len(bad) > 0 || twice != 1 {
+			t.Errorf("%q, %d", bad, twice)
+		}
+	})
+	t.Run("somebody whom nobody disabled is skipped as such", func(t *testing.T) {
+		skipped := rec(1, jadwal.RunSkipped)
+		skipped.reason = jadwal.ReasonOwnerDisabled
+		if bad := (&story{name: "x", id: 7, changes: []change{madeAt(0, 1)}}).judgeDeliveries([]Record{skipped}, nil, at(10), &tally{}); len(bad) != 1 {
+			t.Errorf("complaints: %q", bad)
+		}
+	})
+}
