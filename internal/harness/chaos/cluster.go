@@ -149,6 +149,8 @@ type disturbance struct {
 	strike func(c *cluster, n *node, rng *rand.Rand) error
 }
 
+const planned = "planned end"
+
 var disturbances = []disturbance{
 	{"kill", 5, func(_ *cluster, n *node, rng *rand.Rand) error {
 		n.Kill()
@@ -168,7 +170,7 @@ var disturbances = []disturbance{
 		n.Continue()
 		return n.joined(time.Minute)
 	}},
-	{"planned end", 2, func(c *cluster, n *node, rng *rand.Rand) error {
+	{planned, 2, func(c *cluster, n *node, rng *rand.Rand) error {
 		c.database.Lock() // without it there is no orderly end
 		defer c.database.Unlock()
 		if err := n.Stop(40 * time.Second); err != nil {
@@ -290,13 +292,15 @@ func (c *cluster) told() string {
 // waking is how long a node that was stopped may take to notice.
 const waking = 2 * time.Second
 
-func (c *cluster) justContinued(at time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.continued, func(t time.Time) bool {
-		since := at.Sub(t)
-		return since > -10*time.Millisecond && since < waking
-	})
+// justContinued returns when the node went on that had been stopped until a
+// moment ago.
+func justContinued(continued []time.Time, at time.Time) (time.Time, bool) {
+	for _, t := range continued {
+		if since := at.Sub(t); since > -10*time.Millisecond && since < waking {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // errors are the lines of the nodes' logs that no disturbance explains.

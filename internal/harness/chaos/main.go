@@ -24,7 +24,7 @@ func main() {
 	duration := flag.Duration("duration", 10*time.Minute, "for how long the nodes are disturbed")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices")
 	only := flag.String("only", "", "one kind of disturbance alone: "+kinds())
-	rolling := flag.Int("rolling", 0, "instead, restart the nodes one after another under so many fires a second")
+	rolling := flag.Int("rolling", 0, "instead, disturb the nodes one after another under so many fires a second, and tell how late these are: planned ends, or -only")
 	keep := flag.Bool("keep", false, "leave the directory with the logs behind, and say where")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "jadwal-chaos-")
@@ -34,7 +34,13 @@ func main() {
 	switch {
 	case err != nil:
 	case *rolling > 0:
-		err = roll(dir, *rolling)
+		if *only == "" {
+			*only = planned
+		}
+		var chosen []disturbance
+		if chosen, err = choose(*only); err == nil {
+			err = roll(dir, *rolling, chosen[0], rand.New(rand.NewPCG(*seed, 0)))
+		}
 	default:
 		err = run(dir, *duration, *seed, *only)
 	}
@@ -96,11 +102,15 @@ func run(dir string, duration time.Duration, seed uint64, only string) error {
 	if err != nil {
 		return err
 	}
+	wrong = append(wrong, w.judge(sink.Deliveries(), c.continued)...)
 	fmt.Printf("  done:      %s\n", c.told())
 	return p.Verdict(people.Summary{
 		Title: "chaos: three nodes", Nodes: true, Lasted: lasted, Now: now, Live: live, Deleted: deleted,
 		Broken: slices.Concat(wrong, broken), Errors: c.errors(), Deliveries: sink.Deliveries(),
-		Stale: func(d harness.Delivery) bool { return c.justContinued(d.At) && w.replaced(d) },
+		Stale: func(d harness.Delivery) bool {
+			_, ok := justContinued(c.continued, d.At)
+			return ok && w.replaced(d, false)
+		},
 	})
 }
 
@@ -132,14 +142,15 @@ type watcher struct {
 	done chan struct{}
 
 	now   jadwal.Cluster
+	at    time.Time // when it was read
 	since [jadwal.Shards][]term
 	wrong []string
 }
 
-// A term is since when a shard is known to be in an epoch.
+// A term is between which two readings an epoch of a shard began.
 type term struct {
-	epoch int64
-	at    time.Time
+	epoch    int64
+	from, to time.Time
 }
 
 func watch(url string) (*watcher, error) {
@@ -173,10 +184,10 @@ func (w *watcher) take(c *jadwal.Cluster, at time.Time) {
 			w.wrong = append(w.wrong, fmt.Sprintf("shard %d went from node %d to %d within epoch %d", shard, was.Node, is.Node, is.Epoch))
 		}
 		if is.Epoch > was.Epoch {
-			w.since[shard] = append(w.since[shard], term{is.Epoch, at})
+			w.since[shard] = append(w.since[shard], term{is.Epoch, w.at, at})
 		}
 	}
-	w.now = *c
+	w.now, w.at = *c, at
 }
 
 // end ends the watch and returns what was wrong.
@@ -189,20 +200,43 @@ func (w *watcher) end() []string {
 	return w.wrong
 }
 
-// seenLate is how much later than it came about an epoch may be seen.
-const seenLate = 500 * time.Millisecond
-
-// replaced tells whether a delivery came from an owner of its shard that had
-// been replaced by then.
-func (w *watcher) replaced(d harness.Delivery) bool {
+// replaced tells whether a delivery may have come from an owner of its shard that
+// had been replaced by then, or, if it is to be certain, must have.
+func (w *watcher) replaced(d harness.Delivery, certain bool) bool {
 	key, ok := jadwal.ParseRunID(d.RunID)
 	if !ok {
 		return false
 	}
-	for _, t := range w.since[jadwal.ShardOf(key.JobID)] {
-		if t.epoch > d.Epoch && t.at.Add(-seenLate).Before(d.At) {
-			return true
+	return slices.ContainsFunc(w.since[jadwal.ShardOf(key.JobID)], func(t term) bool {
+		began := t.from
+		if certain {
+			began = t.to.Add(underway)
+		}
+		return t.epoch > d.Epoch && began.Before(d.At)
+	})
+}
+
+// underway is how much later than it was sent a call may arrive, and inHand how
+// many calls a node may have been about to make when it was stopped.
+const (
+	underway = 500 * time.Millisecond
+	inHand   = 5
+)
+
+// judge returns what came from owners that had been replaced, for which there
+// is no excuse: the node had not been stopped, or made more calls than it can
+// have had in hand.
+func (w *watcher) judge(deliveries []harness.Delivery, continued []time.Time) []string {
+	var wrong []string
+	excused := map[time.Time]int{}
+	for _, d := range deliveries {
+		if !w.replaced(d, true) {
+			continue
+		}
+		at, ok := justContinued(continued, d.At)
+		if excused[at]++; !ok || excused[at] > inHand {
+			wrong = append(wrong, fmt.Sprintf("in epoch %d, though another node had its shard: %v", d.Epoch, d))
 		}
 	}
-	return false
+	return wrong
 }

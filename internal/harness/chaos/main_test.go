@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -52,8 +53,36 @@ func TestWatch(t *testing.T) {
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			d := harness.Delivery{At: at.Add(time.Duration(tt.seconds) * time.Second), Epoch: tt.epoch, RunID: jadwal.RunKey{DueAt: at.UnixMicro(), JobID: 7 + jadwal.Shards}.ID()}
-			if got := w.replaced(d); got != tt.want {
+			if got := w.replaced(d, true); got != tt.want {
 				t.Errorf("replaced: %v", got)
+			}
+		})
+	}
+}
+
+func TestJudge(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	w := &watcher{}
+	w.since[7] = []term{{3, at, at}, {4, at.Add(10 * time.Second), at.Add(10100 * time.Millisecond)}}
+	arrived := func(n int, epoch int64, after time.Duration) []harness.Delivery {
+		return slices.Repeat([]harness.Delivery{{At: at.Add(after), Epoch: epoch, RunID: jadwal.RunKey{DueAt: at.UnixMicro(), JobID: 7}.ID()}}, n)
+	}
+	continued := []time.Time{at.Add(12 * time.Second)}
+	for _, tt := range []struct {
+		rule       string
+		deliveries []harness.Delivery
+		wrong      int
+	}{
+		{"the owner's", arrived(9, 4, 12*time.Second), 0},
+		{"what was sent just before", arrived(9, 3, 10500*time.Millisecond), 0},
+		{"the former owner's, which was not stopped", arrived(1, 3, 11*time.Second), 1},
+		{"the former owner's, when it goes on", arrived(inHand, 3, 12100*time.Millisecond), 0},
+		{"more than it can have had in hand", arrived(inHand+2, 3, 12100*time.Millisecond), 2},
+		{"long after it went on", arrived(1, 3, 15*time.Second), 1},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			if wrong := w.judge(tt.deliveries, continued); len(wrong) != tt.wrong {
+				t.Errorf("wrong: %q", wrong)
 			}
 		})
 	}
