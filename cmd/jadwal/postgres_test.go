@@ -85,7 +85,25 @@ func TestPostgres(t *testing.T) {
 	})
 	t.Run("a second server shares the work, and has all of it when the first one stops", func(t *testing.T) {
 		next := startServer(t, data, env)
-		call(t, next.mustSignIn("admin", "correct horse"), http.StatusOK, "POST", "/job/each-second/resume", nil, nil)
+		there := next.mustSignIn("admin", "correct horse")
+		t.Run("a key that was made here is good there, until it is deleted here", func(t *testing.T) {
+			here := s.mustSignIn("admin", "correct horse")
+			var made struct{ ID, Key string }
+			call(t, here, http.StatusCreated, "POST", "/key", map[string]any{"name": "k", "scopes": []string{"job:read"}}, &made)
+			program := harness.NewClient(there.Base)
+			program.Access = made.Key
+			call(t, program, http.StatusOK, "GET", "/job", nil, nil)
+			call(t, program, http.StatusForbidden, "GET", "/run", nil, nil)
+			call(t, here, http.StatusOK, "DELETE", "/key/"+made.ID, nil, nil)
+			eventually(t, "its end", func() bool {
+				a, err := program.Call("GET", "/job", nil, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return a.Status == http.StatusUnauthorized
+			})
+		})
+		call(t, there, http.StatusOK, "POST", "/job/each-second/resume", nil, nil)
 		s.stop()
 		before := len(sink.Deliveries())
 		eventually(t, "a delivery", func() bool { return len(sink.Deliveries()) > before })

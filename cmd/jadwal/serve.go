@@ -137,6 +137,8 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		Keys:           keys,
 		EngineHealth:   health,
 		Metrics:        newMetrics(eng, st.Misplaced),
+		ResetLifetime:  cfg.ResetLifetime,
+		MaxKeyLifetime: cfg.MaxKeyLifetime,
 		Hasher:         hasher,
 		Limiter:        auth.NewLimiter(),
 		TrustedProxies: cfg.TrustedProxies,
