@@ -13,6 +13,7 @@ SHARING := . ./internal/api ./internal/auth ./internal/config ./internal/harness
 REPEATING := TestFiring/twenty|TestOneJob|TestRetention|TestKill|TestOwnersTakeTurns|TestHostLimits
 
 ROUNDS   ?= 200
+DURATION ?= 10m
 # A number of inputs; a time (10s) works too, but go test -fuzz now and then calls
 # the end of its own time a failure: "context deadline exceeded".
 FUZZTIME ?= 300000x
@@ -24,7 +25,7 @@ export GOFLAGS ?= -buildvcs=$(shell git status >/dev/null 2>&1 && echo auto || e
 need = command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qqy --no-install-recommends $(2) >/dev/null; } || { echo "$(1) is missing: install the package $(2)"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt vet lint race fuzz smoke crash faults dst bench cover clean
+.PHONY: help build test check fmt vet lint race fuzz smoke crash faults chaos dst bench cover clean
 
 help: ## print this
 	@echo "make <target>, of which there are:"
@@ -36,11 +37,12 @@ build: ## the binary: bin/jadwal
 test: ## every test
 	go test ./...
 
-check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, faults, crash
+check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, faults, crash, chaos
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=100000x
 	@$(MAKE) --no-print-directory smoke
 	@$(MAKE) --no-print-directory faults
 	@$(MAKE) --no-print-directory crash ROUNDS=200
+	@$(MAKE) --no-print-directory chaos DURATION=1m
 
 fmt: ## is everything formatted as gofmt does it?
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "these files want gofmt -w"; exit 1; }
@@ -71,6 +73,9 @@ smoke: ## the commands of README.md against a fresh server, and their output
 
 crash: ## kill -9 a real server ROUNDS (200) times, then look for what is lost or doubled
 	go run ./internal/harness/crash -rounds $(ROUNDS)
+
+chaos: ## disturb three nodes on one PostgreSQL for DURATION (10m), then look for what is lost or doubled
+	go run ./internal/harness/chaos -duration $(DURATION)
 
 faults: ## a real server on a full, failing and read-only disk (Linux)
 	@$(call need,strace,strace)

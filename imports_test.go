@@ -39,7 +39,7 @@ var rooms = []room{
 	{"internal/engine", true, []string{".", "schedule", "internal/target"}},
 	{"internal/node", true, []string{"."}},
 	{"internal/api", false, []string{".", "schedule", "internal/auth", "internal/store"}},
-	{"internal/harness/...", false, []string{".", "internal/auth", "internal/store", "internal/harness"}},
+	{"internal/harness/...", false, []string{".", "internal/auth", "internal/store", "internal/harness", "internal/harness/people"}},
 	{"cmd/jadwal", false, []string{".", "schedule", "internal/api", "internal/auth", "internal/config", "internal/engine", "internal/node", "internal/store", "internal/target"}},
 }
 

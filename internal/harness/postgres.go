@@ -20,8 +20,10 @@ import (
 type Postgres struct {
 	Dir string // absolute; made by Start
 
-	cmd  *exec.Cmd
-	done chan error
+	settings []string
+	attr     *syscall.SysProcAttr
+	cmd      *exec.Cmd
+	done     chan error
 }
 
 // postgresBin returns the path of one of PostgreSQL's programs: from $PATH, else
@@ -58,17 +60,24 @@ func (p *Postgres) Start(settings ...string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
+	p.settings, p.attr = settings, attr
+	return p.launch()
+}
+
+// launch starts the server and waits until it takes connections.
+func (p *Postgres) launch() error {
+	data := filepath.Join(p.Dir, "data")
 	program, err := postgresBin("postgres")
 	if err != nil {
 		return err
 	}
 	args := []string{"-D", data, "-k", p.Dir, "-c", "listen_addresses="}
-	for _, s := range settings {
+	for _, s := range p.settings {
 		args = append(args, "-c", s)
 	}
 	p.cmd = exec.Command(program, args...)
-	p.cmd.Dir, p.cmd.SysProcAttr = p.Dir, attr
-	log, err := os.Create(filepath.Join(p.Dir, "postgres.log"))
+	p.cmd.Dir, p.cmd.SysProcAttr = p.Dir, p.attr
+	log, err := os.OpenFile(filepath.Join(p.Dir, "postgres.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -124,6 +133,19 @@ func (p *Postgres) Stop() error {
 	}
 	return <-p.done
 }
+
+// Crash ends the server as pg_ctl stop -m immediate does: its processes abort,
+// nothing is written, and the next start recovers.
+func (p *Postgres) Crash() error {
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	<-p.done
+	return nil
+}
+
+// Restart starts a server again that has ended.
+func (p *Postgres) Restart() error { return p.launch() }
 
 // CPU is the processor time of the server and all its processes, those that
 // have ended included, to 10 ms.

@@ -42,6 +42,24 @@ func TestPostgres(t *testing.T) {
 	if after, err := p.CPU(); err != nil || after <= before {
 		t.Errorf("processor time %v and then %v, %v", before, after, err)
 	}
+	if _, err := c.Exec(t.Context(), "CREATE TABLE kept ()"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ping(t.Context()); err == nil {
+		t.Error("it crashed and answers")
+	}
+	if err := p.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = pgx.Connect(t.Context(), p.URL()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exec(t.Context(), "SELECT FROM kept"); err != nil {
+		t.Errorf("what was committed is gone: %v", err)
+	}
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}

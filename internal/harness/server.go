@@ -136,6 +136,13 @@ func (s *Server) Kill() {
 	s.log.Close()
 }
 
+// Pause stops the server's process with SIGSTOP, without its noticing; Continue
+// lets it go on.
+func (s *Server) Pause() { s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Continue ends what Pause began.
+func (s *Server) Continue() { s.cmd.Process.Signal(syscall.SIGCONT) }
+
 // End is Kill if the server was started and has not been ended.
 func (s *Server) End() {
 	if s.cmd != nil {

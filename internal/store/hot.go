@@ -280,12 +280,15 @@ func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 
 // Definitions returns those jobs as they are stored now, without deleted ones.
 // It stops when their definitions exceed that many bytes: considered is how
-// many of ids it got through, at least one.
+// many of ids it got through, at least one. Their owners are known by UserByID
+// then, whoever made them a moment ago.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	err = s.read(ctx, func(t *tx) error {
 		if t.pg != nil {
-			jobs, considered, err = definitionsPostgres(t, ids, bytes)
-			return err
+			if jobs, considered, err = definitionsPostgres(t, ids, bytes); err != nil {
+				return err
+			}
+			return s.meetOwners(t, jobs)
 		}
 		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		left := bytes

@@ -126,6 +126,24 @@ func (s *Store) UserByID(id int64) (jadwal.User, bool) {
 	return u, ok
 }
 
+// meetOwners takes in the owners of jobs that are not in memory: another node
+// may have made them a moment ago. A deleted user stays unknown.
+func (s *Store) meetOwners(t *tx, jobs []jadwal.Job) error {
+	for _, job := range jobs {
+		if _, ok := s.UserByID(job.OwnerID); ok {
+			continue
+		}
+		u, found, err := userByID(t, job.OwnerID)
+		if err != nil {
+			return err
+		}
+		if found {
+			s.live.putUser(u)
+		}
+	}
+	return nil
+}
+
 // loadIdentities replaces what is in memory by what is stored.
 func (s *Store) loadIdentities(t *tx) error {
 	users := map[int64]jadwal.User{}

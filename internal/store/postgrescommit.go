@@ -265,7 +265,7 @@ func divide(batch []*jadwal.Outcome) (many, single []int) {
 // commitMany commits those outcomes of a batch in one statement, which holds the
 // fence even if there are none, and sets their verdicts. ErrFenced: nothing was
 // written.
-func (d *postgresDB) commitMany(t *tx, batch []*jadwal.Outcome, many []int, verdicts []jadwal.Verdict) error {
+func (d *postgresDB) commitMany(t *tx, node int64, batch []*jadwal.Outcome, many []int, verdicts []jadwal.Verdict) error {
 	c := &columns{}
 	for n, i := range many {
 		if n > 0 && batch[i].JobID == batch[many[n-1]].JobID {
@@ -273,7 +273,7 @@ func (d *postgresDB) commitMany(t *tx, batch []*jadwal.Outcome, many []int, verd
 		}
 		c.add(batch[i])
 	}
-	sql, args := commitPlainSQL, c.args(d.node.Load())
+	sql, args := commitPlainSQL, c.args(node)
 	if c.open {
 		// Planned each time: open_run is all but empty now and full of dead rows
 		// in a moment, and what is best for the one is 20 times slower for the other.
@@ -305,13 +305,14 @@ func (d *postgresDB) commitMany(t *tx, batch []*jadwal.Outcome, many []int, verd
 func (d *postgresDB) commit(ctx context.Context, s *Store, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error) {
 	verdicts := make([]jadwal.Verdict, len(batch))
 	many, single := divide(batch)
+	node := d.node.Load() // once: a batch that waits until this process has joined again is still the former node's
 	write := func(fn func(*tx) error) error { return d.write(ctx, laneBatch, fn) }
 	if len(single) == 0 {
 		write = func(fn func(*tx) error) error { return d.alone(ctx, fn) }
 	}
 	err := write(func(t *tx) error {
 		clear(verdicts)
-		if err := d.commitMany(t, batch, many, verdicts); err != nil {
+		if err := d.commitMany(t, node, batch, many, verdicts); err != nil {
 			return err
 		}
 		for _, i := range single {

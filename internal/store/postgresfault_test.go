@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
 )
@@ -247,7 +249,7 @@ func TestTheFence(t *testing.T) {
 		batch := make(chan error)
 		go func() {
 			batch <- next.write(context.Background(), laneBatch, func(t *tx) error {
-				if err := next.db.(*postgresDB).commitMany(t, nil, nil, nil); err != nil {
+				if err := next.db.(*postgresDB).commitMany(t, second, nil, nil, nil); err != nil {
 					return err
 				}
 				close(fenced)
@@ -271,6 +273,44 @@ func TestTheFence(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A process that has joined again commits nothing of what it was before.
+func TestABatchThatWaitsIsTheFormerNodes(t *testing.T) {
+	h := newHot(t, openPostgresTest)
+	join := func() int64 {
+		id, err := h.Join(t.Context(), jadwal.Node{Address: "here", Version: "1", StartedAt: at(0)}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	former := join()
+	d := h.db.(*postgresDB)
+	var taken []*pgxpool.Conn
+	for range d.batch.Config().MaxConns {
+		c, err := d.batch.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken = append(taken, c)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := h.Store.Commit(context.Background(), at(2), []*jadwal.Outcome{{JobID: h.job.ID, Version: 1, At: us(1), Next: us(2), Started: 1, Records: []jadwal.Run{h.succeeded(1)}}})
+		done <- err
+	}()
+	time.Sleep(300 * time.Millisecond) // it waits for a connection
+	if err := h.Leave(t.Context(), former); err != nil {
+		t.Fatal(err)
+	}
+	join()
+	for _, c := range taken {
+		c.Release()
+	}
+	if err := <-done; !errors.Is(err, jadwal.ErrFenced) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // Numbers of sequences do not follow the order of commits.

@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
+	"github.com/teknohole/jadwal/schedule"
 )
 
 func TestIdentitiesOfTwoNodes(t *testing.T) {
@@ -50,6 +52,27 @@ func TestIdentitiesOfTwoNodes(t *testing.T) {
 			n := start(ani)
 			if u, ok := identity(there, n); !ok || u.ID != ani.ID {
 				t.Fatalf("%+v, %v", u, ok)
+			}
+		}
+	})
+	t.Run("the owner of a job is known as soon as its definition is, wherever both were made", func(t *testing.T) {
+		for i := range 20 {
+			u, err := here.CreateUser(ctx, jadwal.Actor{User: admin}, jadwal.NewUser{Username: fmt.Sprint("new", i), Email: fmt.Sprint("new", i, "@x"), PasswordHash: "h"}, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			job, err := here.CreateJob(ctx, jadwal.Actor{User: u}, jadwal.Job{OwnerID: u.ID, State: jadwal.JobEnabled, NextAt: now.Add(time.Hour), Definition: jadwal.Definition{
+				Name: "first", Schedules: []schedule.Spec{{Every: "1h"}}, Timezone: "UTC",
+				Target: jadwal.Target{Type: "http", Method: "POST", URL: "https://example.com/"}, Timeout: jadwal.Duration(time.Second), Overlap: jadwal.OverlapSkip,
+			}}, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if jobs, _, err := there.Definitions(ctx, []int64{job.ID}, 1<<20); err != nil || len(jobs) != 1 {
+				t.Fatalf("%v, %v", jobs, err)
+			}
+			if got, ok := there.UserByID(u.ID); !ok || got.Username != u.Username {
+				t.Fatalf("%+v, %v", got, ok)
 			}
 		}
 	})

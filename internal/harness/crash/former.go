@@ -8,6 +8,7 @@ import (
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/harness"
+	"github.com/teknohole/jadwal/internal/harness/people"
 	"github.com/teknohole/jadwal/internal/store"
 )
 
@@ -16,7 +17,7 @@ import (
 // running server. Each must be rejected, since that instant, or that attempt,
 // is somebody else's by then.
 type former struct {
-	*ledger
+	*people.Ledger
 	st   *store.Store
 	stop chan struct{}
 	done chan struct{}
@@ -27,13 +28,13 @@ type former struct {
 
 // haunt lets a former owner act until leave is called. A server must be
 // running: it holds the lock that would be taken for a moment otherwise.
-func haunt(l *ledger, data string) (*former, error) {
+func haunt(l *people.Ledger, data string) (*former, error) {
 	st, err := store.OpenOffline(context.Background(), store.Options{Dir: data, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
 	f := &former{
-		ledger: l, st: st, stop: make(chan struct{}), done: make(chan struct{}),
+		Ledger: l, st: st, stop: make(chan struct{}), done: make(chan struct{}),
 		stood: map[int64]jadwal.Cursor{}, open: map[jadwal.RunKey]jadwal.OpenRun{},
 	}
 	go f.run()
@@ -117,9 +118,9 @@ func (f *former) send(o *jadwal.Outcome) {
 	case err != nil:
 		f.refused(fmt.Sprintf("an outcome of job %d", o.JobID), err)
 	case verdicts[0] != jadwal.Rejected:
-		f.complain("an outcome of a former owner was recorded: %+v", *o)
+		f.Complain("an outcome of a former owner was recorded: %+v", *o)
 	default:
-		f.count("late outcome rejected")
+		f.Count("late outcome rejected")
 	}
 }
 
@@ -127,14 +128,14 @@ func (f *former) send(o *jadwal.Outcome) {
 // the database for long.
 func (f *former) refused(what string, err error) {
 	if code := jadwal.CodeOf(err); code != jadwal.CodeUnavailable && code != jadwal.CodeBusy {
-		f.complain("a former owner's store: %s: %v", what, err)
+		f.Complain("a former owner's store: %s: %v", what, err)
 	}
 }
 
 // haunted is a server with a former owner of its jobs now and then.
 type haunted struct {
 	*harness.Server
-	*ledger
+	*people.Ledger
 	former *former
 }
 
@@ -143,7 +144,7 @@ type haunted struct {
 func (h *haunted) round(i int) (err error) {
 	switch {
 	case h.former == nil && i%4 == 0:
-		h.former, err = haunt(h.ledger, h.Data())
+		h.former, err = haunt(h.Ledger, h.Data())
 	case h.former != nil && i%4 != 0:
 		err = h.former.leave()
 		h.former = nil

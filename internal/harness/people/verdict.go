@@ -1,4 +1,4 @@
-package main
+package people
 
 import (
 	"fmt"
@@ -49,6 +49,8 @@ type story struct {
 	most     int       // it has so many runs; 0: no limit
 	failures int       // it is paused after so many in a row; 0: never
 	state    string    // that it was in at last
+
+	stale func(harness.Delivery) bool // nil: none is
 }
 
 // try is one call about a job, and what came of it.
@@ -78,19 +80,19 @@ func (s *story) waits() bool {
 
 // enforce notes since when changes are in force that were stored and whose
 // answer never came: a server that starts applies them before it fires.
-func (s *story) enforce(lives []life) {
+func (s *story) enforce(lives []Life) {
 	for i := range s.changes {
 		c := &s.changes[i]
 		for _, l := range lives {
-			if c.acked.IsZero() && !c.seen.IsZero() && l.started.After(c.seen) {
-				c.acked = l.started
+			if c.acked.IsZero() && !c.seen.IsZero() && l.Started.After(c.seen) {
+				c.acked = l.Started
 			}
 		}
 	}
 }
 
-// record is a run as the API tells it, or as the store holds it.
-type record struct {
+// Record is a run as the API tells it, or as the store holds it.
+type Record struct {
 	key        jadwal.RunKey
 	through    time.Time // zero: no range
 	state      jadwal.RunState
@@ -101,17 +103,17 @@ type record struct {
 	finishedAt time.Time
 }
 
-func (r record) due() time.Time { return time.UnixMicro(r.key.DueAt).UTC() }
+func (r Record) due() time.Time { return time.UnixMicro(r.key.DueAt).UTC() }
 
 // end is the last instant that r is the record of.
-func (r record) end() time.Time {
+func (r Record) end() time.Time {
 	if r.through.IsZero() {
 		return r.due()
 	}
 	return r.through
 }
 
-func (r record) String() string {
+func (r Record) String() string {
 	text := fmt.Sprintf("%s %s %s", r.key.ID(), clock(r.due()), r.state)
 	if !r.through.IsZero() {
 		text = fmt.Sprintf("%s %s to %s %s", r.key.ID(), clock(r.due()), clock(r.through), r.state)
@@ -142,7 +144,7 @@ func asked(id string) bool {
 
 // stuck tells whether a run that is due is still open at now although nothing
 // holds it: there was no pause, and no other run of the job before it.
-func (s *story) stuck(r record, deliveries []harness.Delivery, now time.Time) bool {
+func (s *story) stuck(r Record, deliveries []harness.Delivery, now time.Time) bool {
 	if r.state.Final() || s.last().paused || s.state == "paused" || now.Sub(r.due()) <= patience {
 		return false
 	}
@@ -152,10 +154,10 @@ func (s *story) stuck(r record, deliveries []harness.Delivery, now time.Time) bo
 
 // judgeAsked returns which runs that somebody asked for are not recorded, or
 // not ended at now. A pause holds those that were asked for before it.
-func (s *story) judgeAsked(records []record, deliveries []harness.Delivery, now time.Time) []string {
+func (s *story) judgeAsked(records []Record, deliveries []harness.Delivery, now time.Time) []string {
 	var bad []string
 	for _, id := range s.asked {
-		i := slices.IndexFunc(records, func(r record) bool { return r.key.ID() == id })
+		i := slices.IndexFunc(records, func(r Record) bool { return r.key.ID() == id })
 		switch {
 		case i < 0:
 			bad = append(bad, fmt.Sprintf("job %s: run %s was asked for and is not recorded", s.name, id))
@@ -168,7 +170,7 @@ func (s *story) judgeAsked(records []record, deliveries []harness.Delivery, now 
 
 // judgeRecords returns what is wrong with the planned records of a job that is
 // not deleted, at now, sorted by instant: doubles, gaps, a wrong first or last one.
-func (s *story) judgeRecords(records []record, deliveries []harness.Delivery, now time.Time) []string {
+func (s *story) judgeRecords(records []Record, deliveries []harness.Delivery, now time.Time) []string {
 	var bad []string
 	complain := func(format string, args ...any) {
 		bad = append(bad, "job "+s.name+": "+fmt.Sprintf(format, args...))
@@ -224,18 +226,18 @@ func (s *story) judgeRecords(records []record, deliveries []harness.Delivery, no
 
 // begun returns the planned runs that count for max_runs: those that started
 // or wait for that. None is cancelled before, since nobody touches such a job.
-func begun(records []record) []record {
-	return slices.DeleteFunc(slices.Clone(records), func(r record) bool {
+func begun(records []Record) []Record {
+	return slices.DeleteFunc(slices.Clone(records), func(r Record) bool {
 		return r.state == jadwal.RunMissed || r.state == jadwal.RunSkipped
 	})
 }
 
-func failed(records []record) []record {
-	return slices.DeleteFunc(slices.Clone(records), func(r record) bool { return r.state != jadwal.RunFailed })
+func failed(records []Record) []Record {
+	return slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.state != jadwal.RunFailed })
 }
 
 // over tells whether a job has come to the end that it was made with.
-func (s *story) over(records []record) bool {
+func (s *story) over(records []Record) bool {
 	return !s.at.IsZero() && len(begun(records)) > 0 ||
 		s.most > 0 && len(begun(records)) >= s.most ||
 		s.failures > 0 && len(failed(records)) >= s.failures
@@ -243,7 +245,7 @@ func (s *story) over(records []record) bool {
 
 // judgeEnd returns what is wrong with the end of a job that ends by itself:
 // that it comes late, or not for good. sorted by instant: see judgeRecords.
-func (s *story) judgeEnd(records []record, now time.Time) []string {
+func (s *story) judgeEnd(records []Record, now time.Time) []string {
 	if !s.ends() || !s.over(records) {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package people
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 
 // registrar makes and deletes users and remembers who must be there.
 type registrar struct {
-	*ledger
+	*Ledger
 	client *harness.Client
 	rng    *rand.Rand
 	stop   <-chan struct{}
@@ -28,7 +28,6 @@ type userView struct {
 }
 
 func (r *registrar) run() {
-	r.users, r.gone = map[string]int64{"admin": 1}, map[string]bool{}
 	for {
 		select {
 		case <-r.stop:
@@ -51,9 +50,9 @@ func (r *registrar) create() {
 	switch {
 	case err == nil && a.Status == 201:
 		r.users[name] = u.ID
-		r.count("create user")
+		r.Count("create user")
 	case err == nil && a.Status < 500:
-		r.complain("user %s could not be made: %v", name, a)
+		r.Complain("user %s could not be made: %v", name, a)
 	default:
 		r.settle(name, err)
 	}
@@ -69,9 +68,9 @@ func (r *registrar) delete() {
 		switch {
 		case err == nil && a.OK():
 			r.gone[name] = true
-			r.count("delete user")
+			r.Count("delete user")
 		case err == nil && a.Status < 500:
-			r.complain("user %s could not be deleted: %v", name, a)
+			r.Complain("user %s could not be deleted: %v", name, a)
 		default:
 			r.settle(name, err)
 		}
@@ -82,6 +81,7 @@ func (r *registrar) delete() {
 // settle finds out whether a user exists after an answer was lost.
 func (r *registrar) settle(name string, err error) {
 	r.lost(err)
+	time.Sleep(r.Ledger.settle)
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		now, err := r.list()
 		if err != nil {
@@ -94,7 +94,7 @@ func (r *registrar) settle(name string, err error) {
 		}
 		return
 	}
-	r.complain("the list of users: no answer for a minute")
+	r.Complain("the list of users: no answer for a minute")
 }
 
 func (r *registrar) list() (map[string]int64, error) {
@@ -114,17 +114,17 @@ func (r *registrar) list() (map[string]int64, error) {
 func (r *registrar) verdict() {
 	now, err := r.list()
 	if err != nil {
-		r.complain("the list of users: %v", err)
+		r.Complain("the list of users: %v", err)
 		return
 	}
 	for name, id := range r.users {
 		if now[name] != id {
-			r.complain("user %s (id %d) was confirmed and is gone", name, id)
+			r.Complain("user %s (id %d) was confirmed and is gone", name, id)
 		}
 	}
 	for name := range r.gone {
 		if now[name] != 0 {
-			r.complain("user %s was deleted and is there", name)
+			r.Complain("user %s was deleted and is there", name)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func (r *registrar) verdict() {
 // keeper keeps one session alive by refreshing it all the time: a confirmed
 // rotation must survive, and one whose answer was lost can be had again.
 type keeper struct {
-	*ledger
+	*Ledger
 	client *harness.Client
 	stop   <-chan struct{}
 }
@@ -151,9 +151,9 @@ func (k *keeper) run() {
 			k.lost(err) // the same token again: within the grace, its successor is the same
 		case a.OK():
 			k.client.Access, k.client.Refresh = t.Access, t.Refresh
-			k.count("refresh")
+			k.Count("refresh")
 		default:
-			k.complain("a session died with its newest token: %v", a)
+			k.Complain("a session died with its newest token: %v", a)
 			return
 		}
 	}
@@ -162,18 +162,18 @@ func (k *keeper) run() {
 // observer looks at final records while they are fresh, to see later that
 // they never changed, and at cursors, to see that they never go back.
 type observer struct {
-	*ledger
+	*Ledger
 	client *harness.Client
 	rng    *rand.Rand
 	stop   <-chan struct{}
 	jobs   []*story // never changed, so their records can all be read in the end
 
-	seen    map[jadwal.RunKey]record
+	seen    map[jadwal.RunKey]Record
 	cursors map[int64]time.Time // the next_at of each job
 }
 
 func (o *observer) run() {
-	o.seen, o.cursors = map[jadwal.RunKey]record{}, map[int64]time.Time{}
+	o.seen, o.cursors = map[jadwal.RunKey]Record{}, map[int64]time.Time{}
 	for {
 		select {
 		case <-o.stop:
@@ -187,12 +187,12 @@ func (o *observer) run() {
 			continue
 		}
 		if !a.OK() {
-			o.complain("the runs of job %s: %v", s.name, a)
+			o.Complain("the runs of job %s: %v", s.name, a)
 		}
 		for _, v := range page {
 			r, err := v.record()
 			if err != nil {
-				o.complain("job %s: %v", s.name, err)
+				o.Complain("job %s: %v", s.name, err)
 			}
 			if r.state.Final() {
 				o.seen[r.key] = r
@@ -209,20 +209,30 @@ func (o *observer) lookAtCursor(s *story) {
 		return
 	}
 	if was := o.cursors[s.id]; view.NextAt.Before(was) {
-		o.complain("the cursor of job %s went back from %s to %s", s.name, clock(was), clock(view.NextAt))
+		o.Complain("the cursor of job %s went back from %s to %s", s.name, clock(was), clock(view.NextAt))
 	}
 	o.cursors[s.id] = view.NextAt
 }
 
 // verdict compares what was seen with what there is in the end.
-func (o *observer) verdict(live map[int64][]record) {
+func (o *observer) verdict(live map[int64][]Record) {
 	for key, was := range o.seen {
 		records := live[key.JobID]
-		i := slices.IndexFunc(records, func(r record) bool { return r.key == key })
+		i := slices.IndexFunc(records, func(r Record) bool { return r.key == key })
 		if i < 0 {
-			o.complain("a final record is gone: %v", was)
+			o.Complain("a final record is gone: %v", was)
 		} else if records[i] != was {
-			o.complain("a final record changed: it was %+v and is %+v", was, records[i])
+			o.Complain("a final record changed: it was %+v and is %+v", was, records[i])
 		}
 	}
+}
+
+// admit makes a user who stays. An error means that nobody knows whether there
+// is one.
+func (r *registrar) admit(name string) error {
+	a, err := r.client.Call("POST", "/user", map[string]any{"username": name, "email": name + "@example.com", "password": harness.AdminPassword}, nil)
+	if err == nil && !a.OK() {
+		err = fmt.Errorf("user %s could not be made: %v", name, a)
+	}
+	return err
 }

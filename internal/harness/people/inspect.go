@@ -1,4 +1,4 @@
-package main
+package people
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 	"github.com/teknohole/jadwal/internal/store"
 )
 
-// inspect opens the store of a server that has stopped: it returns all records
+// Inspect opens the store of a server that has stopped: it returns all records
 // of the given jobs, oldest first, and the invariants that do not hold.
-func inspect(data string, jobs map[int64]bool) (records map[int64][]record, broken []string, err error) {
+func Inspect(o store.Options, jobs map[int64]bool) (records map[int64][]Record, broken []string, err error) {
 	ctx := context.Background()
-	st, err := store.Open(ctx, store.Options{Dir: data})
+	st, err := store.Open(ctx, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -26,7 +26,7 @@ func inspect(data string, jobs map[int64]bool) (records map[int64][]record, brok
 	for _, v := range violations {
 		broken = append(broken, fmt.Sprint("invariant: ", v))
 	}
-	records = map[int64][]record{}
+	records = map[int64][]Record{}
 	for id := range jobs {
 		if records[id], err = recordsOf(ctx, st, id); err != nil {
 			return nil, nil, err
@@ -35,14 +35,14 @@ func inspect(data string, jobs map[int64]bool) (records map[int64][]record, brok
 	return records, broken, nil
 }
 
-func recordsOf(ctx context.Context, st *store.Store, jobID int64) (records []record, err error) {
+func recordsOf(ctx context.Context, st *store.Store, jobID int64) (records []Record, err error) {
 	for before := (jadwal.RunKey{}); ; {
 		runs, err := st.Runs(ctx, jobID, before, jadwal.MaxPage)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range runs {
-			records = append(records, record{
+			records = append(records, Record{
 				key: r.Key, through: r.ThroughAt, state: r.State, reason: r.Reason, version: r.Version,
 				attempts: r.Attempts, startedAt: r.StartedAt, finishedAt: r.FinishedAt,
 			})

@@ -1,4 +1,4 @@
-package main
+package people
 
 import (
 	"cmp"
@@ -13,15 +13,15 @@ import (
 	"github.com/teknohole/jadwal/internal/harness"
 )
 
-func (v runView) record() (record, error) {
+func (v runView) record() (Record, error) {
 	key, ok := jadwal.ParseRunID(v.ID)
 	if !ok {
-		return record{}, fmt.Errorf("%q is no run id", v.ID)
+		return Record{}, fmt.Errorf("%q is no run id", v.ID)
 	}
 	if !v.DueAt.Equal(time.UnixMicro(key.DueAt)) {
-		return record{}, fmt.Errorf("run %s says that it was due at %v", v.ID, v.DueAt)
+		return Record{}, fmt.Errorf("run %s says that it was due at %v", v.ID, v.DueAt)
 	}
-	r := record{key: key, state: jadwal.RunState(v.State), reason: jadwal.Reason(v.Reason), version: v.Version, attempts: v.Attempts}
+	r := Record{key: key, state: jadwal.RunState(v.State), reason: jadwal.Reason(v.Reason), version: v.Version, attempts: v.Attempts}
 	for _, t := range []struct {
 		from *time.Time
 		to   *time.Time
@@ -33,24 +33,32 @@ func (v runView) record() (record, error) {
 	return r, nil
 }
 
-// summary is all there is to judge when the last server has stopped.
-type summary struct {
-	rounds     int
-	lives      []life
-	lasted     time.Duration
-	now        time.Time          // when the live records were read
-	live       map[int64][]record // through the API
-	deleted    map[int64][]record // from the store: the API does not list a deleted job's
-	broken     []string           // invariants
-	errors     []string           // what the servers logged as such
-	deliveries []harness.Delivery
+// Summary is all there is to judge when the last server has stopped.
+type Summary struct {
+	Title      string // what was done, in a few words
+	Lives      []Life
+	Lasted     time.Duration
+	Now        time.Time          // when the live records were read
+	Live       map[int64][]Record // through the API
+	Deleted    map[int64][]Record // from the store: the API does not list a deleted job's
+	Broken     []string           // invariants
+	Errors     []string           // what the servers logged as such
+	Deliveries []harness.Delivery
+
+	// Nodes: epochs are a shard's. Stale tells whether a delivery came from a node
+	// that another one had replaced, which it could not notice: it was stopped.
+	Nodes bool
+	Stale func(harness.Delivery) bool
 }
 
-// verdict judges, prints, and returns an error when anything is wrong.
-func (p *people) verdict(s summary) error {
-	bad := slices.Concat(p.complaints, s.broken, s.errors, judgeEpochs(s.deliveries))
+// Verdict judges, prints, and returns an error when anything is wrong.
+func (p *People) Verdict(s Summary) error {
+	bad := slices.Concat(p.complaints, s.Broken, s.Errors)
+	if !s.Nodes {
+		bad = append(bad, judgeEpochs(s.Deliveries)...)
+	}
 	arrived := map[string][]harness.Delivery{}
-	for _, d := range s.deliveries {
+	for _, d := range s.Deliveries {
 		arrived[d.Job] = append(arrived[d.Job], d)
 	}
 	var told []string
@@ -58,20 +66,25 @@ func (p *people) verdict(s summary) error {
 	states := map[string]int{}
 	lateness := []time.Duration{}
 	for _, story := range p.stories {
-		story.enforce(s.lives)
 		var wrong []string
-		records := s.live[story.id]
-		if story.last().deleted {
-			records = s.deleted[story.id]
+		story.stale = s.Stale
+		if s.Nodes {
+			wrong = judgeEpochs(story.fresh(arrived[story.name]))
 		} else {
-			planned := slices.DeleteFunc(slices.Clone(records), func(r record) bool { return r.key.N > 0 })
-			wrong = story.judgeRecords(planned, arrived[story.name], s.now)
+			story.enforce(s.Lives)
 		}
-		wrong = append(wrong, story.judgeAsked(records, arrived[story.name], s.now)...)
-		wrong = append(wrong, story.judgeDeliveries(records, arrived[story.name], s.now, &t)...)
+		records := s.Live[story.id]
+		if story.last().deleted {
+			records = s.Deleted[story.id]
+		} else {
+			planned := slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.key.N > 0 })
+			wrong = append(wrong, story.judgeRecords(planned, arrived[story.name], s.Now)...)
+		}
+		wrong = append(wrong, story.judgeAsked(records, arrived[story.name], s.Now)...)
+		wrong = append(wrong, story.judgeDeliveries(records, arrived[story.name], s.Now, &t)...)
 		if len(wrong) > 0 {
 			bad = append(bad, wrong...)
-			told = append(told, story.tell(records, arrived[story.name], s.lives))
+			told = append(told, story.tell(records, arrived[story.name], s.Lives))
 		}
 		for _, r := range records {
 			state := string(r.state)
@@ -85,19 +98,24 @@ func (p *people) verdict(s summary) error {
 		}
 	}
 	var restarts []time.Duration
-	for _, l := range s.lives {
-		if !l.ready.IsZero() {
-			restarts = append(restarts, l.ready.Sub(l.started))
+	for _, l := range s.Lives {
+		if !l.Ready.IsZero() {
+			restarts = append(restarts, l.Ready.Sub(l.Started))
 		}
 	}
 	slices.Sort(restarts)
 	slices.Sort(lateness)
-	fmt.Printf("crash: %d kills in %v; ready again after %v (median), %v (worst)\n",
-		s.rounds, s.lasted.Round(time.Second), percentile(restarts, 50).Round(time.Millisecond), percentile(restarts, 100).Round(time.Millisecond))
+	fmt.Printf("%s in %v\n", s.Title, s.Lasted.Round(time.Second))
+	if len(restarts) > 0 {
+		fmt.Printf("  ready again after %v (median), %v (worst)\n", percentile(restarts, 50).Round(time.Millisecond), percentile(restarts, 100).Round(time.Millisecond))
+	}
 	fmt.Printf("  confirmed: %s; %d answers were lost\n", counts(p.confirmed), p.unknown)
 	fmt.Printf("  recorded:  %s\n", counts(states))
 	fmt.Printf("  delivered: %d, of them again: %d, at most %d times one run; delivered and then recorded as missed or skipped: %d\n",
 		t.deliveries, t.redelivered, t.most, t.missed)
+	if s.Nodes {
+		fmt.Printf("  two at once, across nodes: %d; from a node that was stopped past its lease: %d\n", t.twice, t.stale)
+	}
 	fmt.Printf("  lateness, outages included: %v (median), %v (99 %%), %v (worst)\n",
 		percentile(lateness, 50), percentile(lateness, 99), percentile(lateness, 100))
 	if len(bad) == 0 {

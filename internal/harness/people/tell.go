@@ -1,4 +1,4 @@
-package main
+package people
 
 import (
 	"cmp"
@@ -13,7 +13,7 @@ import (
 // tell returns all that is known of a job in the order in which it happened:
 // what was asked of it, what reached its target, the lives of the server from
 // a little before the job was made, and in the end its records.
-func (s *story) tell(records []record, deliveries []harness.Delivery, lives []life) string {
+func (s *story) tell(records []Record, deliveries []harness.Delivery, lives []Life) string {
 	type line struct {
 		at   time.Time
 		text string
@@ -40,8 +40,8 @@ func (s *story) tell(records []record, deliveries []harness.Delivery, lives []li
 		end = latest(end, l.at)
 	}
 	for _, l := range lives {
-		if (l.gone.IsZero() || l.gone.After(begin)) && l.started.Before(end) {
-			add(l.started, "server %v", l)
+		if (l.Gone.IsZero() || l.Gone.After(begin)) && l.Started.Before(end) {
+			add(l.Started, "server %v", l)
 		}
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })

@@ -1,4 +1,4 @@
-package main
+package people
 
 import (
 	"errors"
@@ -12,23 +12,26 @@ import (
 	"github.com/teknohole/jadwal/internal/harness"
 )
 
-// ledger is what all the clients together know to be true, and what they found
+// A Ledger is what all the clients together know to be true, and what they found
 // to be wrong on the way.
-type ledger struct {
+type Ledger struct {
 	mu         sync.Mutex
 	stories    []*story
 	confirmed  map[string]int // calls that were answered with success, by kind
 	unknown    int            // calls whose answer was lost
 	complaints []string
+	settle     time.Duration // after a lost answer, until what was asked for is stored or never will be
 }
 
-func (l *ledger) complain(format string, args ...any) {
+// Complain notes something wrong.
+func (l *Ledger) Complain(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.complaints = append(l.complaints, fmt.Sprintf(format, args...))
 }
 
-func (l *ledger) count(kind string) {
+// Count counts a call that was answered with success.
+func (l *Ledger) Count(kind string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.confirmed[kind]++
@@ -36,7 +39,7 @@ func (l *ledger) count(kind string) {
 
 // lost counts a call whose answer did not come. One that found nobody
 // listening had no effect for certain.
-func (l *ledger) lost(err error) {
+func (l *Ledger) lost(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !errors.Is(err, syscall.ECONNREFUSED) {
@@ -48,7 +51,7 @@ func (l *ledger) lost(err error) {
 // nobody else touches, so it always knows what must be true of it: when an
 // answer was lost, it reads which of the two possible states came about.
 type author struct {
-	*ledger
+	*Ledger
 	client *harness.Client
 	sink   string // URL
 	name   string
@@ -176,9 +179,9 @@ func (a *author) createJob(as story, t terms) {
 	case err == nil && answer.Status == 201:
 		c.acked = time.Now()
 		s.first = view.NextAt
-		a.count("create")
+		a.Count("create")
 	case err == nil && answer.Status < 500:
-		a.complain("job %s could not be made: %v", s.name, answer)
+		a.Complain("job %s could not be made: %v", s.name, answer)
 		return
 	default:
 		a.lost(err)
@@ -187,7 +190,7 @@ func (a *author) createJob(as story, t terms) {
 			return
 		}
 		if view.Target.URL != url {
-			a.complain("job %s was found with another target: %s", s.name, view.Target.URL)
+			a.Complain("job %s was found with another target: %s", s.name, view.Target.URL)
 		}
 		c.acked = time.Now()
 	}
@@ -227,9 +230,9 @@ func (a *author) ask(s *story, kind, path string) {
 	switch {
 	case err == nil && answer.OK():
 		s.asked = append(s.asked, run.ID)
-		a.count(kind)
+		a.Count(kind)
 	case err == nil && answer.Status < 500:
-		a.complain("a %s of job %s was refused: %v", kind, s.name, answer)
+		a.Complain("a %s of job %s was refused: %v", kind, s.name, answer)
 	default:
 		a.lost(err)
 	}
@@ -251,7 +254,7 @@ func (a *author) cancelNewest(s *story) {
 	case err != nil:
 		a.lost(err)
 	case answer.OK():
-		a.count("cancel")
+		a.Count("cancel")
 	}
 }
 
@@ -271,14 +274,14 @@ func (a *author) change(s *story, method, path string, body any, c change) {
 		switch {
 		case err == nil && answer.OK():
 			mine.acked = time.Now()
-			a.count(c.kind)
+			a.Count(c.kind)
 			return
 		case err == nil && answer.Code() == "not_yet_applied":
-			a.count("not yet applied")
+			a.Count("not yet applied")
 		case err == nil && answer.Status == 404 && c.deleted && !mine.seen.IsZero():
 			return
 		case err == nil && answer.Status < 500:
-			a.complain("%s of job %s was refused: %v", c.kind, s.name, answer)
+			a.Complain("%s of job %s was refused: %v", c.kind, s.name, answer)
 			s.changes = s.changes[:len(s.changes)-1]
 			return
 		default:
@@ -300,22 +303,23 @@ func (a *author) change(s *story, method, path string, body any, c change) {
 				mine.seen = time.Now()
 			}
 			if time.Since(mine.seen) > time.Minute {
-				a.complain("%s of job %s is stored and not in force a minute later", c.kind, s.name)
+				a.Complain("%s of job %s is stored and not in force a minute later", c.kind, s.name)
 				return
 			}
 		case mine.seen.IsZero() && state(before):
 			s.changes = s.changes[:len(s.changes)-1]
 			return
 		default:
-			a.complain("job %s is neither as before the lost answer to %s nor as after it: found %v, %s, %s", s.name, c.kind, found, view.State, view.Target.URL)
+			a.Complain("job %s is neither as before the lost answer to %s nor as after it: found %v, %s, %s", s.name, c.kind, found, view.State, view.Target.URL)
 			return
 		}
 	}
 }
 
-// read gets a job as soon as there is a server again. ok is false when there
+// read gets a job as soon as there is a server again, and what was asked for before is settled. ok is false when there
 // was no answer that tells.
 func (a *author) read(s *story, path string, view *jobView) (found, ok bool) {
+	time.Sleep(a.settle)
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		answer, err := a.client.Call("GET", path, nil, view)
 		switch {
@@ -328,9 +332,9 @@ func (a *author) read(s *story, path string, view *jobView) (found, ok bool) {
 			s.tries = append(s.tries, try{"GET " + path, time.Now(), time.Now(), "404"})
 			return false, true
 		}
-		a.complain("GET %s: %v", path, answer)
+		a.Complain("GET %s: %v", path, answer)
 		return false, false
 	}
-	a.complain("GET %s: no answer for a minute", path)
+	a.Complain("GET %s: no answer for a minute", path)
 	return false, false
 }

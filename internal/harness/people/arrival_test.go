@@ -1,4 +1,4 @@
-package main
+package people
 
 import (
 	"strings"
@@ -112,7 +112,7 @@ func TestJudgeAskedWhilePaused(t *testing.T) {
 }
 
 func TestEnforce(t *testing.T) {
-	lives := []life{{started: at(0)}, {started: at(5)}, {started: at(9)}}
+	lives := []Life{{Started: at(0)}, {Started: at(5)}, {Started: at(9)}}
 	s := &story{changes: []change{{seen: at(1), acked: at(2)}, {seen: at(3)}, {seen: at(6)}, {sent: at(7)}, {seen: at(10)}}}
 	s.enforce(lives)
 	for i, want := range []time.Time{at(2), at(5), at(9), {}, {}} {
@@ -175,7 +175,7 @@ func TestJudgeCrowd(t *testing.T) {
 			if tt.cancelled > 0 {
 				s.cancels[first.RunID] = at(tt.cancelled)
 			}
-			if bad := s.judgeCrowd(tt.deliveries); (len(bad) == 0) != tt.fine {
+			if bad, _ := s.judgeCrowd(tt.deliveries); (len(bad) == 0) != tt.fine {
 				t.Errorf("complaints: %q", bad)
 			}
 		})
@@ -203,7 +203,7 @@ func TestJudgeEpochs(t *testing.T) {
 
 func TestErrorsIn(t *testing.T) {
 	log := "Jadwal 1 · data\ntime=x level=WARN msg=late\ntime=x level=ERROR msg=\"an outcome\"\npanic: oh\n"
-	if got := errorsIn(log); len(got) != 2 || !strings.Contains(got[0], "an outcome") || !strings.Contains(got[1], "oh") {
+	if got := ErrorsIn(log); len(got) != 2 || !strings.Contains(got[0], "an outcome") || !strings.Contains(got[1], "oh") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -215,23 +215,23 @@ func TestJudgeDeliveries(t *testing.T) {
 	other.RunID = jadwal.RunKey{DueAt: at(1).UnixMicro(), JobID: 8}.ID()
 	for _, tt := range []struct {
 		rule       string
-		records    []record
+		records    []Record
 		deliveries []harness.Delivery
 		want       tally
 		complaint  string
 	}{
-		{"each run was delivered once", []record{rec(1, ran), rec(2, jadwal.RunFailed)},
+		{"each run was delivered once", []Record{rec(1, ran), rec(2, jadwal.RunFailed)},
 			[]harness.Delivery{arrival(1.1, "0", false), arrival(2.1, "0", false)}, tally{deliveries: 2, most: 1}, ""},
-		{"a run may be delivered again", []record{rec(1, ran)},
+		{"a run may be delivered again", []Record{rec(1, ran)},
 			[]harness.Delivery{arrival(1.1, "0", false), by(2, arrival(1.9, "0", true))}, tally{deliveries: 2, redelivered: 1, most: 2}, ""},
-		{"delivered, then recorded as missed within a stretch", []record{stretch(1, 5, missed)},
+		{"delivered, then recorded as missed within a stretch", []Record{stretch(1, 5, missed)},
 			[]harness.Delivery{arrival(3.1, "0", false)}, tally{deliveries: 1, most: 1, missed: 1}, ""},
-		{"recorded and never delivered", []record{rec(1, ran), rec(2, ran)},
+		{"recorded and never delivered", []Record{rec(1, ran), rec(2, ran)},
 			[]harness.Delivery{arrival(1.1, "0", false)}, tally{deliveries: 1, most: 1}, "never delivered"},
-		{"delivered and never recorded", []record{rec(1, ran)},
+		{"delivered and never recorded", []Record{rec(1, ran)},
 			[]harness.Delivery{arrival(1.1, "0", false), arrival(2.1, "0", false)}, tally{deliveries: 2, most: 1}, "not recorded"},
 		{"delivered at the very end and not recorded yet", nil, []harness.Delivery{arrival(9.1, "0", false)}, tally{deliveries: 1, most: 1}, ""},
-		{"what is missed need not be delivered", []record{rec(1, missed)}, nil, tally{}, ""},
+		{"what is missed need not be delivered", []Record{rec(1, missed)}, nil, tally{}, ""},
 		{"delivered under another job's name", nil, []harness.Delivery{other}, tally{deliveries: 1, most: 1}, "delivered as run"},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
@@ -245,4 +245,43 @@ func TestJudgeDeliveries(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestJudgeDeliveriesOfStoppedNodes(t *testing.T) {
+	edited := &story{name: "x", id: 7, changes: []change{madeAt(0, 1), {kind: "edit", sent: at(2), acked: at(2.1), terms: terms{marker: 1, slots: 1}}}}
+	old := arrival(4.1, "0", false)
+	for _, tt := range []struct {
+		rule  string
+		stale func(harness.Delivery) bool
+		want  tally
+		fine  bool
+	}{
+		{"an old definition's run by a node that was stopped", func(d harness.Delivery) bool { return d.Epoch == 1 }, tally{deliveries: 1, most: 1, stale: 1}, true},
+		{"by one that was not", nil, tally{deliveries: 1, most: 1}, false},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			edited.stale = tt.stale
+			var got tally
+			if bad := edited.judgeDeliveries(nil, []harness.Delivery{old}, at(10), &got); (len(bad) == 0) != tt.fine {
+				t.Errorf("complaints: %q", bad)
+			}
+			if got != tt.want {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+	t.Run("two at once in two epochs are counted", func(t *testing.T) {
+		one := &story{name: "x", id: 7, changes: []change{madeAt(0, 1)}}
+		bad, twice := one.judgeCrowd([]harness.Delivery{long(9, arrival(1, "0", false)), by(2, arrival(2, "0", false))})
+		if len(bad) > 0 || twice != 1 {
+			t.Errorf("%q, %d", bad, twice)
+		}
+	})
+	t.Run("somebody whom nobody disabled is skipped as such", func(t *testing.T) {
+		skipped := rec(1, jadwal.RunSkipped)
+		skipped.reason = jadwal.ReasonOwnerDisabled
+		if bad := (&story{name: "x", id: 7, changes: []change{madeAt(0, 1)}}).judgeDeliveries([]Record{skipped}, nil, at(10), &tally{}); len(bad) != 1 {
+			t.Errorf("complaints: %q", bad)
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package main
+package people
 
 import (
 	"fmt"
@@ -41,9 +41,17 @@ func (s *story) outdated(d harness.Delivery, at time.Time, late time.Duration) (
 	return s.changes[from], true
 }
 
+// fresh are those of the deliveries that are not stale.
+func (s *story) fresh(deliveries []harness.Delivery) []harness.Delivery {
+	if s.stale == nil {
+		return deliveries
+	}
+	return slices.DeleteFunc(slices.Clone(deliveries), s.stale)
+}
+
 // judgeStarts is judgeDelivery to the microsecond, for the runs whose first
 // attempt arrived once, so that its start is the recorded one.
-func (s *story) judgeStarts(records []record, deliveries []harness.Delivery) []string {
+func (s *story) judgeStarts(records []Record, deliveries []harness.Delivery) []string {
 	var bad []string
 	first := map[string][]harness.Delivery{}
 	for _, d := range deliveries {
@@ -106,8 +114,9 @@ func (s *story) judgeAttempts(deliveries []harness.Delivery) []string {
 // that has begun goes on, even when the definition allows fewer by then. Where
 // a run takes the place of another, the target may go on with the one that was
 // replaced, and a kill may keep that from being recorded, so nothing is said
-// about those.
-func (s *story) judgeCrowd(deliveries []harness.Delivery) []string {
+// about those. twice is how many began beside runs of another epoch: what ran
+// when its owner was replaced.
+func (s *story) judgeCrowd(deliveries []harness.Delivery) (bad []string, twice int) {
 	slots := map[int]int{}
 	for _, c := range s.changes {
 		if c.overlap != "cancel_running" {
@@ -118,22 +127,27 @@ func (s *story) judgeCrowd(deliveries []harness.Delivery) []string {
 		cancelled, asked := s.cancels[d.RunID]
 		return slots[markerOf(d.Path)] > 0 && (d.Answered.IsZero() || d.Answered.After(at)) && (!asked || cancelled.After(at)) && !s.replaces(d.At, at)
 	}
-	var bad []string
 	for i, d := range deliveries {
 		if d.Attempt != 1 || d.Redelivery || !underWay(d, d.At) {
 			continue
 		}
-		under := 0
+		under, elsewhere := 0, 0
 		for _, other := range deliveries[:i] {
-			if other.Epoch == d.Epoch && other.RunID != d.RunID && underWay(other, d.At) {
+			switch {
+			case other.RunID == d.RunID || !underWay(other, d.At):
+			case other.Epoch == d.Epoch:
 				under++
+			default:
+				elsewhere++
 			}
 		}
 		if most := slots[markerOf(d.Path)]; under >= most {
 			bad = append(bad, fmt.Sprintf("job %s: began while %d of its runs were under way, of at most %d: %v", s.name, under, most, d))
+		} else if under+elsewhere >= most {
+			twice++
 		}
 	}
-	return bad
+	return bad, twice
 }
 
 // replaces tells whether at any time between those two a newer run may have taken
@@ -170,25 +184,35 @@ type tally struct {
 	deliveries  int
 	redelivered int // deliveries beyond the first of their run
 	most        int // deliveries of one run
+	twice       int // runs that began while as many as may be were under way in another epoch
+	stale       int // deliveries from a node that was stopped past its lease
 	missed      int // runs that were delivered and then recorded as missed or skipped, the server having died in between
 }
 
 // judgeDeliveries holds the records of a job, as they were at now, against what
 // arrived: what says that it ran was delivered, and what was delivered is
 // recorded, unless it was due at the very end.
-func (s *story) judgeDeliveries(records []record, deliveries []harness.Delivery, now time.Time, t *tally) []string {
+func (s *story) judgeDeliveries(records []Record, deliveries []harness.Delivery, now time.Time, t *tally) []string {
 	var bad []string
 	arrived := map[string]int{}
 	for _, d := range deliveries {
 		arrived[d.RunID]++
 		t.deliveries++
-		if complaint := s.judgeDelivery(d); complaint != "" {
+		if s.stale != nil && s.stale(d) {
+			t.stale++
+		} else if complaint := s.judgeDelivery(d); complaint != "" {
 			bad = append(bad, complaint)
 		}
 	}
-	bad = append(bad, s.judgeStarts(records, deliveries)...)
-	bad = append(bad, s.judgeAttempts(deliveries)...)
-	bad = append(bad, s.judgeCrowd(deliveries)...)
+	fresh := s.fresh(deliveries)
+	bad = append(bad, s.judgeStarts(records, fresh)...)
+	bad = append(bad, s.judgeAttempts(fresh)...)
+	crowded, twice := s.judgeCrowd(fresh)
+	bad, t.twice = append(bad, crowded...), t.twice+twice
+	begun := map[string]bool{}
+	for _, d := range fresh {
+		begun[d.RunID] = true
+	}
 	for id, n := range arrived {
 		t.redelivered += n - 1
 		t.most = max(t.most, n)
@@ -198,14 +222,14 @@ func (s *story) judgeDeliveries(records []record, deliveries []harness.Delivery,
 			continue
 		}
 		due := time.UnixMicro(key.DueAt)
-		i := slices.IndexFunc(records, func(r record) bool {
+		i := slices.IndexFunc(records, func(r Record) bool {
 			if key.N > 0 || r.key.N > 0 {
 				return r.key == key
 			}
 			return !due.Before(r.due()) && !due.After(r.end())
 		})
 		switch {
-		case i < 0 && due.After(now.Add(-slack)):
+		case i < 0 && (due.After(now.Add(-slack)) || !begun[id]):
 		case i < 0:
 			bad = append(bad, fmt.Sprintf("job %s: run %s of %s was delivered %d times and is not recorded", s.name, id, clock(due), n))
 		case records[i].state == jadwal.RunMissed || records[i].state == jadwal.RunSkipped:
@@ -213,6 +237,9 @@ func (s *story) judgeDeliveries(records []record, deliveries []harness.Delivery,
 		}
 	}
 	for _, r := range records {
+		if r.reason == jadwal.ReasonOwnerDisabled {
+			bad = append(bad, fmt.Sprintf("job %s: nobody was disabled: %v", s.name, r))
+		}
 		if (r.state == jadwal.RunSucceeded || r.state == jadwal.RunFailed) && arrived[r.key.ID()] == 0 {
 			bad = append(bad, fmt.Sprintf("job %s: recorded but never delivered: %v", s.name, r))
 		}
