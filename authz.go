@@ -17,6 +17,7 @@ const (
 	ActionEditJob     Action = "job.edit"
 	ActionPreview     Action = "schedule.preview"
 	ActionReadMetrics Action = "metrics.read"
+	ActionListNodes   Action = "node.list"
 )
 
 // Object is what an action is done to. The zero Object stands for none yet:
@@ -39,7 +40,7 @@ func Allow(u User, action Action, on Object) error {
 	switch action {
 	case ActionOwnAccount, ActionCreateJob, ActionPreview:
 		return nil
-	case ActionListUsers, ActionCreateUser, ActionDeleteUser, ActionReadMetrics:
+	case ActionListUsers, ActionCreateUser, ActionDeleteUser, ActionReadMetrics, ActionListNodes:
 		if u.IsSuperuser {
 			return nil
 		}

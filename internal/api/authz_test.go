@@ -21,6 +21,7 @@ var rights = map[string][5]int{ // nobody, deleted, other, owner, superuser
 	"GET /health/live":                    {0, 0, 0, 0, 0},
 	"GET /health/ready":                   {0, 0, 0, 0, 0},
 	"GET /metrics":                        {401, 401, 403, 403, 0},
+	"GET /node":                           {401, 401, 403, 403, 0},
 	"POST /login":                         {0, 0, 0, 0, 0},
 	"POST /refresh/token":                 {0, 0, 0, 0, 0},
 	"POST /logout":                        {401, 401, 0, 0, 0},

@@ -44,6 +44,8 @@ var suite = map[string]func(*testing.T){
 	"TestLedgerAndWhy":                                      TestLedgerAndWhy,
 	"TestLogout":                                            TestLogout,
 	"TestMetrics":                                           TestMetrics,
+	"TestNodes":                                             TestNodes,
+	"TestNodesThatCannotBeRead":                             TestNodesThatCannotBeRead,
 	"TestNextOfJob":                                         TestNextOfJob,
 	"TestOldAndOddRequests":                                 TestOldAndOddRequests,
 	"TestPagesOfJobs":                                       TestPagesOfJobs,
