@@ -282,11 +282,14 @@ func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 // It stops when their definitions exceed that many bytes: considered is how
 // many of ids it got through, at least one.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
-	err = s.read(ctx, func(t *tx) error {
-		if t.pg != nil {
+	if s.Shared() {
+		err = s.single(ctx, func(t *tx) error {
 			jobs, considered, err = definitionsPostgres(t, ids, bytes)
 			return err
-		}
+		})
+		return jobs, considered, err
+	}
+	err = s.read(ctx, func(t *tx) error {
 		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		left := bytes
 		var text []byte
