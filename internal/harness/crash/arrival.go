@@ -104,8 +104,9 @@ func (s *story) judgeAttempts(deliveries []harness.Delivery) []string {
 // in the same process, as its definition allows. A run is under way until it is
 // answered, or asked to be cancelled. Only first attempts are looked at: a run
 // that has begun goes on, even when the definition allows fewer by then. Where
-// a run takes the place of another, a kill may keep that from being recorded,
-// so nothing is said about those.
+// a run takes the place of another, the target may go on with the one that was
+// replaced, and a kill may keep that from being recorded, so nothing is said
+// about those.
 func (s *story) judgeCrowd(deliveries []harness.Delivery) []string {
 	slots := map[int]int{}
 	for _, c := range s.changes {
@@ -115,7 +116,7 @@ func (s *story) judgeCrowd(deliveries []harness.Delivery) []string {
 	}
 	underWay := func(d harness.Delivery, at time.Time) bool {
 		cancelled, asked := s.cancels[d.RunID]
-		return slots[markerOf(d.Path)] > 0 && (d.Answered.IsZero() || d.Answered.After(at)) && (!asked || cancelled.After(at))
+		return slots[markerOf(d.Path)] > 0 && (d.Answered.IsZero() || d.Answered.After(at)) && (!asked || cancelled.After(at)) && !s.replaces(d.At, at)
 	}
 	var bad []string
 	for i, d := range deliveries {
@@ -133,6 +134,18 @@ func (s *story) judgeCrowd(deliveries []harness.Delivery) []string {
 		}
 	}
 	return bad
+}
+
+// replaces tells whether at any time between those two a newer run may have taken
+// the place of one under way.
+func (s *story) replaces(from, to time.Time) bool {
+	for i, c := range s.changes {
+		over := i+1 < len(s.changes) && !s.changes[i+1].acked.IsZero() && s.changes[i+1].acked.Before(from)
+		if c.overlap == "cancel_running" && c.sent.Before(to) && !over {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeEpochs returns which deliveries came from a process that was replaced

@@ -150,7 +150,7 @@ func TestJudgeCrowd(t *testing.T) {
 	two := terms{marker: 1, slots: 2, overlap: "allow"}
 	replacing := terms{marker: 2, slots: 1, overlap: "cancel_running"}
 	first := arrival(1, "0", false)
-	s := &story{name: "x", id: 7, changes: []change{{terms: one}, {terms: two}, {terms: replacing}}}
+	s := &story{name: "x", id: 7, changes: []change{{terms: one}, {terms: two}, {terms: replacing, sent: at(5)}}}
 	for _, tt := range []struct {
 		rule       string
 		cancelled  float64 // when the first run was asked to be; 0: never
@@ -166,6 +166,7 @@ func TestJudgeCrowd(t *testing.T) {
 		{"the first was cancelled later", 3, []harness.Delivery{long(9, first), arrival(2.1, "0", false)}, false},
 		{"what was cancelled arrives late", 2, []harness.Delivery{long(9, arrival(2.1, "0", false)), long(9, again(2.2, 1, first))}, true},
 		{"it takes the place of the first", 0, []harness.Delivery{long(9, arrival(1, "2", false)), arrival(2, "2", false)}, true},
+		{"a rule that came meanwhile may have replaced the first", 0, []harness.Delivery{long(9, first), arrival(6, "0", false)}, true},
 		{"the first belonged to a process that is gone", 0, []harness.Delivery{long(9, first), by(2, arrival(2, "0", false))}, true},
 		{"a second attempt goes on", 0, []harness.Delivery{long(9, first), again(3, 2, arrival(2, "0", false))}, true},
 	} {
