@@ -11,30 +11,32 @@ type Code string
 
 // The codes of errors. The API maps each to one HTTP status, in one table.
 const (
-	CodeValidation       Code = "validation_failed"
-	CodeMalformed        Code = "malformed"
-	CodeUnauthenticated  Code = "unauthenticated"
-	CodeInvalidToken     Code = "invalid_token"
-	CodeInvalidLogin     Code = "invalid_credentials"
-	CodeForbidden        Code = "forbidden"
-	CodeLastSuperuser    Code = "last_superuser"
-	CodeOwnAccount       Code = "own_account"
-	CodeNotFound         Code = "not_found"
-	CodeMethodNotAllowed Code = "method_not_allowed"
-	CodeTimeout          Code = "request_timeout"
-	CodeConflict         Code = "conflict"
-	CodeNameTaken        Code = "name_taken"
-	CodeKeyReused        Code = "idempotency_key_reused"
-	CodeKeyInProgress    Code = "idempotency_key_in_progress"
-	CodeVersionMismatch  Code = "version_mismatch"
-	CodeTooLarge         Code = "too_large"
-	CodeURITooLong       Code = "uri_too_long"
-	CodeUnsupportedType  Code = "unsupported_media_type"
-	CodeRateLimited      Code = "rate_limited"
-	CodeBusy             Code = "busy"
-	CodeUnavailable      Code = "unavailable"
-	CodeNotYetApplied    Code = "not_yet_applied"
-	CodeInternal         Code = "internal"
+	CodeValidation        Code = "validation_failed"
+	CodeMalformed         Code = "malformed"
+	CodeUnauthenticated   Code = "unauthenticated"
+	CodeInvalidToken      Code = "invalid_token"
+	CodeInvalidLogin      Code = "invalid_credentials"
+	CodeForbidden         Code = "forbidden"
+	CodeInsufficientScope Code = "insufficient_scope"
+	CodeLastSuperuser     Code = "last_superuser"
+	CodeOwnAccount        Code = "own_account"
+	CodeWrongPassword     Code = "wrong_password"
+	CodeNotFound          Code = "not_found"
+	CodeMethodNotAllowed  Code = "method_not_allowed"
+	CodeTimeout           Code = "request_timeout"
+	CodeConflict          Code = "conflict"
+	CodeNameTaken         Code = "name_taken"
+	CodeKeyReused         Code = "idempotency_key_reused"
+	CodeKeyInProgress     Code = "idempotency_key_in_progress"
+	CodeVersionMismatch   Code = "version_mismatch"
+	CodeTooLarge          Code = "too_large"
+	CodeURITooLong        Code = "uri_too_long"
+	CodeUnsupportedType   Code = "unsupported_media_type"
+	CodeRateLimited       Code = "rate_limited"
+	CodeBusy              Code = "busy"
+	CodeUnavailable       Code = "unavailable"
+	CodeNotYetApplied     Code = "not_yet_applied"
+	CodeInternal          Code = "internal"
 )
 
 // FieldError is one thing that is wrong with one part of a request. Field is a
@@ -47,12 +49,14 @@ type FieldError struct {
 
 // Error is every failure that a caller can react to. Message is one sentence
 // and tells nothing internal. RetryAfter, when positive, is how long to wait
-// before the same call may succeed.
+// before the same call may succeed. Scope, with CodeInsufficientScope, is what
+// the caller's API key lacks.
 type Error struct {
 	Code       Code
 	Message    string
 	Fields     []FieldError
 	RetryAfter time.Duration
+	Scope      Scope
 }
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }

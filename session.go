@@ -12,7 +12,17 @@ type Session struct {
 	CreatedAt  time.Time
 	RotatedAt  time.Time // when Generation began
 	ExpiresAt  time.Time // the session's absolute end
+	UsedAt     time.Time // when it last made a request, within a minute; no earlier than RotatedAt
+	Source     string    // the address that it was started from
+	UserAgent  string    // the client that started it, as it called itself
 }
+
+// MaxSessions is how many sessions a user has at most: one more ends the one
+// that was refreshed least recently.
+const MaxSessions = 50
+
+// MaxUserAgent is how many bytes of a client's name for itself are kept.
+const MaxUserAgent = 256
 
 // RotationGrace is how long after a rotation the token that was traded gets
 // the same successor again: its answer may have been lost on the way.

@@ -50,10 +50,13 @@ type Credentials struct {
 // Actor is who asks, and from where; it is what audit rows tell.
 type Actor struct {
 	User      User
-	SessionID int64 // 0: not a session (the operator's command line, the server itself)
+	SessionID int64  // 0: not a session
+	Key       *Key   // nil: not an API key
+	Means     string // by what, when it is neither: "password", "code", "command"; "": the server itself
 	Source    netip.Addr
 	RequestID string
-	Once      *Once // nil: whatever is asked is done again when it is asked again
+	UserAgent string // as the client calls itself; only a sign-in tells it
+	Once      *Once  // nil: whatever is asked is done again when it is asked again
 }
 
 // Once has a write happen at most once under a key of its user's: what was

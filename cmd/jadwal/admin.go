@@ -26,7 +26,7 @@ const firstUserID = 1
 
 // operator is who acts when nobody is signed in: the command line, or the
 // server itself.
-var operator = jadwal.Actor{User: jadwal.User{Username: "operator"}}
+var operator = jadwal.Actor{User: jadwal.User{Username: "operator"}, Means: "command"}
 
 // adminState is what a start finds or makes of the first user.
 type adminState struct {

@@ -90,6 +90,23 @@ func TestPostgres(t *testing.T) {
 			a, b := nodesAt(t, s.mustSignIn("admin", "correct horse")), nodesAt(t, there)
 			return len(a) == 2 && len(b) == 2 && a[0].Shards == 512 && a[1].Shards == 512 && a[0].This && !a[1].This && !b[0].This && b[1].This
 		})
+		t.Run("a key that was made here is good there, until it is deleted here", func(t *testing.T) {
+			here := s.mustSignIn("admin", "correct horse")
+			var made struct{ ID, Key string }
+			call(t, here, http.StatusCreated, "POST", "/key", map[string]any{"name": "k", "scopes": []string{"job:read"}}, &made)
+			program := harness.NewClient(there.Base)
+			program.Access = made.Key
+			call(t, program, http.StatusOK, "GET", "/job", nil, nil)
+			call(t, program, http.StatusForbidden, "GET", "/run", nil, nil)
+			call(t, here, http.StatusOK, "DELETE", "/key/"+made.ID, nil, nil)
+			eventually(t, "its end", func() bool {
+				a, err := program.Call("GET", "/job", nil, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return a.Status == http.StatusUnauthorized
+			})
+		})
 		call(t, there, http.StatusOK, "POST", "/job/each-second/resume", nil, nil)
 		s.stop()
 		before := len(sink.Deliveries())

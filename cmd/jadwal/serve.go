@@ -138,6 +138,8 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		EngineHealth:   health,
 		Metrics:        newMetrics(eng, st.Misplaced),
 		Nodes:          nodesOf(st, member, jadwal.Node{Address: listener.Addr().String(), Version: jadwal.Version, StartedAt: time.Now()}),
+		ResetLifetime:  cfg.ResetLifetime,
+		MaxKeyLifetime: cfg.MaxKeyLifetime,
 		Hasher:         hasher,
 		Limiter:        auth.NewLimiter(),
 		TrustedProxies: cfg.TrustedProxies,

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/teknohole/jadwal/internal/harness"
 )
@@ -80,5 +81,33 @@ func TestTrustedProxies(t *testing.T) {
 	eventually(t, "one source to be held off", func() bool { return guess("203.0.113.5") == http.StatusTooManyRequests })
 	if status := guess("203.0.113.6"); status != http.StatusUnauthorized {
 		t.Errorf("another source: %d", status)
+	}
+}
+
+// Keys and codes live as long as the settings say, from the moment they are
+// made, which their answers tell.
+func TestLifetimesOfKeysAndCodes(t *testing.T) {
+	s := startServer(t, filepath.Join(t.TempDir(), "data"), nil, "--max-key-lifetime", "1h", "--reset-lifetime", "2m")
+	c := asNormal(t, s)
+	admin := s.mustSignIn("admin", "admin123")
+	var made struct {
+		CreatedAt time.Time `json:"created_at"`
+		ExpiresAt time.Time `json:"expires_at"`
+	}
+	call(t, c, http.StatusCreated, "POST", "/key", map[string]any{"name": "k", "scopes": []string{"job:read"}}, &made)
+	if life := made.ExpiresAt.Sub(made.CreatedAt); life != time.Hour {
+		t.Errorf("a key lives for %s", life)
+	}
+	call(t, c, http.StatusBadRequest, "POST", "/key", map[string]any{"name": "k", "scopes": []string{"job:read"}, "expires_at": made.ExpiresAt.Add(time.Hour)}, nil)
+	call(t, admin, http.StatusCreated, "POST", "/user/2/password/reset", nil, &made)
+	var audit []struct {
+		At     time.Time `json:"at"`
+		Detail struct {
+			ExpiresAt time.Time `json:"expires_at"`
+		} `json:"detail"`
+	}
+	call(t, admin, http.StatusOK, "GET", "/audit?action=user.reset", nil, &audit)
+	if len(audit) != 1 || audit[0].Detail.ExpiresAt.Sub(audit[0].At) != 2*time.Minute || !audit[0].Detail.ExpiresAt.Equal(made.ExpiresAt) {
+		t.Errorf("a code lives for %+v", audit)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // job's running run has ended, even while the job is paused or completed.
 func (s *Server) runJob(ctx context.Context, in *jobInput) (*reply[runView], error) {
 	c := callOf(ctx)
-	job, err := s.findJob(c, in.Job, jadwal.ActionOperateJob)
+	job, err := s.findJob(c, in.Job, jadwal.ActionOperateRun)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (s *Server) listAttempts(ctx context.Context, in *runInput) (*reply[[]attem
 func (s *Server) findRun(c *call, key jadwal.RunKey) (jadwal.Run, error) {
 	job, err := s.store.AnyJob(c, key.JobID)
 	if err == nil {
-		err = jadwal.Allow(c.user, jadwal.ActionReadJob, jadwal.Object{OwnerID: job.OwnerID})
+		err = s.allowJob(c, jadwal.ActionReadRun, job)
 	}
 	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
 		return jadwal.Run{}, errNoRun

@@ -51,7 +51,8 @@ func badPaths() (all []bad) {
 	for _, m := range []struct{ method, target string }{
 		{"POST", "/"}, {"GET", "/login"}, {"PUT", "/login"}, {"DELETE", "/login"}, {"OPTIONS", "/login"}, {"GET", "/refresh/token"}, {"GET", "/logout"},
 		{"POST", "/user/me"}, {"PUT", "/user/me"}, {"DELETE", "/user/me"}, {"TRACE", "/user/me"}, {"OPTIONS", "/user/me"}, {"get", "/user/me"}, {"CONNECT", "/user/me"}, {"PATCH", "/user"}, {"DELETE", "/user"},
-		{"GET", "/user/1"}, {"PATCH", "/user/1"}, {"POST", "/user/x"}, {"GET", "/user/me%2F"}, {"GET", "/user/me%00"}, {"GET", "/user/me%20"}, {"GET", "/user/m\xc3"}, {"GET", "/user/me%3Fx"},
+		{"PUT", "/user/1"}, {"POST", "/user/x"}, {"POST", "/user/me%2F"}, {"POST", "/user/me%00"}, {"POST", "/user/me%20"}, {"POST", "/user/m\xc3"}, {"POST", "/user/me%3Fx"},
+		{"GET", "/user/me/password"}, {"PATCH", "/user/me/password"}, {"GET", "/user/password/reset"}, {"GET", "/user/1/password/reset"}, {"GET", "/user/1/disable"}, {"DELETE", "/user/1/enable"}, {"POST", "/user/1/status"}, {"DELETE", "/session"}, {"POST", "/session"}, {"GET", "/session/1"}, {"POST", "/audit"}, {"DELETE", "/audit"}, {"POST", "/job/a/grant"}, {"DELETE", "/job/a/grant"}, {"GET", "/job/a/grant/1"}, {"POST", "/job/a/grant/1"}, {"GET", "/job/a/owner"}, {"DELETE", "/key"}, {"PATCH", "/key"}, {"GET", "/key/x"}, {"PATCH", "/session/1"},
 		{"DELETE", "/job"}, {"PATCH", "/job"}, {"PUT", "/job"}, {"POST", "/job/a/version"}, {"DELETE", "/job/a/version/1"}, {"GET", "/job/a/version/1/restore"}, {"GET", "/job/a/clone"}, {"POST", "/job/a/next"}, {"POST", "/job/a"}, {"GET", "/job/a/pause"}, {"POST", "/run"}, {"DELETE", "/run/x"},
 		{"GET", "/schedule/preview"}, {"POST", "/health/live"}, {"POST", "/health/ready"}, {"POST", "/metrics"}, {"POST", "/openapi.json"}, {"POST", "/docs"}, {"PROPFIND", "/user"}, {strings.Repeat("X", 1000), "/user"},
 	} {
@@ -66,7 +67,7 @@ func badTokens() (all []bad) {
 		if r.action == "public" {
 			continue
 		}
-		target := strings.NewReplacer("{id}", "1", "{job}", "mine", "{n}", "1").Replace(r.pattern)
+		target := strings.NewReplacer("/key/{id}", "/key/"+jadwal.FormatKeyID(1), "{id}", "1", "{job}", "mine", "{n}", "1", "{user}", "1").Replace(r.pattern)
 		all = append(all,
 			bad{rule: "no token for " + r.method + " " + r.pattern, method: r.method, target: target, status: 401, code: "unauthenticated"},
 			bad{rule: "nonsense for " + r.method + " " + r.pattern, method: r.method, target: target, body: "nonsense", header: []string{"Authorization", "Bearer x", "Content-Type", "text/plain"}, status: 401, code: "invalid_token"},
@@ -84,9 +85,15 @@ func badBodies() (all []bad) {
 		{"user", "POST", "/logout", `{"refresh_token":"x"}`},
 		{"user", "PATCH", "/user/me", `{"email":"x@example.com"}`},
 		{"admin", "POST", "/user", newUserBody},
+		{"admin", "PATCH", "/user/2", `{"email":"x@example.com"}`},
+		{"user", "POST", "/key", `{"name":"x","scopes":["job:read"]}`},
+		{"user", "POST", "/user/me/password", `{"current_password":"x","new_password":"x-password"}`},
+		{"", "POST", "/user/password/reset", `{"code":"x","new_password":"x-password"}`},
 		{"user", "POST", "/job", newJobBody},
 		{"user", "PATCH", "/job/mine", `{"description":"x"}`},
 		{"user", "PUT", "/job/mine", `{"description":"x","target":{"url":"https://example.com/"}}`},
+		{"user", "PUT", "/job/mine/grant/1", `{"level":"viewer"}`},
+		{"user", "POST", "/job/mine/owner", `{"owner":1}`},
 		{"user", "POST", "/job/mine/clone", `{"name":"x"}`},
 		{"user", "POST", "/job/mine/pause", `{"reason":"x"}`},
 		{"user", "POST", "/schedule/preview", `{"schedules":[{"every":"1h"}]}`},
@@ -137,9 +144,39 @@ func badMembers() (all []bad) {
 		add("admin", "POST", "/user", `{"username":"x","password":"x-password","email":`+v+`}`, "email")
 		add("user", "PATCH", "/user/me", `{"username":`+v+`}`, "username")
 		add("user", "PATCH", "/user/me", `{"email":`+v+`}`, "email")
+		add("admin", "PATCH", "/user/2", `{"username":`+v+`}`, "username")
+		add("admin", "PATCH", "/user/2", `{"email":`+v+`}`, "email")
+		add("user", "POST", "/user/me/password", `{"current_password":`+v+`,"new_password":"x-password"}`, "current_password")
+		add("user", "POST", "/user/me/password", `{"current_password":"x","new_password":`+v+`}`, "new_password")
+		add("", "POST", "/user/password/reset", `{"code":`+v+`,"new_password":"x-password"}`, "code")
+		add("", "POST", "/user/password/reset", `{"code":"x","new_password":`+v+`}`, "new_password")
 		add("user", "POST", "/job", `{"name":`+v+`,"target":{"url":"https://example.com/"}}`, "name")
 		add("user", "POST", "/job", `{"name":"x","target":{"url":`+v+`}}`, "target.url")
 	}
+	for _, v := range []string{`null`, `1`, `true`, `{}`, `[]`, `""`, `"owner"`, `"Viewer"`} {
+		add("user", "PUT", "/job/mine/grant/1", `{"level":`+v+`}`, "level")
+	}
+	for _, v := range []string{`null`, `"1"`, `true`, `{}`, `[]`, `0`, `-1`, `1.5`, `999`, `9223372036854775808`} {
+		add("user", "POST", "/job/mine/owner", `{"owner":`+v+`}`, "owner")
+	}
+	add("user", "PUT", "/job/mine/grant/1", `{}`, "level")
+	add("user", "PUT", "/job/mine/grant/2", `{"level":"viewer"}`, "user")
+	add("user", "PUT", "/job/mine/grant/x", `{"level":"viewer"}`, "user")
+	add("user", "POST", "/job/mine/owner", `{}`, "owner")
+	for _, v := range []string{`null`, `1`, `true`, `{}`, `[]`, `""`, `" x"`, `"x\u0000"`, `"` + strings.Repeat("x", 101) + `"`} {
+		add("user", "POST", "/key", `{"name":`+v+`,"scopes":["job:read"]}`, "name")
+	}
+	for v, field := range map[string]string{
+		`null`: "scopes", `"job:read"`: "scopes", `{}`: "scopes", `[]`: "scopes", `[""]`: "scopes[0]", `[null]`: "scopes[0]", `["*"]`: "scopes[0]", `["Job:read"]`: "scopes[0]", `["job:read","job:read"]`: "scopes[1]", `["job:read job:write"]`: "scopes[0]",
+	} {
+		add("user", "POST", "/key", `{"name":"x","scopes":`+v+`}`, field)
+	}
+	for _, v := range []string{`null`, `1`, `true`, `{}`, `[]`, `""`, `"soon"`, `"2020-01-01T00:00:00Z"`, `"2100-01-01T00:00:00Z"`, `"0000-01-01T00:00:00Z"`} {
+		add("user", "POST", "/key", `{"name":"x","scopes":["job:read"],"expires_at":`+v+`}`, "expires_at")
+	}
+	add("user", "POST", "/key", `{"name":"x"}`, "scopes")
+	add("user", "POST", "/key", `{"scopes":["job:read"]}`, "name")
+	add("user", "POST", "/key", `{"name":"x","scopes":["job:read"],"expires_in":"1h"}`, "expires_in")
 	for _, v := range []string{`null`, `1`, `0`, `"true"`, `"false"`, `""`, `{}`, `[]`} {
 		add("admin", "POST", "/user", `{"username":"x","password":"x-password","email":"x@example.com","is_superuser":`+v+`}`, "is_superuser")
 		add("user", "PATCH", "/user/me", `{"is_superuser":`+v+`}`, "is_superuser")
@@ -172,6 +209,9 @@ func badMembers() (all []bad) {
 		"short67", "ééé", strings.Repeat("x", 1025), strings.Repeat("é", 513), "with\\u0000nul", "password", "PASSWORD", "12345678", "x-name-1", "X-NAME-1", "x@example.com", "X@Example.Com",
 	} {
 		add("admin", "POST", "/user", `{"username":"x-name-1","password":"`+password+`","email":"x@example.com"}`, "password")
+		if !strings.HasPrefix(strings.ToLower(password), "x") || len(password) > 100 {
+			add("user", "POST", "/user/me/password", `{"current_password":"x","new_password":"`+password+`"}`, "new_password")
+		}
 	}
 	for _, p := range []struct{ member, field string }{
 		{`"tags":["A"]`, "tags[0]"}, {`"tags":"a"`, "tags"}, {`"timezone":"Mars"`, "timezone"}, {`"timezone":""`, "timezone"}, {`"timeout":"0.5s"`, "timeout"}, {`"timeout":"25h"`, "timeout"}, {`"timeout":"-1s"`, "timeout"},
@@ -204,9 +244,51 @@ func badOthers() (all []bad) {
 	add := func(as, method, target string, status int, code, field string) {
 		all = append(all, bad{as + " " + method + " " + target, as, method, target, "", nil, status, code, field})
 	}
-	for _, id := range []string{"01", "+2", "-2", "2.0", "%32", "2%20", "0x2", "two", "1e0", "%D9%A2", "2;x", "2,3", "*"} {
+	for _, target := range []string{"/user/999", "/user/0", "/user/99999999999999999999"} {
+		add("admin", "GET", target, 404, "not_found", "")
+		add("admin", "GET", target+"/status", 404, "not_found", "")
+		for _, what := range []string{"/disable", "/enable", "/password/reset"} {
+			add("admin", "POST", target+what, 404, "not_found", "")
+		}
+	}
+	for _, what := range []string{"disable", "password/reset"} {
+		add("admin", "POST", "/user/1/"+what, 403, "own_account", "")
+	}
+	for _, user := range []string{"1", "999", "0"} {
+		add("user", "GET", "/session?user="+user, 404, "not_found", "")
+	}
+	add("admin", "GET", "/session?user=999", 404, "not_found", "")
+	add("admin", "GET", "/session?user=0", 404, "not_found", "")
+	for _, id := range []string{"1", "0000000000", "000000000001", "00000000000", "0000000000-", "zzzzzzzzzzz", "jdw_0000001"} {
+		add("user", "DELETE", "/key/"+id, 400, "validation_failed", "id")
+	}
+	add("user", "DELETE", "/job/mine/grant/x", 400, "validation_failed", "user")
+	add("user", "DELETE", "/job/mine/grant/1", 404, "not_found", "")
+	add("user", "DELETE", "/job/none/grant/1", 404, "not_found", "")
+	add("user", "GET", "/job/none/grant", 404, "not_found", "")
+	add("user", "GET", "/job/mine/grant?x=1", 400, "validation_failed", "x")
+	add("user", "DELETE", "/key/00000000001", 404, "not_found", "")
+	add("user", "GET", "/key?user=1", 404, "not_found", "")
+	add("admin", "GET", "/key?user=999", 404, "not_found", "")
+	add("admin", "GET", "/key?user=x", 400, "validation_failed", "user")
+	add("admin", "GET", "/session?owner=2", 400, "validation_failed", "owner")
+	add("admin", "GET", "/user/2?x=1", 400, "validation_failed", "x")
+	add("user", "DELETE", "/session/1", 404, "not_found", "")
+	add("user", "DELETE", "/session/0", 404, "not_found", "")
+	add("user", "DELETE", "/session/99999999999999999999", 404, "not_found", "")
+	for _, id := range []string{"01", "+2", "-2", "2.0", "0x2", "two", "1e0", "2,3", "*"} {
 		add("admin", "DELETE", "/user/"+id, 400, "validation_failed", "id")
 		add("user", "DELETE", "/user/"+id, 403, "forbidden", "")
+		add("admin", "GET", "/user/"+id, 400, "validation_failed", "id")
+		add("user", "GET", "/user/"+id, 403, "forbidden", "")
+		add("user", "PATCH", "/user/"+id, 403, "forbidden", "")
+		add("admin", "GET", "/user/"+id+"/status", 400, "validation_failed", "id")
+		add("user", "DELETE", "/session/"+id, 400, "validation_failed", "id")
+		add("user", "GET", "/session?user="+id, 400, "validation_failed", "user")
+		for _, what := range []string{"disable", "enable", "password/reset"} {
+			add("admin", "POST", "/user/"+id+"/"+what, 400, "validation_failed", "id")
+			add("user", "POST", "/user/"+id+"/"+what, 403, "forbidden", "")
+		}
 	}
 	for _, job := range []string{"01", "-1", "Mine", "m%69ne", "mine%00", "bulk", "_x", strings.Repeat("x", 64), "mine;x"} {
 		add("user", "GET", "/job/"+job, 400, "validation_failed", "job")
@@ -215,7 +297,7 @@ func badOthers() (all []bad) {
 	for _, query := range []struct{ text, field string }{
 		{"x=1", "x"}, {"Limit=1", "Limit"}, {"limit=0", "limit"}, {"limit=501", "limit"}, {"limit=-1", "limit"}, {"limit=abc", "limit"}, {"limit=1.5", "limit"}, {"limit=", "limit"}, {"limit=01", "limit"},
 		{"limit=1&limit=2", "limit"}, {"limit=99999999999999999999", "limit"}, {"cursor=x", "cursor"}, {"cursor=-1", "cursor"}, {"cursor=99999999999999999999", "cursor"}, {"count=yes", "count"}, {"count=1", "count"}, {"count", "count"},
-		{"access_token=x", "access_token"}, {"owner=1", "owner"},
+		{"access_token=x", "access_token"}, {"owner=x", "owner"}, {"owner=01", "owner"}, {"owner=", "owner"}, {"user=1", "user"},
 	} {
 		add("user", "GET", "/job?"+query.text, 400, "validation_failed", query.field)
 	}
@@ -234,6 +316,14 @@ func badOthers() (all []bad) {
 	for _, query := range []string{"from=x", "to=", "to=2026-11-22T00:00:00Z&from=2026-11-23T00:00:00Z", "to=2020-01-01T00:00:00Z", "cursor=1", "limit=0", "state=missed"} {
 		field, _, _ := strings.Cut(query, "=")
 		add("user", "GET", "/job/mine/ledger?"+query, 400, "validation_failed", field)
+	}
+	for _, query := range []string{
+		"actor=x", "actor=-1", "actor=", "action=job", "action=job.*", "action=Job.edit", "action=", "object=job", "object=job/", "object=job/-1", "object=job/5/6", "object=%6aob%2F%25",
+		"from=x", "to=", "to=2026-11-22T00:00:00Z&from=2026-11-23T00:00:00Z", "limit=0", "limit=501", "cursor=1", "cursor=1.", "cursor=x.1", "cursor=1.0", "cursor=1.1.1", "cursor=-1.1", "user=1", "actor=1&actor=1",
+	} {
+		field, _, _ := strings.Cut(query, "=")
+		add("admin", "GET", "/audit?"+query, 400, "validation_failed", field)
+		add("user", "GET", "/audit?"+query, 403, "forbidden", "")
 	}
 	for _, query := range []string{"", "at=", "at=now", "at=2026-11-23T00:00:00", "at=2026-11-23T00:00:00Z&at=2026-11-23T00:00:00Z"} {
 		add("user", "GET", "/job/mine/why?"+query, 400, "validation_failed", "at")
@@ -296,6 +386,17 @@ func badOthers() (all []bad) {
 		bad{"the last superuser's flag", "admin", "PATCH", "/user/me", `{"is_superuser":false}`, nil, 403, "last_superuser", ""},
 		bad{"a name that is taken", "user", "PATCH", "/user/me", `{"username":"Admin"}`, nil, 400, "validation_failed", "username"},
 		bad{"an email that is taken", "user", "PATCH", "/user/me", `{"username":"free","email":"Admin@Teknohole.com"}`, nil, 400, "validation_failed", "email"},
+		bad{"the last superuser's flag, by id", "admin", "PATCH", "/user/1", `{"is_superuser":false}`, nil, 403, "last_superuser", ""},
+		bad{"an unknown member of a user, by id", "admin", "PATCH", "/user/2", `{"disabled_at":null}`, nil, 400, "validation_failed", "disabled_at"},
+		bad{"a user who is not there", "admin", "PATCH", "/user/999", `{"username":"free"}`, nil, 404, "not_found", ""},
+		bad{"a name that is taken, by id", "admin", "PATCH", "/user/2", `{"username":"Admin"}`, nil, 400, "validation_failed", "username"},
+		bad{"a wrong current password", "user", "POST", "/user/me/password", `{"current_password":"admin124","new_password":"another one"}`, nil, 403, "wrong_password", ""},
+		bad{"the same password again", "user", "POST", "/user/me/password", `{"current_password":"user-password","new_password":"user-password"}`, nil, 400, "validation_failed", "new_password"},
+		bad{"a code that is none", "", "POST", "/user/password/reset", `{"code":"jdr_x","new_password":"another one"}`, nil, 401, "invalid_credentials", ""},
+		bad{"a code that nobody made", "", "POST", "/user/password/reset", `{"code":"jdr_0000000000200000000000000000000000000000000100000","new_password":"another one"}`, nil, 401, "invalid_credentials", ""},
+		bad{"a grant for nobody", "user", "PUT", "/job/mine/grant/999", `{"level":"viewer"}`, nil, 404, "not_found", ""},
+		bad{"a grant for no job", "user", "PUT", "/job/none/grant/1", `{"level":"viewer"}`, nil, 404, "not_found", ""},
+		bad{"an owner for no job", "user", "POST", "/job/999/owner", `{"owner":1}`, nil, 404, "not_found", ""},
 		bad{"a wrong password", "", "POST", "/login", `{"identifier":"admin","password":"admin124"}`, nil, 401, "invalid_credentials", ""},
 		bad{"an unknown name", "", "POST", "/login", `{"identifier":"nobody","password":"admin123"}`, nil, 401, "invalid_credentials", ""},
 		bad{"no refresh token of ours", "", "POST", "/refresh/token", `{"refresh_token":"a.b.c"}`, nil, 401, "invalid_token", ""},

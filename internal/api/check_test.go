@@ -164,6 +164,9 @@ func checkHeader(resp *http.Response, body []byte, fail func(string, ...any)) {
 			fail("header %s is missing", needs)
 		}
 	}
+	if resp.StatusCode == 403 && strings.Contains(string(body), `"insufficient_scope"`) {
+		allowed = append(allowed, "Www-Authenticate")
+	}
 	for name := range h {
 		if !slices.Contains(allowed, name) {
 			fail("header %s: %q is not of this answer", name, h[name])
@@ -202,7 +205,8 @@ func checkProblem(r *response, fail func(string, ...any)) {
 		}
 	}
 	switch auth := r.header.Get("Www-Authenticate"); {
-	case r.status == 401 && r.code == "invalid_token" && auth != `Bearer realm="jadwal", error="invalid_token"`,
+	case r.code == "insufficient_scope" && !strings.HasPrefix(auth, `Bearer realm="jadwal", error="insufficient_scope", scope="`),
+		r.status == 401 && r.code == "invalid_token" && auth != `Bearer realm="jadwal", error="invalid_token"`,
 		r.status == 401 && r.code != "invalid_token" && auth != `Bearer realm="jadwal"`:
 		fail("WWW-Authenticate is %s", auth)
 	}

@@ -13,30 +13,32 @@ import (
 
 // statuses is the one table of which code is answered with which status.
 var statuses = map[jadwal.Code]int{
-	jadwal.CodeValidation:       http.StatusBadRequest,
-	jadwal.CodeMalformed:        http.StatusBadRequest,
-	jadwal.CodeUnauthenticated:  http.StatusUnauthorized,
-	jadwal.CodeInvalidToken:     http.StatusUnauthorized,
-	jadwal.CodeInvalidLogin:     http.StatusUnauthorized,
-	jadwal.CodeForbidden:        http.StatusForbidden,
-	jadwal.CodeLastSuperuser:    http.StatusForbidden,
-	jadwal.CodeOwnAccount:       http.StatusForbidden,
-	jadwal.CodeNotFound:         http.StatusNotFound,
-	jadwal.CodeMethodNotAllowed: http.StatusMethodNotAllowed,
-	jadwal.CodeTimeout:          http.StatusRequestTimeout,
-	jadwal.CodeConflict:         http.StatusConflict,
-	jadwal.CodeNameTaken:        http.StatusConflict,
-	jadwal.CodeKeyReused:        http.StatusConflict,
-	jadwal.CodeKeyInProgress:    http.StatusConflict,
-	jadwal.CodeVersionMismatch:  http.StatusPreconditionFailed,
-	jadwal.CodeTooLarge:         http.StatusRequestEntityTooLarge,
-	jadwal.CodeURITooLong:       http.StatusRequestURITooLong,
-	jadwal.CodeUnsupportedType:  http.StatusUnsupportedMediaType,
-	jadwal.CodeRateLimited:      http.StatusTooManyRequests,
-	jadwal.CodeBusy:             http.StatusServiceUnavailable,
-	jadwal.CodeUnavailable:      http.StatusServiceUnavailable,
-	jadwal.CodeNotYetApplied:    http.StatusServiceUnavailable,
-	jadwal.CodeInternal:         http.StatusInternalServerError,
+	jadwal.CodeValidation:        http.StatusBadRequest,
+	jadwal.CodeMalformed:         http.StatusBadRequest,
+	jadwal.CodeUnauthenticated:   http.StatusUnauthorized,
+	jadwal.CodeInvalidToken:      http.StatusUnauthorized,
+	jadwal.CodeInvalidLogin:      http.StatusUnauthorized,
+	jadwal.CodeForbidden:         http.StatusForbidden,
+	jadwal.CodeInsufficientScope: http.StatusForbidden,
+	jadwal.CodeLastSuperuser:     http.StatusForbidden,
+	jadwal.CodeOwnAccount:        http.StatusForbidden,
+	jadwal.CodeWrongPassword:     http.StatusForbidden,
+	jadwal.CodeNotFound:          http.StatusNotFound,
+	jadwal.CodeMethodNotAllowed:  http.StatusMethodNotAllowed,
+	jadwal.CodeTimeout:           http.StatusRequestTimeout,
+	jadwal.CodeConflict:          http.StatusConflict,
+	jadwal.CodeNameTaken:         http.StatusConflict,
+	jadwal.CodeKeyReused:         http.StatusConflict,
+	jadwal.CodeKeyInProgress:     http.StatusConflict,
+	jadwal.CodeVersionMismatch:   http.StatusPreconditionFailed,
+	jadwal.CodeTooLarge:          http.StatusRequestEntityTooLarge,
+	jadwal.CodeURITooLong:        http.StatusRequestURITooLong,
+	jadwal.CodeUnsupportedType:   http.StatusUnsupportedMediaType,
+	jadwal.CodeRateLimited:       http.StatusTooManyRequests,
+	jadwal.CodeBusy:              http.StatusServiceUnavailable,
+	jadwal.CodeUnavailable:       http.StatusServiceUnavailable,
+	jadwal.CodeNotYetApplied:     http.StatusServiceUnavailable,
+	jadwal.CodeInternal:          http.StatusInternalServerError,
 }
 
 // problem is the data of an error.
@@ -71,6 +73,7 @@ func (p *problem) appendJSON(b []byte) []byte {
 const (
 	challenge      = `Bearer realm="jadwal"`
 	challengeToken = challenge + `, error="invalid_token"`
+	challengeScope = challenge + `, error="insufficient_scope", scope="` // RFC 6750, section 3.1
 )
 
 // refuse is the answer of an error, and whether it is one that only the
@@ -93,6 +96,10 @@ func refuse(err error) (a *answer, internal bool) {
 			value = challengeToken
 		}
 		a.header["Www-Authenticate"] = []string{value}
+	case http.StatusForbidden:
+		if e.Code == jadwal.CodeInsufficientScope {
+			a.header["Www-Authenticate"] = []string{challengeScope + string(e.Scope) + `"`}
+		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		a.header["Retry-After"] = []string{strconv.FormatInt(retrySeconds(e.RetryAfter), 10)}
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:

@@ -25,6 +25,11 @@ var normal = []struct {
 }{
 	{regexp.MustCompile(`"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`), `"timestamp":"<whole seconds>"`},
 	{regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"`), `"<six decimals>"`},
+	{regexp.MustCompile(`jd[rw]_[0-9A-Za-z]{49}`), `<secret>`},
+	{regexp.MustCompile(`"request_id":"[0-9a-v]+"`), `"request_id":"<request>"`},
+	{regexp.MustCompile(`cursor=\d+\.`), `cursor=<time>.`},
+	{regexp.MustCompile(`\b\d{15,19}\b`), `<session>`},
+	{regexp.MustCompile(`("id":"|/key/|with id )[0-9A-Za-z]{11}\b`), `$1<key>`},
 	{regexp.MustCompile(`eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9\.[\w-]+\.[\w-]{43}`), `<token>`},
 }
 

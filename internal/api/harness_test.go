@@ -137,6 +137,7 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	}
 	active, retiring := keys.Derive(auth.PurposeTokens)
 	o := Options{
+		ResetLifetime: 24 * time.Hour, MaxKeyLifetime: 365 * 24 * time.Hour,
 		Store: s.store, Keys: keys, EngineHealth: func(time.Time) error { return nil }, Metrics: func(w io.Writer) error { _, err := io.WriteString(w, "jadwal_up 1\n"); return err },
 		Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.clock.now,
 		Tokens: auth.NewTokens(active, retiring, auth.Lifetimes{Access: 15 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 30 * 24 * time.Hour}),

@@ -27,15 +27,16 @@ type listJobsInput struct {
 	Limit  limit   `query:"limit"`
 	Cursor after   `query:"cursor"`
 	Count  boolean `query:"count"`
+	Owner  ofOwner `query:"owner"`
 }
 
-// listJobs answers GET /job with a page of the caller's jobs, of all jobs for
-// a superuser, by id.
+// listJobs answers GET /job with a page of the jobs that the caller may see, by
+// id: for a superuser all.
 func (s *Server) listJobs(ctx context.Context, in *listJobsInput) (*reply[[]jobView], error) {
 	c := callOf(ctx)
-	q := store.JobQuery{OwnerID: c.user.ID, AfterID: int64(in.Cursor), Limit: in.Limit.size() + 1}
+	q := store.JobQuery{OwnerID: int64(in.Owner), SeenBy: c.user.ID, AfterID: int64(in.Cursor), Limit: in.Limit.size() + 1}
 	if c.user.IsSuperuser {
-		q.OwnerID = 0
+		q.SeenBy = 0
 	}
 	jobs, err := s.store.Jobs(ctx, q)
 	if err != nil {
@@ -86,12 +87,25 @@ func (s *Server) findJob(c *call, ref jobRef, action jadwal.Action) (job jadwal.
 		job, err = s.store.Job(c, ref.id)
 	}
 	if err == nil {
-		err = jadwal.Allow(c.user, action, jadwal.Object{OwnerID: job.OwnerID})
+		err = s.allowJob(c, action, job)
 	}
 	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
 		err = errNoJob // whether it is there or not
 	}
 	return job, err
+}
+
+// allowJob asks whether the caller may do that to a job, as its owner or by a
+// grant. CodeNotFound: the caller may not know of it.
+func (s *Server) allowJob(c *call, action jadwal.Action, job jadwal.Job) error {
+	on := jadwal.Object{OwnerID: job.OwnerID}
+	if job.OwnerID != c.user.ID && !c.user.IsSuperuser {
+		var err error
+		if on.Level, err = s.store.Level(c, job.ID, c.user.ID); err != nil {
+			return err
+		}
+	}
+	return jadwal.Allow(c.by(), action, on)
 }
 
 var (

@@ -148,6 +148,7 @@ func describe(t *testing.T) *huma.OpenAPI {
 		reflect.TypeFor[stamp]():          reflect.TypeFor[time.Time](),
 		reflect.TypeFor[local]():          reflect.TypeFor[time.Time](),
 		reflect.TypeFor[instant]():        reflect.TypeFor[time.Time](),
+		reflect.TypeFor[expiry]():         reflect.TypeFor[time.Time](),
 		reflect.TypeFor[jadwal.RawJSON](): reflect.TypeFor[stdjson.RawMessage](),
 	} {
 		g.registry.RegisterTypeAlias(from, to)
@@ -165,12 +166,12 @@ func describe(t *testing.T) *huma.OpenAPI {
 			Schemas:   g.registry,
 			Responses: g.responses,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
-				"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "An access token from POST /login."},
+				"bearer": {Type: "http", Scheme: "bearer", Description: "An access token from POST /login, or an API key from POST /key."},
 			},
 		},
 		Paths: map[string]*huma.PathItem{},
 	}
-	for _, tag := range []string{tagServer, tagSession, tagUser, tagJob, tagRun, tagSchedule} {
+	for _, tag := range []string{tagServer, tagSession, tagKey, tagUser, tagJob, tagRun, tagSchedule, tagAudit} {
 		api.Tags = append(api.Tags, &huma.Tag{Name: tag})
 	}
 	for _, r := range routes() {
@@ -226,6 +227,13 @@ func (g *generator) operation(r *route) *huma.Operation {
 	}
 	if r.action != jadwal.ActionPublic {
 		op.Security = []map[string][]string{{"bearer": {}}}
+		switch scope, ok := jadwal.KeyNeeds(r.action); {
+		case !ok:
+			op.Description += " Not with an API key."
+		case scope != "":
+			op.Description += " An API key needs the scope `" + string(scope) + "`."
+		}
+		op.Description = strings.TrimSpace(op.Description)
 	}
 	g.parameters(r, op)
 	g.success(r, op)
@@ -285,6 +293,10 @@ func (g *generator) body(t reflect.Type) *huma.Schema {
 	switch t {
 	case reflect.TypeFor[jobPatch]():
 		return g.patchOf("JobPatch", reflect.TypeFor[jobBody]())
+	case reflect.TypeFor[keyBody]():
+		s := g.schema(t)
+		g.registry.SchemaFromRef(s.Ref).Properties["expires_at"].Nullable = true
+		return s
 	case reflect.TypeFor[jobPut]():
 		s := g.schema(t)
 		full := g.registry.SchemaFromRef(s.Ref)
@@ -452,6 +464,9 @@ func (g *generator) failures(r *route) map[int][]jadwal.Code {
 	in := r.input
 	if r.action != jadwal.ActionPublic {
 		codes = append(codes, jadwal.CodeUnauthenticated, jadwal.CodeInvalidToken, jadwal.CodeForbidden)
+		if scope, ok := jadwal.KeyNeeds(r.action); ok && scope != "" {
+			codes = append(codes, jadwal.CodeInsufficientScope)
+		}
 	}
 	if in.body >= 0 {
 		codes = append(codes, jadwal.CodeUnsupportedType, jadwal.CodeTooLarge, jadwal.CodeTimeout, jadwal.CodeMalformed, jadwal.CodeValidation)
@@ -507,6 +522,9 @@ func (g *generator) failure(status int, codes []jadwal.Code) *huma.Response {
 		for _, header := range map[int][]string{401: {"WWW-Authenticate"}, 429: {"Retry-After"}, 503: {"Retry-After"}}[status] {
 			r.Headers[header] = &huma.Param{Description: headerText[header], Schema: &huma.Schema{Type: "string"}}
 		}
+		if slices.Contains(codes, jadwal.CodeInsufficientScope) {
+			r.Headers["WWW-Authenticate"] = &huma.Param{Description: headerText["WWW-Authenticate"], Schema: &huma.Schema{Type: "string"}}
+		}
 		g.responses[name] = r
 	}
 	return &huma.Response{Ref: "#/components/responses/" + name}
@@ -518,13 +536,21 @@ var headerText = map[string]string{
 	"Link":                `The next page, rel="next"; none on the last.`,
 	"Location":            "The new resource.",
 	"Retry-After":         "Seconds to wait before the same call may succeed.",
-	"WWW-Authenticate":    `Bearer realm="jadwal", with error="invalid_token" when a token was sent.`,
+	"WWW-Authenticate":    `Bearer realm="jadwal", with error="invalid_token" when a token was sent, or error="insufficient_scope" and the scope that an API key lacks.`,
 	"X-Total-Count":       "With count=true: how many there are in all, counted up to 10,000.",
 	"X-Total-Count-Exact": "false when there are more than were counted.",
 }
 
 var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[id]():           "The id of a user.",
+	reflect.TypeFor[ofUser]():       "The id of the user whose they are, for superusers; without it they are the caller's.",
+	reflect.TypeFor[ofOwner]():      "Only jobs of the user of this id.",
+	reflect.TypeFor[actorRef]():     "The id of the user who did it; 0: the operator or the server itself.",
+	reflect.TypeFor[actionWord]():   "What was done, such as job.edit.",
+	reflect.TypeFor[objectWord]():   "What it was done to, such as job/5.",
+	reflect.TypeFor[auditCursor]():  "Where the page begins: as the Link header of the page before says.",
+	reflect.TypeFor[keyRef]():       "The id of an API key.",
+	reflect.TypeFor[sessionRef]():   "The id of a session.",
 	reflect.TypeFor[jobRef]():       "The id of a job, or the caller's own name for it.",
 	reflect.TypeFor[runRef]():       "The id of a run.",
 	reflect.TypeFor[limit]():        "How many there are on a page.",
@@ -545,7 +571,17 @@ var parameterText = map[reflect.Type]string{
 func parameterSchema(t reflect.Type) *huma.Schema {
 	number := func(f float64) *float64 { return &f }
 	switch t {
-	case reflect.TypeFor[id](), reflect.TypeFor[after]():
+	case reflect.TypeFor[actorRef]():
+		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(0)}
+	case reflect.TypeFor[actionWord]():
+		return &huma.Schema{Type: "string", Pattern: actionPattern.String()}
+	case reflect.TypeFor[objectWord]():
+		return &huma.Schema{Type: "string", Pattern: objectPattern.String()}
+	case reflect.TypeFor[keyRef]():
+		return &huma.Schema{Type: "string", Pattern: "^[0-9A-Za-z]{11}$"}
+	case reflect.TypeFor[sessionRef]():
+		return &huma.Schema{Type: "string", Pattern: "^[1-9][0-9]*$"}
+	case reflect.TypeFor[id](), reflect.TypeFor[after](), reflect.TypeFor[ofUser](), reflect.TypeFor[ofOwner]():
 		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(1)}
 	case reflect.TypeFor[limit]():
 		return &huma.Schema{Type: "integer", Minimum: number(1), Maximum: number(jadwal.MaxPage), Default: jadwal.DefaultPage}

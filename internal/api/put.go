@@ -147,7 +147,7 @@ func (s *Server) cloneJob(ctx context.Context, in *cloneJobInput) (*reply[jobVie
 	if wrong := jadwal.CheckJobName(in.Body.Name); wrong != nil {
 		return nil, jadwal.InvalidFields(*wrong)
 	}
-	source, err := s.findJob(c, in.Job, jadwal.ActionEditJob)
+	source, err := s.findJob(c, in.Job, jadwal.ActionCloneJob)
 	if err != nil {
 		return nil, err
 	}

@@ -102,13 +102,16 @@ func readNull(dec *jsontext.Decoder, v any) error {
 }
 
 // isNull tells whether a null comes next, and is not for a value that may be
-// any JSON.
+// one.
 func isNull(dec *jsontext.Decoder, v any) bool {
-	_, any := v.(*jadwal.RawJSON)
-	return !any && dec.PeekKind() == 'n'
+	switch v.(type) {
+	case *jadwal.RawJSON, *expiry:
+		return false
+	}
+	return dec.PeekKind() == 'n'
 }
 
-// refuseNulls reads no null except into a value that is any JSON.
+// refuseNulls reads no null except into a value that may be one.
 var refuseNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v any) error {
 	if !isNull(dec, v) {
 		return errors.ErrUnsupported

@@ -10,10 +10,12 @@ import (
 const (
 	tagServer   = "Server"
 	tagSession  = "Sessions"
+	tagKey      = "API keys"
 	tagUser     = "Users"
 	tagJob      = "Jobs"
 	tagRun      = "Runs"
 	tagSchedule = "Schedules"
+	tagAudit    = "Audit"
 )
 
 // shortPages is what the lists of runs tell about filters.
@@ -73,8 +75,38 @@ func routes() []*route {
 			summary: "Sign out",
 			detail:  "Both tokens are dead before the answer leaves.",
 		}),
+		endpoint("GET", "/session", jadwal.ActionOwnSession, (*Server).listSessions, doc{
+			id: "listSessions", tag: tagSession,
+			summary: "The sign-ins of the user who asks that are alive, newest first",
+			detail:  "A superuser may ask for those of another user. A user has 50 at most: one more ends the one that was refreshed least recently.",
+			fails:   []jadwal.Code{jadwal.CodeNotFound},
+		}),
+		endpoint("DELETE", "/session/{id}", jadwal.ActionOwnSession, (*Server).deleteSession, doc{
+			id: "deleteSession", tag: tagSession,
+			summary: "End a sign-in",
+			detail:  "Its tokens are dead before the answer leaves. A superuser may end anybody's.",
+		}),
 
-		endpoint("GET", "/user/me", jadwal.ActionOwnAccount, (*Server).getMe, doc{
+		endpoint("GET", "/key", jadwal.ActionOwnKey, (*Server).listKeys, doc{
+			id: "listKeys", tag: tagKey,
+			summary: "The API keys of the user who asks, newest first",
+			detail:  "A superuser may ask for those of another user. Keys that have expired are there until the next one is made.",
+			fails:   []jadwal.Code{jadwal.CodeNotFound},
+		}),
+		endpoint("POST", "/key", jadwal.ActionOwnKey, (*Server).createKey, doc{
+			id: "createKey", tag: tagKey, status: 201,
+			summary: "Make an API key",
+			detail: "It is told here and never again, and is sent as Authorization: Bearer. It can do what its scopes say and its owner may at that moment. " +
+				"A user has 50 at most.",
+			fails: []jadwal.Code{jadwal.CodeConflict},
+		}),
+		endpoint("DELETE", "/key/{id}", jadwal.ActionOwnKey, (*Server).deleteKey, doc{
+			id: "deleteKey", tag: tagKey,
+			summary: "Delete an API key",
+			detail:  "It is dead before the answer leaves. A superuser may delete anybody's.",
+		}),
+
+		endpoint("GET", "/user/me", jadwal.ActionReadSelf, (*Server).getMe, doc{
 			id: "getMe", tag: tagUser, fixed: true,
 			summary: "The user who asks",
 		}),
@@ -84,7 +116,7 @@ func routes() []*route {
 			detail:  "All of it or nothing. The last superuser cannot be demoted.",
 			fails:   []jadwal.Code{jadwal.CodeLastSuperuser},
 		}),
-		endpoint("GET", "/user", jadwal.ActionListUsers, (*Server).listUsers, doc{
+		endpoint("GET", "/user", jadwal.ActionReadUser, (*Server).listUsers, doc{
 			id: "listUsers", tag: tagUser, fixed: true,
 			summary: "All users, by id",
 		}),
@@ -96,15 +128,61 @@ func routes() []*route {
 		endpoint("DELETE", "/user/{id}", jadwal.ActionDeleteUser, (*Server).deleteUser, doc{
 			id: "deleteUser", tag: tagUser, fixed: true,
 			summary: "Delete a user",
-			detail:  "The user's sessions are dead at once. The user's jobs are paused and go to the caller; a name that is taken gets a suffix.",
+			detail:  "The user's sessions and API keys are dead at once. The user's jobs are paused and go to the caller; a name that is taken gets a suffix.",
 			fails:   []jadwal.Code{jadwal.CodeOwnAccount, jadwal.CodeLastSuperuser},
+		}),
+		endpoint("POST", "/user/me/password", jadwal.ActionOwnAccount, (*Server).changePassword, doc{
+			id: "changePassword", tag: tagUser,
+			summary: "Change the password of the user who asks",
+			detail: "All other sessions of the user end; this one goes on. API keys stay. A wrong current password counts as a failed sign-in, " +
+				"under the same limits.",
+			fails: []jadwal.Code{jadwal.CodeWrongPassword, jadwal.CodeRateLimited, jadwal.CodeBusy},
+		}),
+		endpoint("POST", "/user/password/reset", jadwal.ActionPublic, (*Server).redeemReset, doc{
+			id: "redeemReset", tag: tagUser,
+			summary: "Set a new password with a code",
+			detail:  "The code is from POST /user/{id}/password/reset and good for one new password. All sessions of the user end.",
+			fails:   []jadwal.Code{jadwal.CodeInvalidLogin, jadwal.CodeBusy},
+		}),
+		endpoint("GET", "/user/{id}", jadwal.ActionReadUser, (*Server).getUser, doc{
+			id: "getUser", tag: tagUser,
+			summary: "One user",
+		}),
+		endpoint("PATCH", "/user/{id}", jadwal.ActionEditUser, (*Server).patchUser, doc{
+			id: "patchUser", tag: tagUser,
+			summary: "Change a user",
+			detail:  "All of it or nothing, as PATCH /user/me. The last superuser cannot be demoted.",
+			fails:   []jadwal.Code{jadwal.CodeLastSuperuser},
+		}),
+		endpoint("GET", "/user/{id}/status", jadwal.ActionReadUser, (*Server).getUserStatus, doc{
+			id: "getUserStatus", tag: tagUser,
+			summary: "Whether a user may sign in, and with what the user has",
+		}),
+		endpoint("POST", "/user/{id}/disable", jadwal.ActionEditUser, (*Server).disableUser, doc{
+			id: "disableUser", tag: tagUser,
+			summary: "Take all rights from a user",
+			detail: "The user's sessions end, API keys are dead until the user is enabled again, and what the user's jobs plan is skipped for the reason " +
+				"owner_disabled. Disabling a disabled user changes nothing.",
+			fails: []jadwal.Code{jadwal.CodeOwnAccount, jadwal.CodeLastSuperuser},
+		}),
+		endpoint("POST", "/user/{id}/enable", jadwal.ActionEditUser, (*Server).enableUser, doc{
+			id: "enableUser", tag: tagUser,
+			summary: "Give a disabled user all rights back",
+			detail:  "The user signs in anew. Enabling an enabled user changes nothing.",
+		}),
+		endpoint("POST", "/user/{id}/password/reset", jadwal.ActionEditUser, (*Server).startReset, doc{
+			id: "startReset", tag: tagUser, status: 201,
+			summary: "Make a code that sets a user's password once",
+			detail: "It is told here and never again; hand it to the user, who sends it to POST /user/password/reset. Until then the old password is good. " +
+				"A new code takes the place of the one before.",
+			fails: []jadwal.Code{jadwal.CodeOwnAccount},
 		}),
 
 		endpoint("GET", "/job", jadwal.ActionReadJob, (*Server).listJobs, doc{
 			id: "listJobs", tag: tagJob,
 			headers: []string{"Link", "X-Total-Count", "X-Total-Count-Exact"},
-			summary: "The caller's jobs, by id",
-			detail:  "A superuser gets the jobs of all users.",
+			summary: "The jobs that the caller owns or has a grant for, by id",
+			detail:  "A superuser gets the jobs of all users. With owner only those of that user.",
 		}),
 		endpoint("POST", "/job", jadwal.ActionCreateJob, (*Server).createJob, doc{
 			id: "createJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
@@ -150,11 +228,33 @@ func routes() []*route {
 			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 
-		endpoint("POST", "/job/{job}/clone", jadwal.ActionEditJob, (*Server).cloneJob, doc{
+		endpoint("POST", "/job/{job}/clone", jadwal.ActionCloneJob, (*Server).cloneJob, doc{
 			id: "cloneJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Make a new job with the same definition",
 			detail:  "Secret headers included. The new job is the caller's, has no history, and is enabled unless paused is true.",
 			fails:   []jadwal.Code{jadwal.CodeNameTaken},
+		}),
+		endpoint("GET", "/job/{job}/grant", jadwal.ActionShareJob, (*Server).listGrants, doc{
+			id: "listGrants", tag: tagJob,
+			summary: "Who may do what with a job besides its owner, by user",
+		}),
+		endpoint("PUT", "/job/{job}/grant/{user}", jadwal.ActionShareJob, (*Server).putGrant, doc{
+			id: "putGrant", tag: tagJob, also: 201,
+			summary: "Share a job",
+			detail: "A viewer sees the job and its runs. An operator also runs it now, pauses and resumes it, and cancels and repeats its runs. " +
+				"An editor also changes and deletes it. Only the owner shares it, clones it and gives it away. 100 grants a job at most.",
+			fails: []jadwal.Code{jadwal.CodeConflict},
+		}),
+		endpoint("DELETE", "/job/{job}/grant/{user}", jadwal.ActionShareJob, (*Server).deleteGrant, doc{
+			id: "deleteGrant", tag: tagJob,
+			summary: "Share a job no more with a user",
+		}),
+		endpoint("POST", "/job/{job}/owner", jadwal.ActionShareJob, (*Server).setOwner, doc{
+			id: "setOwner", tag: tagJob, headers: []string{"ETag"},
+			summary: "Give a job to another user",
+			detail: "Its runs have that user's rights from then on, but what an owner who was no superuser wrote keeps that owner's egress rules until it is edited. " +
+				"Grants stay. A name that the new owner has already is a conflict.",
+			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeNotYetApplied},
 		}),
 		endpoint("GET", "/job/{job}/next", jadwal.ActionReadJob, (*Server).nextOfJob, doc{
 			id: "nextOfJob", tag: tagJob,
@@ -188,44 +288,51 @@ func routes() []*route {
 			fails:   []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 
-		endpoint("GET", "/job/{job}/run", jadwal.ActionReadJob, (*Server).listRuns, doc{
+		endpoint("GET", "/job/{job}/run", jadwal.ActionReadRun, (*Server).listRuns, doc{
 			id: "listRuns", tag: tagRun, headers: []string{"Link"},
 			summary: "The runs of a job, newest first",
 			detail:  shortPages,
 		}),
-		endpoint("GET", "/run", jadwal.ActionReadJob, (*Server).listAllRuns, doc{
+		endpoint("GET", "/run", jadwal.ActionReadRun, (*Server).listAllRuns, doc{
 			id: "listAllRuns", tag: tagRun, headers: []string{"Link"},
-			summary: "The runs of all of the caller's jobs, newest first",
+			summary: "The runs of all jobs that the caller owns or has a grant for, newest first",
 			detail: "Of up to 1,000 jobs; whoever has more names one with job. A superuser gets the runs of all jobs, deleted ones included; " +
 				"job by its id may be a deleted one for its owner, too. " + shortPages,
 			fails: []jadwal.Code{jadwal.CodeNotFound},
 		}),
-		endpoint("POST", "/job/{job}/run", jadwal.ActionOperateJob, (*Server).runJob, doc{
+		endpoint("POST", "/job/{job}/run", jadwal.ActionOperateRun, (*Server).runJob, doc{
 			id: "runJob", tag: tagRun, status: 201, once: true, headers: []string{"Location"},
 			summary: "Run a job now",
 			detail: "As soon as the run that is running has ended, even while the job is paused or completed. It is never skipped, " +
 				"and does not count for max_runs.",
 			fails: []jadwal.Code{jadwal.CodeConflict},
 		}),
-		endpoint("POST", "/run/{id}/cancel", jadwal.ActionOperateJob, (*Server).cancelRun, doc{
+		endpoint("POST", "/run/{id}/cancel", jadwal.ActionOperateRun, (*Server).cancelRun, doc{
 			id: "cancelRun", tag: tagRun,
 			summary: "Cancel a run that has not ended",
 			detail:  "One that runs, waits, waits for its next attempt, or is due. One that ends by itself meanwhile stays as it ended.",
 			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
-		endpoint("POST", "/run/{id}/retry", jadwal.ActionOperateJob, (*Server).retryRun, doc{
+		endpoint("POST", "/run/{id}/retry", jadwal.ActionOperateRun, (*Server).retryRun, doc{
 			id: "retryRun", tag: tagRun, status: 201, once: true, headers: []string{"Location"},
 			summary: "Repeat a run that has ended",
 			detail:  "As a new run, whatever became of the old one, of the job as it is now.",
 			fails:   []jadwal.Code{jadwal.CodeConflict},
 		}),
-		endpoint("GET", "/run/{id}/attempt", jadwal.ActionReadJob, (*Server).listAttempts, doc{
+		endpoint("GET", "/run/{id}/attempt", jadwal.ActionReadRun, (*Server).listAttempts, doc{
 			id: "listAttempts", tag: tagRun,
 			summary: "The attempts of a run, the first one first",
 		}),
-		endpoint("GET", "/run/{id}", jadwal.ActionReadJob, (*Server).getRun, doc{
+		endpoint("GET", "/run/{id}", jadwal.ActionReadRun, (*Server).getRun, doc{
 			id: "getRun", tag: tagRun,
 			summary: "One run",
+		}),
+
+		endpoint("GET", "/audit", jadwal.ActionReadAudit, (*Server).listAudit, doc{
+			id: "listAudit", tag: tagAudit, headers: []string{"Link"},
+			summary: "Who did what, when, from where and by which means, newest first",
+			detail: "A line is written in the transaction of what it tells: there is none without the other. from is included, to is not. " +
+				"A page looks at 20,000 lines at most: where few of them are asked for it is shorter, even empty, and the Link header leads on.",
 		}),
 
 		endpoint("POST", "/schedule/preview", jadwal.ActionPreview, (*Server).previewSchedule, doc{

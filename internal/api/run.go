@@ -83,7 +83,7 @@ func (s *Server) listRuns(ctx context.Context, in *listRunsInput) (*reply[[]runV
 		return nil, err
 	}
 	c := callOf(ctx)
-	job, err := s.findJob(c, in.Job, jadwal.ActionReadJob)
+	job, err := s.findJob(c, in.Job, jadwal.ActionReadRun)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (s *Server) listAllRuns(ctx context.Context, in *listAllRunsInput) (*reply[
 	c := callOf(ctx)
 	switch {
 	case in.Job != jobRef{}:
-		job, err := s.findJob(c, in.Job, jadwal.ActionReadJob)
+		job, err := s.findJob(c, in.Job, jadwal.ActionReadRun)
 		if jadwal.CodeOf(err) == jadwal.CodeNotFound && in.Job.name == "" {
 			job, err = s.findDeleted(c, in.Job.id)
 		}
@@ -138,7 +138,7 @@ func (s *Server) listAllRuns(ctx context.Context, in *listAllRunsInput) (*reply[
 func (s *Server) findDeleted(c *call, id int64) (jadwal.Job, error) {
 	job, err := s.store.AnyJob(c, id)
 	if err == nil {
-		err = jadwal.Allow(c.user, jadwal.ActionReadJob, jadwal.Object{OwnerID: job.OwnerID})
+		err = s.allowJob(c, jadwal.ActionReadRun, job)
 	}
 	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
 		err = errNoJob

@@ -32,6 +32,8 @@ type Options struct {
 	EngineHealth   func(now time.Time) error // why the engine is not well; nil: it is
 	Metrics        func(io.Writer) error     // in the Prometheus text format
 	Nodes          Nodes
+	ResetLifetime  time.Duration // of a code that sets a password
+	MaxKeyLifetime time.Duration // of an API key; 0: no limit, not even that there is one
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -60,7 +62,9 @@ type Server struct {
 	requestKey, retiringRequestKey []byte   // that requests are hashed with
 	inProgress                     sync.Map // of onceKey: requests that are not answered yet
 
-	applyWait time.Duration // for the engine to apply a change
+	applyWait     time.Duration // for the engine to apply a change
+	resetLifetime time.Duration
+	maxKeyLife    time.Duration // 0: no limit
 }
 
 // New returns the handler of the whole API. It has no timeouts of its own: a
@@ -81,7 +85,9 @@ func New(o Options) *Server {
 		metrics:      o.Metrics,
 		nodes:        o.Nodes,
 
-		applyWait: 10 * time.Second,
+		applyWait:     10 * time.Second,
+		resetLifetime: o.ResetLifetime,
+		maxKeyLife:    o.MaxKeyLifetime,
 	}
 	s.requestKey, s.retiringRequestKey = o.Keys.Derive(auth.PurposeRequests)
 	return s
@@ -96,11 +102,12 @@ type call struct {
 	path      string // as it came
 	params    params // of the path
 	now       time.Time
-	heldBody  int64       // bytes of s.bodies
-	fields    [2]string   // values of header fields of the answer, kept here to save their allocations
-	user      jadwal.User // who asks; zero on public routes
-	session   jadwal.Session
-	once      *jadwal.Once // of a write that happens once; nil: it need not
+	heldBody  int64          // bytes of s.bodies
+	fields    [2]string      // values of header fields of the answer, kept here to save their allocations
+	user      jadwal.User    // who asks; zero on public routes
+	session   jadwal.Session // zero with an API key
+	key       *jadwal.Key    // nil with a session
+	once      *jadwal.Once   // of a write that happens once; nil: it need not
 }
 
 type callKey struct{}
@@ -116,9 +123,16 @@ func (c *call) Value(key any) any {
 // callOf returns the request that a handler answers.
 func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
-// actor is who asks, for the store and its audit rows.
+// by is who asks.
+func (c *call) by() jadwal.Actor {
+	return jadwal.Actor{User: c.user, SessionID: c.session.ID, Key: c.key, RequestID: c.requestID}
+}
+
+// actor is who asks, and from where, for the store and its audit rows.
 func (c *call) actor() jadwal.Actor {
-	return jadwal.Actor{User: c.user, SessionID: c.session.ID, Source: c.source(), RequestID: c.requestID}
+	by := c.by()
+	by.Source = c.source()
+	return by
 }
 
 // ServeHTTP answers a request, whatever it is, in the envelope.
@@ -218,23 +232,49 @@ func (s *Server) admit(c *call, route *route) error {
 			return err
 		}
 	}
-	return jadwal.Allow(c.user, route.action, jadwal.Object{})
+	return jadwal.Allow(c.by(), route.action, jadwal.Object{})
 }
 
-// signIn finds out who asks. There is no query, but for a session that began on
-// another node a moment ago: sessions and their users are in memory.
-func (s *Server) signIn(c *call) error {
-	fields := c.request.Header["Authorization"]
+// bearer is the token of the Authorization header: of exactly one field of the
+// scheme Bearer, in any case (RFC 6750, section 2.1).
+func bearer(fields []string) (token string, err error) {
 	if len(fields) == 0 {
-		return errNoToken
+		return "", errNoToken
 	}
 	scheme, token, _ := strings.Cut(fields[0], " ")
 	token = strings.TrimLeft(token, " ")
 	switch {
 	case len(fields) > 1:
-		return errBadToken
+		return "", errBadToken
 	case !strings.EqualFold(scheme, "Bearer") || token == "":
-		return errNoToken
+		return "", errNoToken
+	}
+	return token, nil
+}
+
+// signIn finds out who asks, with an access token or an API key. There is no
+// query, but for a session or a key that another node made a moment ago:
+// sessions, keys and their users are in memory.
+func (s *Server) signIn(c *call) error {
+	token, err := bearer(c.request.Header["Authorization"])
+	if err != nil {
+		return err
+	}
+	if auth.LooksLikeKey(token) {
+		id, hash, ok := auth.ParseKey(token)
+		if !ok {
+			return errBadToken
+		}
+		user, key, ok, err := s.store.KeyIdentity(c.request.Context(), id, hash)
+		if err != nil {
+			return err
+		}
+		if !ok || key.Expired(c.now) {
+			return errBadToken
+		}
+		c.user, c.key = user, key
+		s.store.KeyUsed(key.ID, c.now)
+		return nil
 	}
 	claims, err := s.tokens.ParseAccess(token, c.now)
 	if err != nil {
@@ -248,6 +288,7 @@ func (s *Server) signIn(c *call) error {
 		return errBadToken
 	}
 	c.user, c.session = user, session
+	s.store.SessionUsed(session.ID, c.now)
 	return nil
 }
 

@@ -87,17 +87,26 @@ func (s *Server) startSession(c *call, stored jadwal.Credentials, known bool, pa
 		}
 		return jadwal.Session{}, errInvalidLogin
 	}
+	if err := s.verify(c, stored, password); err != nil {
+		return jadwal.Session{}, err
+	}
+	c.user = stored.User
+	by := c.actor()
+	by.UserAgent, by.Means = userAgent(c.request.Header), "password"
+	return s.store.StartSession(c, by, c.now, s.tokens.SessionEnd(c.now), stored.PasswordHash)
+}
+
+// verify checks a user's password. CodeInvalidLogin: it is wrong, or no good
+// for this user or from here.
+func (s *Server) verify(c *call, stored jadwal.Credentials, password string) error {
 	right, err := s.hasher.Verify(c, stored.PasswordHash, password)
 	switch {
 	case err != nil:
-		return jadwal.Session{}, err
-	case !right, !stored.DisabledAt.IsZero():
-		return jadwal.Session{}, errInvalidLogin
-	case stored.Bootstrap && !auth.BootstrapAllowed(c.peer(), c.request):
-		return jadwal.Session{}, errInvalidLogin
+		return err
+	case !right, !stored.DisabledAt.IsZero(), stored.Bootstrap && !auth.BootstrapAllowed(c.peer(), c.request):
+		return errInvalidLogin
 	}
-	c.user = stored.User
-	return s.store.StartSession(c, c.actor(), c.now, s.tokens.SessionEnd(c.now), stored.PasswordHash)
+	return nil
 }
 
 // required refuses the first of pairs of name and value that is empty.

@@ -159,15 +159,89 @@ func (s *Server) createUser(ctx context.Context, in *createUserInput) (*reply[us
 	return answer(user), nil
 }
 
-type userInput struct {
+type userIDInput struct {
 	ID id `path:"id"`
 }
 
 // deleteUser answers DELETE /user/{id}. The user's jobs go to the caller.
-func (s *Server) deleteUser(ctx context.Context, in *userInput) (*reply[none], error) {
+func (s *Server) deleteUser(ctx context.Context, in *userIDInput) (*reply[none], error) {
 	c := callOf(ctx)
 	if err := s.store.DeleteUser(ctx, c.actor(), int64(in.ID), c.now); err != nil {
 		return nil, err
 	}
 	return done("User with id %d has been deleted successfully!", int64(in.ID)), nil
+}
+
+// getUser answers GET /user/{id}.
+func (s *Server) getUser(ctx context.Context, in *userIDInput) (*reply[userView], error) {
+	user, err := s.store.User(ctx, int64(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	return ok(viewUser(user), "User %s", user.Username), nil
+}
+
+type patchUserInput struct {
+	ID   id `path:"id"`
+	Body userPatch
+}
+
+// patchUser answers PATCH /user/{id} with the user as stored. A body without
+// members changes nothing.
+func (s *Server) patchUser(ctx context.Context, in *patchUserInput) (*reply[userView], error) {
+	c := callOf(ctx)
+	patch := jadwal.UserPatch(in.Body)
+	if err := checkUserPatch(patch); err != nil {
+		return nil, err
+	}
+	user, err := s.store.UpdateUser(ctx, c.actor(), int64(in.ID), patch, c.now)
+	if err != nil {
+		return nil, err
+	}
+	return ok(viewUser(user), "User with id %d updated successfully!", user.ID), nil
+}
+
+// userStatusView is what the fixed user object does not tell.
+type userStatusView struct {
+	UserID         int64  `json:"user_id" example:"5"`
+	DisabledAt     *stamp `json:"disabled_at" doc:"Since when the user has no rights; null: the user is enabled."`
+	Sessions       int    `json:"sessions" doc:"How many sign-ins are alive."`
+	Keys           int    `json:"keys" doc:"How many API keys have not expired."`
+	ResetExpiresAt *stamp `json:"reset_expires_at" doc:"Until when a code can set the password; null: there is none."`
+}
+
+// viewStatus reads and shows a user's status.
+func (s *Server) viewStatus(c *call, userID int64) (userStatusView, error) {
+	st, err := s.store.UserStatus(c, userID, s.tokens.IdleSince(c.now), c.now)
+	return userStatusView{userID, stampOf(st.DisabledAt), st.Sessions, st.Keys, stampOf(st.ResetUntil)}, err
+}
+
+// getUserStatus answers GET /user/{id}/status.
+func (s *Server) getUserStatus(ctx context.Context, in *userIDInput) (*reply[userStatusView], error) {
+	view, err := s.viewStatus(callOf(ctx), int64(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	return ok(view, "Status of user with id %d", view.UserID), nil
+}
+
+// disableUser answers POST /user/{id}/disable with the user's status.
+func (s *Server) disableUser(ctx context.Context, in *userIDInput) (*reply[userStatusView], error) {
+	return s.setDisabled(callOf(ctx), int64(in.ID), true, "disabled")
+}
+
+// enableUser answers POST /user/{id}/enable with the user's status.
+func (s *Server) enableUser(ctx context.Context, in *userIDInput) (*reply[userStatusView], error) {
+	return s.setDisabled(callOf(ctx), int64(in.ID), false, "enabled")
+}
+
+func (s *Server) setDisabled(c *call, userID int64, disabled bool, word string) (*reply[userStatusView], error) {
+	if err := s.store.DisableUser(c, c.actor(), userID, disabled, c.now); err != nil {
+		return nil, err
+	}
+	view, err := s.viewStatus(c, userID)
+	if err != nil {
+		return nil, err
+	}
+	return ok(view, "User with id %d has been %s successfully!", userID, word), nil
 }

@@ -79,6 +79,48 @@ func parseID(text string) (int64, bool) {
 	return n, true
 }
 
+// ofUser is the id of a user in a parameter; 0: none was given.
+type ofUser int64
+
+func (v *ofUser) read(name, text string) error {
+	if err := (*id)(v).read(name, text); err != nil {
+		return err
+	}
+	if *v == 0 {
+		*v = math.MaxInt64 // there is no such user either
+	}
+	return nil
+}
+
+// ofOwner is the id of the user whose jobs are asked for; 0: none was given.
+type ofOwner int64
+
+func (v *ofOwner) read(name, text string) error { return (*ofUser)(v).read(name, text) }
+
+// sessionRef is the id of a session in a path.
+type sessionRef int64
+
+func (v *sessionRef) read(name, text string) error {
+	n, ok := parseID(text)
+	if !ok {
+		return jadwal.Invalid(name, "invalid", "%s must be the id of a session, a decimal number", name)
+	}
+	*v = sessionRef(n)
+	return nil
+}
+
+// keyRef is the id of an API key in a path.
+type keyRef int64
+
+func (v *keyRef) read(name, text string) error {
+	n, ok := jadwal.ParseKeyID(text)
+	if !ok {
+		return jadwal.Invalid(name, "invalid", "%s must be the id of an API key, 11 digits and letters", name)
+	}
+	*v = keyRef(n)
+	return nil
+}
+
 // jobRef is a job in a path: its id, or the caller's own name for it.
 type jobRef struct {
 	id   int64

@@ -59,6 +59,20 @@ func (t *Tokens) SessionEnd(now time.Time) time.Time {
 	return now.Add(t.lifetimes.Session).Truncate(time.Second)
 }
 
+// RefreshEnd is when a session ends unless it is refreshed before: when its
+// refresh token expires.
+func (t *Tokens) RefreshEnd(s jadwal.Session) time.Time {
+	end := s.RotatedAt.Add(t.lifetimes.Refresh)
+	if end.After(s.ExpiresAt) {
+		return s.ExpiresAt
+	}
+	return end
+}
+
+// IdleSince is until when sessions were refreshed last that have ended by now
+// because they were not refreshed again.
+func (t *Tokens) IdleSince(now time.Time) time.Time { return now.Add(-t.lifetimes.Refresh) }
+
 const (
 	tokenHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9." // {"typ":"JWT","alg":"HS256"}
 	macLength   = 43                                      // 32 bytes in base64url without padding
@@ -71,10 +85,7 @@ const (
 // function of the session's user, id, generation and RotatedAt, so the same
 // one can be made again and none is stored; the access token has a random jti.
 func (t *Tokens) Pair(s jadwal.Session, now time.Time) (access, refresh string) {
-	refreshEnd := s.RotatedAt.Add(t.lifetimes.Refresh)
-	if refreshEnd.After(s.ExpiresAt) {
-		refreshEnd = s.ExpiresAt
-	}
+	refreshEnd := t.RefreshEnd(s)
 	accessEnd := now.Add(t.lifetimes.Access)
 	if accessEnd.After(refreshEnd) {
 		accessEnd = refreshEnd

@@ -34,6 +34,8 @@ type Flags struct {
 	AccessLifetime  string `name:"access-lifetime" env:"JADWAL_ACCESS_LIFETIME" default:"15m" placeholder:"DURATION" help:"How long an access token lives (${env}, default ${default})."`
 	RefreshLifetime string `name:"refresh-lifetime" env:"JADWAL_REFRESH_LIFETIME" default:"168h" placeholder:"DURATION" help:"How long a refresh token lives, at least as long as an access token (${env}, default ${default})."`
 	SessionLifetime string `name:"session-lifetime" env:"JADWAL_SESSION_LIFETIME" default:"720h" placeholder:"DURATION" help:"How long a sign-in lasts, however often it is refreshed (${env}, default ${default})."`
+	ResetLifetime   string `name:"reset-lifetime" env:"JADWAL_RESET_LIFETIME" default:"24h" placeholder:"DURATION" help:"How long a code that sets a password is good (${env}, default ${default})."`
+	MaxKeyLifetime  string `name:"max-key-lifetime" env:"JADWAL_MAX_KEY_LIFETIME" default:"8760h" placeholder:"DURATION" help:"How long an API key lives at most; 0s: as long as is asked for, even for ever (${env}, default ${default})."`
 	TrustedProxies  string `name:"trusted-proxies" env:"JADWAL_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed (${env}, default none)."`
 	AllowEgress     string `name:"allow-egress" env:"JADWAL_ALLOW_EGRESS" placeholder:"CIDR,…" help:"Addresses that every user's jobs may call, though loopback, private or reserved (${env}, default none)."`
 	MaxInFlight     string `name:"max-in-flight" env:"JADWAL_MAX_IN_FLIGHT" default:"4096" placeholder:"N" help:"Attempts that may run at once; never more than half of the limit of open files (${env}, default ${default})."`
@@ -71,6 +73,8 @@ type Config struct {
 	AccessLifetime  time.Duration
 	RefreshLifetime time.Duration
 	SessionLifetime time.Duration
+	ResetLifetime   time.Duration
+	MaxKeyLifetime  time.Duration // 0: no limit
 	TrustedProxies  []netip.Prefix
 	AllowEgress     []netip.Prefix
 	MaxInFlight     int
@@ -97,6 +101,7 @@ const (
 	minSecret      = 32      // bytes, of what signs tokens
 	maxSecret      = 4 << 10 // bytes
 	maxSession     = 3650 * 24 * time.Hour
+	maxReset       = 30 * 24 * time.Hour
 	maxDrain       = time.Hour
 	maxHistory     = 3650 * 24 * time.Hour
 	minHistoryMax  = 100e6 // bytes
@@ -121,6 +126,8 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		AccessLifetime:  r.duration("AccessLifetime", f.AccessLifetime, time.Second, maxSession),
 		RefreshLifetime: r.duration("RefreshLifetime", f.RefreshLifetime, time.Second, maxSession),
 		SessionLifetime: r.duration("SessionLifetime", f.SessionLifetime, time.Second, maxSession),
+		ResetLifetime:   r.duration("ResetLifetime", f.ResetLifetime, time.Minute, maxReset),
+		MaxKeyLifetime:  r.duration("MaxKeyLifetime", f.MaxKeyLifetime, 0, maxSession),
 		TrustedProxies:  r.prefixes("TrustedProxies", f.TrustedProxies),
 		AllowEgress:     r.prefixes("AllowEgress", f.AllowEgress),
 		MaxInFlight:     r.number("MaxInFlight", f.MaxInFlight, 1, maxInFlight),

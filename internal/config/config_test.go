@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8080", Data: DefaultData, AdminEmail: "admin@teknohole.com",
-		AccessLifetime: 15 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour, SessionLifetime: 30 * 24 * time.Hour,
+		AccessLifetime: 15 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour, SessionLifetime: 30 * 24 * time.Hour, ResetLifetime: 24 * time.Hour, MaxKeyLifetime: 365 * 24 * time.Hour,
 		MaxInFlight: 4096, MaxPerHost: 256, DrainTimeout: 20 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
 		History: 30 * 24 * time.Hour, FailureHistory: 60 * 24 * time.Hour, HistoryMax: 10e9, AuditHistory: 400 * 24 * time.Hour,
 	}
@@ -39,7 +39,8 @@ func TestDefaults(t *testing.T) {
 func TestEverySettingIsRead(t *testing.T) {
 	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
 	got, err := Flags{
-		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b", AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h",
+		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b",
+		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring}))
@@ -48,7 +49,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	}
 	want := Config{
 		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring),
-		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour,
+		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour, ResetLifetime: 30 * 24 * time.Hour,
 		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour, HistoryMax: 2 << 30, AuditHistory: 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
 		AllowEgress:    []netip.Prefix{netip.MustParsePrefix("::1/128")},
@@ -86,6 +87,8 @@ func TestWrongSettings(t *testing.T) {
 		{"a lifetime is not nothing", Flags{AccessLifetime: "0s"}, nil, `--access-lifetime (JADWAL_ACCESS_LIFETIME): 0s must be 1s`},
 		{"a lifetime is whole seconds", Flags{AccessLifetime: "1500ms"}, nil, `--access-lifetime (JADWAL_ACCESS_LIFETIME): 1500ms must be whole seconds`},
 		{"a lifetime is at most ten years", Flags{SessionLifetime: "87601h"}, nil, `--session-lifetime (JADWAL_SESSION_LIFETIME): 87601h must be 1s to 87600h`},
+		{"a code that sets a password is good for a minute at least", Flags{ResetLifetime: "59s"}, nil, `--reset-lifetime (JADWAL_RESET_LIFETIME): 59s must be 1m to 720h`},
+		{"an API key lives for ten years at most, or without a limit", Flags{MaxKeyLifetime: "87601h"}, nil, `--max-key-lifetime (JADWAL_MAX_KEY_LIFETIME): 87601h must be 0s to 87600h`},
 		{"a refresh token lives at least as long as an access token", Flags{RefreshLifetime: "14m"}, nil, `--refresh-lifetime (JADWAL_REFRESH_LIFETIME): 14m is shorter than the access token's 15m`},
 		{"history is kept for an hour at least", Flags{History: "59m"}, nil, `--history (JADWAL_HISTORY): 59m must be 1h to 87600h`},
 		{"a size is a number with a unit", Flags{HistoryMax: "much"}, nil, `--history-max (JADWAL_HISTORY_MAX): "much" is not a size; write for example 10GB, 500MB or 20GiB`},

@@ -53,7 +53,7 @@ func (s *Store) RetryRun(ctx context.Context, by jadwal.Actor, key jadwal.RunKey
 
 // ask inserts an open run that somebody asked for, and tells the engine.
 func (s *Store) ask(t *tx, by jadwal.Actor, job jadwal.Job, r jadwal.OpenRun, action string, now time.Time) (run jadwal.Run, err error) {
-	if err := allowed(t, by, jadwal.ActionOperateJob, jadwal.Object{OwnerID: job.OwnerID}); err != nil {
+	if err := allowedJob(t, by, jadwal.ActionOperateRun, job); err != nil {
 		return run, err
 	}
 	waiting := 0
@@ -100,7 +100,7 @@ func (s *Store) CancelRun(ctx context.Context, by jadwal.Actor, key jadwal.RunKe
 		if err != nil {
 			return err
 		}
-		if err := allowed(t, by, jadwal.ActionOperateJob, jadwal.Object{OwnerID: job.OwnerID}); err != nil {
+		if err := allowedJob(t, by, jadwal.ActionOperateRun, job); err != nil {
 			return err
 		}
 		final, open, err := whereIs(t, key)

@@ -267,7 +267,8 @@ func (s *Store) pauseFailing(t *tx, now time.Time, o *jadwal.Outcome) error {
 	if err != nil {
 		return err
 	}
+	before := job
 	job.State, job.PauseReason, job.PausedBy, job.PauseUntil = jadwal.JobPaused, jadwal.PauseFailures, 0, time.Time{}
-	_, err = s.putVersion(t, jadwal.Actor{}, &job, definition, jadwal.Change{Kind: jadwal.ChangePause}, now)
+	_, err = s.putVersion(t, jadwal.Actor{}, before, &job, definition, jadwal.Change{Kind: jadwal.ChangePause}, now)
 	return err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -18,7 +19,8 @@ type identities struct {
 	users    map[int64]jadwal.User
 	sessions map[int64]jadwal.Session
 	of       map[int64]map[int64]struct{} // session ids of a user
-	dead     map[identity]time.Time       // when it died; ids are never used again. nil: of SQLite, whose writes come in order
+	keys     map[int64]liveKey
+	dead     map[identity]time.Time // when it died; ids are never used again. nil: of SQLite, whose writes come in order
 }
 
 type identity struct {
@@ -30,9 +32,11 @@ type identity struct {
 // died has been taken in by then.
 const deadFor = time.Minute
 
-// The bounds of looking a session up that is not in memory.
+// The bounds of looking up a session or a key that is not in memory. Anybody
+// can make up the id of a key, but of a session only what has been signed.
 const (
 	lookUps       = 8
+	keyLookUps    = 2
 	lookUpTimeout = 2 * time.Second
 )
 
@@ -50,7 +54,7 @@ func (s *Store) Identity(ctx context.Context, sessionID int64) (jadwal.User, jad
 	if known || !shared {
 		return user, session, user.ID != 0 && user.DisabledAt.IsZero(), nil
 	}
-	if err := s.lookUp(ctx, sessionID); err != nil {
+	if err := s.lookUpSession(ctx, sessionID); err != nil {
 		return jadwal.User{}, jadwal.Session{}, false, err
 	}
 	user, session, _ = s.live.find(sessionID)
@@ -74,18 +78,27 @@ func (l *identities) find(sessionID int64) (user jadwal.User, session jadwal.Ses
 	return user, session, true
 }
 
-// lookUp reads a session and its user. One that is not there has ended: its
-// token was given out after it was stored.
-func (s *Store) lookUp(ctx context.Context, sessionID int64) error {
+// lookUp runs fn, a read of what is not in memory, when one of places is free.
+func (s *Store) lookUp(ctx context.Context, places chan struct{}, fn func(*tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
 	select {
-	case s.lookingUp <- struct{}{}:
-		defer func() { <-s.lookingUp }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	case <-ctx.Done():
 		return errUnavailable()
 	}
-	err := s.read(ctx, func(t *tx) error {
+	err := s.read(ctx, fn)
+	if err != nil && ctx.Err() != nil {
+		return errUnavailable()
+	}
+	return err
+}
+
+// lookUpSession reads a session and its user. One that is not there has ended:
+// its token was given out after it was stored.
+func (s *Store) lookUpSession(ctx context.Context, sessionID int64) error {
+	return s.lookUp(ctx, s.lookingUp, func(t *tx) error {
 		var n jadwal.Session
 		found, err := t.one("SELECT "+sessionColumns+" FROM session WHERE id = $1", func(r row) { n = scanSession(r) }, sessionID)
 		if err != nil {
@@ -102,10 +115,6 @@ func (s *Store) lookUp(ctx context.Context, sessionID int64) error {
 		}
 		return err
 	})
-	if err != nil && ctx.Err() != nil {
-		return errUnavailable()
-	}
-	return err
 }
 
 // UserByID returns a user from memory; false when there is none. A disabled
@@ -129,6 +138,10 @@ func (s *Store) loadIdentities(t *tx) error {
 	}); err != nil {
 		return err
 	}
+	keys, err := loadKeys(t)
+	if err != nil {
+		return err
+	}
 	if err := t.query("SELECT "+sessionColumns+" FROM session", func(r row) error {
 		n := scanSession(r)
 		sessions[n.ID] = n
@@ -143,12 +156,15 @@ func (s *Store) loadIdentities(t *tx) error {
 	l := &s.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.users, l.sessions, l.of = users, sessions, of
+	l.users, l.sessions, l.of, l.keys = users, sessions, of, keys
 	for who := range l.dead {
-		if who.kind == kindUser {
+		switch who.kind {
+		case kindUser:
 			l.forgetUser(who.id)
-		} else {
+		case kindSession:
 			l.forgetSession(who.id)
+		case kindKey:
+			delete(l.keys, who.id)
 		}
 	}
 	return nil
@@ -182,6 +198,14 @@ func (s *Store) sessionGone(t *tx, id int64) error {
 	return s.identityChanged(t, kindSession, id, func() { s.live.dropSession(id) })
 }
 
+func (s *Store) keyMade(t *tx, k liveKey) error {
+	return s.identityChanged(t, kindKey, k.key.ID, func() { s.live.putKey(k) })
+}
+
+func (s *Store) keyGone(t *tx, id int64) error {
+	return s.identityChanged(t, kindKey, id, func() { s.live.dropKey(id) })
+}
+
 // identityChanged has memory changed here when t is committed, and the other
 // nodes told.
 func (s *Store) identityChanged(t *tx, kind string, id int64, here func()) error {
@@ -207,7 +231,7 @@ func (l *identities) putUser(u jadwal.User) {
 	}
 }
 
-// dropUser forgets a user and all of its sessions.
+// dropUser forgets a user and all of its sessions and keys.
 func (l *identities) dropUser(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -257,9 +281,10 @@ func (l *identities) bury(now time.Time) {
 	}
 }
 
-// forgetUser takes a user and its sessions out for who holds mu.
+// forgetUser takes a user and its sessions and keys out for who holds mu.
 func (l *identities) forgetUser(id int64) {
 	delete(l.users, id)
+	maps.DeleteFunc(l.keys, func(_ int64, k liveKey) bool { return k.key.UserID == id })
 	for session := range l.of[id] {
 		delete(l.sessions, session)
 	}

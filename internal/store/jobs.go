@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 // JobQuery asks for a page of jobs, by id.
 type JobQuery struct {
 	OwnerID int64 // 0: of all owners
+	SeenBy  int64 // only what this user owns or has a grant for; 0: everything
 	AfterID int64 // the page begins after this id
 	Limit   int
 }
@@ -30,6 +33,9 @@ const (
 		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
 	jobsOfOwnerSQL = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL
 		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
+	jobsSharedSQL = `SELECT ` + jobColumns + ` FROM job_grant g JOIN job j ON j.id = g.job_id LEFT JOIN cursor c ON c.job_id = j.id
+		WHERE g.user_id = $3 AND g.job_id > $1 AND j.deleted_at IS NULL AND j.owner_id <> $3 AND (CAST($4 AS BIGINT) = 0 OR j.owner_id = $4)
+		ORDER BY g.job_id LIMIT CAST($2 AS BIGINT)`
 )
 
 func scanJob(r row) (jadwal.Job, error) {
@@ -168,23 +174,49 @@ func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
 	return job, err
 }
 
+// reader is how the jobs that q asks for are read: a user's own and those that
+// are shared with the user by two statements.
+func (s *Store) reader(q JobQuery) func(context.Context, func(*tx) error) error {
+	if q.SeenBy != 0 && q.OwnerID == 0 {
+		return s.read
+	}
+	return s.single
+}
+
 // Jobs returns a page of jobs that are not deleted, by id.
 func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
-	text, args := jobsSQL, []any{q.AfterID, q.Limit}
-	if q.OwnerID != 0 {
-		text, args = jobsOfOwnerSQL, append(args, q.OwnerID)
-	}
 	jobs := []jadwal.Job{}
-	err := s.single(ctx, func(t *tx) error {
+	err := s.reader(q)(ctx, func(t *tx) error {
 		jobs = jobs[:0]
-		return t.query(text, func(r row) error {
+		add := func(r row) error {
 			job, err := scanJob(r)
 			jobs = append(jobs, job)
 			return err
-		}, args...)
+		}
+		switch {
+		case q.SeenBy == 0 && q.OwnerID == 0:
+			return t.query(jobsSQL, add, q.AfterID, q.Limit)
+		case q.SeenBy == 0 || q.OwnerID == q.SeenBy:
+			return t.query(jobsOfOwnerSQL, add, q.AfterID, q.Limit, q.OwnerID)
+		}
+		if err := t.query(jobsSharedSQL, add, q.AfterID, q.Limit, q.SeenBy, q.OwnerID); err != nil || q.OwnerID != 0 {
+			return err
+		}
+		if err := t.query(jobsOfOwnerSQL, add, q.AfterID, q.Limit, q.SeenBy); err != nil {
+			return err
+		}
+		slices.SortFunc(jobs, func(a, b jadwal.Job) int { return cmp.Compare(a.ID, b.ID) })
+		jobs = jobs[:min(len(jobs), q.Limit)]
+		return nil
 	})
 	return jobs, err
 }
+
+const (
+	countOfOwnerSQL = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`
+	countSharedSQL  = `SELECT COUNT(*) FROM (SELECT 1 FROM job_grant g JOIN job j ON j.id = g.job_id
+		WHERE g.user_id = $2 AND j.deleted_at IS NULL AND j.owner_id <> $2 AND (CAST($3 AS BIGINT) = 0 OR j.owner_id = $3) LIMIT CAST($1 AS BIGINT)) AS counted`
+)
 
 // maxCount is where counting stops: a total beyond it is not worth its price.
 const maxCount = 10_000
@@ -192,13 +224,21 @@ const maxCount = 10_000
 // CountJobs counts the jobs that q asks for on all its pages, up to 10,000;
 // exact is false when there are more.
 func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, err error) {
-	text, args := `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`, []any{maxCount + 1}
-	if q.OwnerID != 0 {
-		text = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`
-		args = append(args, q.OwnerID)
-	}
-	err = s.single(ctx, func(t *tx) error {
-		_, err := t.one(text, func(r row) { n = int(r.int(0)) }, args...)
+	err = s.reader(q)(ctx, func(t *tx) error {
+		n = 0
+		add := func(r row) { n += int(r.int(0)) }
+		switch {
+		case q.SeenBy == 0 && q.OwnerID == 0:
+			_, err := t.one(`SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`, add, maxCount+1)
+			return err
+		case q.SeenBy == 0 || q.OwnerID == q.SeenBy:
+			_, err := t.one(countOfOwnerSQL, add, maxCount+1, q.OwnerID)
+			return err
+		}
+		if _, err := t.one(countSharedSQL, add, maxCount+1, q.SeenBy, q.OwnerID); err != nil || q.OwnerID != 0 {
+			return err
+		}
+		_, err := t.one(countOfOwnerSQL, add, maxCount+1, q.SeenBy)
 		return err
 	})
 	return min(n, maxCount), n <= maxCount, err
@@ -207,8 +247,9 @@ func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, e
 // UpdateJob stores a new definition or state of a job as its next version,
 // with a change for the engine, and returns the job and the change's id. The
 // cursor is the engine's: it moves when the change is applied (WaitApplied).
-// The owner stays; egress rules inherited from a deleted user end with the
-// first new definition. CodeNotFound: the job is gone, or not the caller's to
+// The owner stays. A new definition ends the egress rules that are inherited
+// from an owner before, unless it is written by neither the owner nor a
+// superuser: then they begin. CodeNotFound: the job is gone, or not the caller's to
 // know of; CodeVersionMismatch: the job is not at fromVersion; CodeNameTaken:
 // the owner has another job of that name.
 func (s *Store) UpdateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, fromVersion int64, now time.Time) (jadwal.Job, int64, error) {
@@ -233,7 +274,7 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if definition != stored || kind == jadwal.ChangeEdit {
 			action = jadwal.ActionEditJob
 		}
-		if err := allowed(t, by, action, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
+		if err := allowedJob(t, by, action, before); err != nil {
 			return err
 		}
 		if before.Version != fromVersion {
@@ -241,7 +282,9 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		}
 		job.UpdatedAt, job.Version, job.Started = before.UpdatedAt, before.Version, before.Started
 		job.OwnerID, job.CreatedAt, job.NextAt, job.LastRun = before.OwnerID, before.CreatedAt, before.NextAt, before.LastRun
-		job.EgressLimited = before.EgressLimited && definition == stored
+		if job.EgressLimited, err = limitedBy(t, by, before, definition != stored); err != nil {
+			return err
+		}
 		if job.State != jadwal.JobPaused {
 			job.PauseReason, job.PausedBy, job.PauseUntil = "", 0, time.Time{}
 		}
@@ -249,16 +292,44 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if kind == jadwal.ChangeResume {
 			c.Catchup = catchup
 		}
-		change, err = s.putVersion(t, by, &job, definition, c, now)
+		change, err = s.putVersion(t, by, before, &job, definition, c, now)
 		return err
 	})
 	return job, change, err
 }
 
-// putVersion stores job, whose definition as text is given, as its next
+// limitedBy tells whether a job, after an edit of its definition or of its
+// state alone, has the egress rules of a normal user whoever owns it: nobody
+// gets a superuser's by a grant for a superuser's job.
+func limitedBy(t *tx, by jadwal.Actor, before jadwal.Job, edited bool) (bool, error) {
+	if !edited {
+		return before.EgressLimited, nil
+	}
+	if by.User.ID == 0 || by.User.ID == before.OwnerID {
+		return false, nil
+	}
+	u, _, err := userByID(t, by.User.ID)
+	return !u.IsSuperuser, err
+}
+
+// putVersion stores a version of a job as storeVersion does, audited with what
+// is not as before.
+func (s *Store) putVersion(t *tx, by jadwal.Actor, before jadwal.Job, job *jadwal.Job, definition string, c jadwal.Change, now time.Time) (change int64, err error) {
+	if change, err = s.storeVersion(t, job, definition, c, now); err != nil {
+		return 0, err
+	}
+	changes, err := changedJob(&before, job)
+	if err != nil {
+		return 0, err
+	}
+	return change, audited(t, by, now, "job."+string(c.Kind), object("job", job.ID),
+		detail{"name": job.Definition.Name, "version": job.Version, "changes": changes})
+}
+
+// storeVersion stores job, whose definition as text is given, as its next
 // version, with the change that puts it into force, and returns the change's
 // id.
-func (s *Store) putVersion(t *tx, by jadwal.Actor, job *jadwal.Job, definition string, c jadwal.Change, now time.Time) (change int64, err error) {
+func (s *Store) storeVersion(t *tx, job *jadwal.Job, definition string, c jadwal.Change, now time.Time) (change int64, err error) {
 	job.Version, job.UpdatedAt = job.Version+1, later(now, job.UpdatedAt)
 	if _, err := t.exec(`UPDATE job SET name = $2, definition = $3, state = $4, pause_reason = $5, version = $6, egress_limited = $7, updated_at = $8,
 			paused_by = $9, pause_until = $10
@@ -271,10 +342,7 @@ func (s *Store) putVersion(t *tx, by jadwal.Actor, job *jadwal.Job, definition s
 		return 0, err
 	}
 	c.JobID, c.Version = job.ID, job.Version
-	if change, err = s.addChange(t, c, now); err != nil {
-		return 0, err
-	}
-	return change, audited(t, by, now, "job."+string(c.Kind), object("job", job.ID), detail{"name": job.Definition.Name, "version": job.Version})
+	return s.addChange(t, c, now)
 }
 
 // jobWithText returns a job with its definition as it is stored.
@@ -360,7 +428,7 @@ func (s *Store) removeJob(t *tx, by jadwal.Actor, id, fromVersion int64, now tim
 	if err != nil {
 		return 0, err
 	}
-	if err := allowed(t, by, jadwal.ActionEditJob, jadwal.Object{OwnerID: before.OwnerID}); err != nil {
+	if err := allowedJob(t, by, jadwal.ActionEditJob, before); err != nil {
 		return 0, err
 	}
 	if fromVersion != 0 && before.Version != fromVersion {
@@ -401,9 +469,9 @@ func (s *Store) resumeElapsed(ctx context.Context, now time.Time) error {
 			if err != nil {
 				return err
 			}
-			c := jadwal.Change{Kind: jadwal.ChangeResume, Until: job.PauseUntil}
+			before, c := job, jadwal.Change{Kind: jadwal.ChangeResume, Until: job.PauseUntil}
 			job.State, job.PauseReason, job.PausedBy, job.PauseUntil = jadwal.JobEnabled, "", 0, time.Time{}
-			if _, err := s.putVersion(t, jadwal.Actor{}, &job, definition, c, now); err != nil {
+			if _, err := s.putVersion(t, jadwal.Actor{}, before, &job, definition, c, now); err != nil {
 				return err
 			}
 		}

@@ -26,7 +26,7 @@ const (
 	channelName = "jadwal"
 )
 
-// feed keeps what is in memory of accounts and sessions as the database has it:
+// feed keeps what is in memory of accounts, sessions and keys as the database has it:
 // every write of them leaves a row in identity_change, which each node reads a
 // few times a second, and at once when it hears of it.
 type feed struct {
@@ -47,6 +47,7 @@ type identityChange struct {
 const (
 	kindUser    = "user"
 	kindSession = "session"
+	kindKey     = "key"
 )
 
 // fresh tells whether what is in memory can be trusted.
@@ -102,7 +103,7 @@ func (d *postgresDB) connect(ctx context.Context) (*pgx.Conn, error) {
 	return c, nil
 }
 
-// reload reads all accounts and sessions.
+// reload reads all accounts, sessions and keys.
 func (d *postgresDB) reload(ctx context.Context, s *Store, c *pgx.Conn) error {
 	began := time.Now()
 	pt, err := c.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
@@ -249,7 +250,7 @@ func (d *postgresDB) catchUp(ctx context.Context, s *Store, c *pgx.Conn) error {
 	f := &d.feed
 	t := &tx{pg: &session{ctx: ctx, q: c}}
 	low, all := f.low, map[identityChange]bool{}
-	users, sessions := []int64{}, []int64{}
+	changed := map[string][]int64{} // ids, by kind
 	if err := t.query(`SELECT x.low, c.xid, c.kind, c.id FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS low) x
 		LEFT JOIN identity_change c ON c.xid >= $1`, func(r row) error {
 		low = r.int(0)
@@ -258,18 +259,14 @@ func (d *postgresDB) catchUp(ctx context.Context, s *Store, c *pgx.Conn) error {
 		}
 		n := identityChange{r.int(1), r.text(2), r.int(3)}
 		all[n] = true
-		switch {
-		case f.done[n]:
-		case n.kind == kindUser:
-			users = append(users, n.id)
-		case n.kind == kindSession:
-			sessions = append(sessions, n.id)
+		if !f.done[n] {
+			changed[n.kind] = append(changed[n.kind], n.id)
 		}
 		return nil
 	}, f.low); err != nil {
 		return err
 	}
-	if err := s.refreshIdentities(t, users, sessions); err != nil {
+	if err := s.refreshIdentities(t, changed[kindUser], changed[kindSession], changed[kindKey]); err != nil {
 		return err
 	}
 	f.low, f.done = low, all
@@ -283,8 +280,8 @@ func (d *postgresDB) catchUp(ctx context.Context, s *Store, c *pgx.Conn) error {
 	return nil
 }
 
-// refreshIdentities reads those users and sessions again.
-func (s *Store) refreshIdentities(t *tx, users, sessions []int64) error {
+// refreshIdentities reads those users, sessions and keys again.
+func (s *Store) refreshIdentities(t *tx, users, sessions, keys []int64) error {
 	if len(users) > 0 {
 		gone := idSet(users)
 		if err := t.query("SELECT "+userColumns+" FROM account WHERE id = ANY($1)", func(r row) error {
@@ -311,6 +308,20 @@ func (s *Store) refreshIdentities(t *tx, users, sessions []int64) error {
 		}
 		for id := range gone {
 			s.live.dropSession(id)
+		}
+	}
+	if len(keys) > 0 {
+		gone := idSet(keys)
+		if err := t.query(liveKeySQL+" WHERE id = ANY($1)", func(r row) error {
+			k := scanLiveKey(r)
+			delete(gone, k.key.ID)
+			s.live.putKey(k)
+			return nil
+		}, keys); err != nil {
+			return err
+		}
+		for id := range gone {
+			s.live.dropKey(id)
 		}
 	}
 	return nil

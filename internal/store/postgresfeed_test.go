@@ -117,7 +117,7 @@ func TestIdentitiesOfTwoNodes(t *testing.T) {
 		late := start(admin)
 		identity(there, late)
 		go func() {
-			done <- here.write(context.Background(), laneAPI, func(t *tx) error {
+			done <- here.write(context.Background(), laneBatch, func(t *tx) error { // which no reader's conflict has run again
 				if err := here.endSession(t, jadwal.Actor{}, now, late.ID, "session.end"); err != nil {
 					return err
 				}
@@ -206,7 +206,7 @@ func TestAChangeThatAnotherNodeApplies(t *testing.T) {
 // Writes of several connections are told in any order.
 func TestIdentitiesInAnyOrder(t *testing.T) {
 	now := time.Now()
-	l := &identities{users: map[int64]jadwal.User{}, sessions: map[int64]jadwal.Session{}, of: map[int64]map[int64]struct{}{}, dead: map[identity]time.Time{}}
+	l := &identities{users: map[int64]jadwal.User{}, sessions: map[int64]jadwal.Session{}, of: map[int64]map[int64]struct{}{}, keys: map[int64]liveKey{}, dead: map[identity]time.Time{}}
 	newer, older := jadwal.User{ID: 1, Username: "new", UpdatedAt: now}, jadwal.User{ID: 1, Username: "old", UpdatedAt: now.Add(-time.Second)}
 	l.putUser(newer)
 	l.putUser(older)
@@ -223,14 +223,23 @@ func TestIdentitiesInAnyOrder(t *testing.T) {
 	if _, _, known := l.find(5); !known || len(l.sessions)+len(l.of) != 0 {
 		t.Error("a dead session came back, or is forgotten")
 	}
+	key := func(id int64) liveKey { return liveKey{key: &jadwal.Key{ID: id, UserID: 1}} }
+	l.putKey(key(7))
+	l.dropKey(7)
+	l.putKey(key(7))
+	if _, _, known := l.findKey(7); !known || len(l.keys) != 0 {
+		t.Error("a dead key came back, or is forgotten")
+	}
+	l.putKey(key(8))
 	l.dropUser(1)
 	l.putUser(newer)
 	l.putSession(jadwal.Session{ID: 6, UserID: 1, Generation: 1})
-	if len(l.users)+len(l.sessions)+len(l.of) != 0 {
-		t.Error("a dead user came back")
+	l.putKey(key(9))
+	if len(l.users)+len(l.sessions)+len(l.of)+len(l.keys) != 0 {
+		t.Error("a dead user came back, or the key of one")
 	}
 	l.bury(now.Add(deadFor / 2))
-	if len(l.dead) != 2 {
+	if len(l.dead) != 3 {
 		t.Error("the dead are forgotten too early")
 	}
 	l.bury(now.Add(2 * deadFor))

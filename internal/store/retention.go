@@ -36,12 +36,15 @@ const (
 	historySwept = "history_swept" // runs due before that are left have failed, or their record came late
 )
 
-// Keep removes what has become too old, little by little, until ctx ends, and
-// sees to the jobs of deleted users that have not reached their heirs. An error
-// is logged, and the next turn tries again.
+// Keep removes what has become too old, little by little, until ctx ends,
+// sees to the jobs of deleted users that have not reached their heirs, and
+// writes down when sessions and keys were used. An error is logged, and the
+// next turn tries again.
 func (s *Store) Keep(ctx context.Context, r Retention) {
-	wait := time.NewTimer(retainEvery)
+	wait, write := time.NewTimer(retainEvery), time.NewTicker(usageStep)
 	defer wait.Stop()
+	defer write.Stop()
+	defer s.lastUsage(context.WithoutCancel(ctx))
 	for {
 		if err := s.inherit(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.log.Error("the jobs of a deleted user are still on their way", "error", err)
@@ -49,6 +52,11 @@ func (s *Store) Keep(ctx context.Context, r Retention) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-write.C:
+			if err := s.WriteUsage(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("when sessions were used could not be stored", "error", err)
+			}
+			continue
 		case <-wait.C:
 		}
 		begun := time.Now()

@@ -217,16 +217,20 @@ func (m *runMerge) Pop() any {
 	return last
 }
 
-// JobIDs returns the ids of an owner's jobs that are not deleted, the first
-// limit of them.
-func (s *Store) JobIDs(ctx context.Context, ownerID int64, limit int) ([]int64, error) {
+const jobIDsSQL = `SELECT id FROM job WHERE owner_id = $1 AND deleted_at IS NULL
+	UNION ALL SELECT j.id FROM job_grant g JOIN job j ON j.id = g.job_id WHERE g.user_id = $1 AND j.deleted_at IS NULL AND j.owner_id <> $1
+	LIMIT CAST($2 AS BIGINT)`
+
+// JobIDs returns the ids of jobs that a user owns or has a grant for and that
+// are not deleted, limit of them at most.
+func (s *Store) JobIDs(ctx context.Context, userID int64, limit int) ([]int64, error) {
 	var ids []int64
 	err := s.single(ctx, func(t *tx) error {
 		ids = nil
-		return t.query("SELECT id FROM job WHERE owner_id = $1 AND deleted_at IS NULL ORDER BY id LIMIT CAST($2 AS BIGINT)", func(r row) error {
+		return t.query(jobIDsSQL, func(r row) error {
 			ids = append(ids, r.int(0))
 			return nil
-		}, ownerID, limit)
+		}, userID, limit)
 	})
 	return ids, err
 }

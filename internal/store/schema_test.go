@@ -22,9 +22,20 @@ func testTheSchemaRefuses(t *testing.T, s *Store) {
 		version = "INSERT INTO job_version (job_id, version, definition, state, effective_at) VALUES "
 		open    = "INSERT INTO open_run (due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at) VALUES "
 		run     = "INSERT INTO run (due_at, job_id, n, through_at, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message) VALUES "
+		key     = "INSERT INTO api_key (id, user_id, name, scopes, created_at, expires_at, hash) VALUES "
+		grant   = "INSERT INTO job_grant (job_id, user_id, level, granted_by, created_at, updated_at) VALUES "
+		code    = "INSERT INTO password_reset (user_id, created_at, expires_at, hash) VALUES "
 	)
+	hash := func(size int) string {
+		digits := strings.Repeat("00", size)
+		if shared {
+			return "decode('" + digits + "', 'hex'))"
+		}
+		return "x'" + digits + "')"
+	}
 	good := []string{
 		account + "('ani', 'ani@x', 'h', 0, 1, 1)",
+		account + "('budi', 'budi@x', 'h', 0, 1, 1)",
 		session + "(1, 1, 1, 1, 1, 2)",
 		job + "(1, 'a', '{}', 'enabled', 1, 1, 1)",
 		version + "(1, 1, '{}', 'paused', 1)",
@@ -32,6 +43,9 @@ func testTheSchemaRefuses(t *testing.T, s *Store) {
 		open + "(2, 1, 0, 1, 'running', 'schedule', 1, 1, 2)",
 		run + "(1, 1, 0, NULL, 1, 'succeeded', '', 'schedule', 1, 1, 2, 200, '')",
 		run + "(2, 1, 0, 3, 1, 'missed', 'server_down', 'schedule', 0, NULL, 4, 0, '')",
+		key + "(1, 1, 'k', 's', 1, NULL, " + hash(32),
+		grant + "(1, 1, 'viewer', 1, 1, 1)",
+		code + "(1, 1, 2, " + hash(32),
 	}
 	if err := s.write(t.Context(), laneAPI, func(t *tx) error {
 		for _, sql := range good {
@@ -74,6 +88,20 @@ func testTheSchemaRefuses(t *testing.T, s *Store) {
 		"a run in history twice":               run + "(1, 1, 0, NULL, 1, 'succeeded', '', 'schedule', 1, 1, 2, 200, '')",
 		"a range of successes":                 run + "(3, 1, 0, 4, 1, 'succeeded', '', 'schedule', 1, 1, 2, 0, '')",
 		"a range that ends where it begins":    run + "(3, 1, 0, 3, 1, 'missed', 'overload', 'schedule', 0, NULL, 4, 0, '')",
+		"a key of no user":                     key + "(2, 9, 'k', 's', 1, NULL, " + hash(32),
+		"a key without a name":                 key + "(2, 1, '', 's', 1, NULL, " + hash(32),
+		"a key without scopes":                 key + "(2, 1, 'k', '', 1, NULL, " + hash(32),
+		"a key that is no hash":                key + "(2, 1, 'k', 's', 1, NULL, " + hash(31),
+		"a key that was never alive":           key + "(2, 1, 'k', 's', 1, 1, " + hash(32),
+		"two keys of one id":                   key + "(1, 1, 'k', 's', 1, NULL, " + hash(32),
+		"a grant for no job":                   grant + "(9, 2, 'viewer', 1, 1, 1)",
+		"a grant for no user":                  grant + "(1, 9, 'viewer', 1, 1, 1)",
+		"a grant of no level":                  grant + "(1, 2, 'owner', 1, 1, 1)",
+		"two grants for one job and user":      grant + "(1, 1, 'editor', 1, 1, 1)",
+		"a code of no user":                    code + "(9, 1, 2, " + hash(32),
+		"a code without a hash":                code + "(2, 1, 2, " + hash(1),
+		"a code that was never good":           code + "(2, 1, 1, " + hash(32),
+		"two codes of one user":                code + "(1, 1, 2, " + hash(32),
 		"an audit line without an action":      "INSERT INTO audit (at, actor_id, actor, action, object) VALUES (1, 1, 'a', '', 'b')",
 		"a blob for a definition":              job + "(1, 'b', x'00', 'enabled', 1, 1, 1)",
 		"an account without most of it":        "INSERT INTO account (id, username) VALUES (9, 'x')",
@@ -117,6 +145,11 @@ func TestPlans(t *testing.T) {
 		{"a job by name", jobByName, []string{"SEARCH j USING INDEX job_owner_name (owner_id=? AND name=?)", "SEARCH c USING INTEGER PRIMARY KEY"}},
 		{"a page of all jobs", jobsSQL, []string{"SEARCH j USING INTEGER PRIMARY KEY (rowid>?)"}},
 		{"a page of an owner's jobs", jobsOfOwnerSQL, []string{"job_owner (owner_id=? AND id>?)"}},
+		{"a page of the jobs that are shared with a user", jobsSharedSQL, []string{"job_grant_user (user_id=? AND job_id>?)", "SEARCH j USING INTEGER PRIMARY KEY", "SEARCH c USING INTEGER PRIMARY KEY"}},
+		{"the jobs that a user sees", jobIDsSQL, []string{"job_owner", "job_grant_user", "SEARCH j USING INTEGER PRIMARY KEY"}},
+		{"a page of the audit log", auditOfAllSQL, []string{"SEARCH audit USING INDEX audit_time (at>? AND at<?)"}},
+		{"what a user did", auditOfActorSQL, []string{"audit_actor (actor_id=? AND at>? AND at<?)"}},
+		{"what was done to an object", auditOfObjectSQL, []string{"audit_object (object=? AND at>? AND at<?)"}},
 		{"a run by its key", runByKeySQL, []string{"SEARCH r USING PRIMARY KEY (due_at=? AND job_id=? AND n=?)", "SEARCH o USING PRIMARY KEY (due_at=? AND job_id=? AND n=?)"}},
 		{"jobs that a user leaves", inheritSQL, []string{"job_owner"}},
 	} {

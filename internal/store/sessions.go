@@ -9,13 +9,18 @@ import (
 	"github.com/teknohole/jadwal"
 )
 
-const sessionColumns = "id, user_id, generation, created_at, rotated_at, expires_at"
+const sessionColumns = "session.id, user_id, generation, session.created_at, rotated_at, expires_at, used_at, source, user_agent"
 
 func scanSession(r row) jadwal.Session {
-	return jadwal.Session{
+	n := jadwal.Session{
 		ID: r.int(0), UserID: r.int(1), Generation: r.int(2),
-		CreatedAt: r.time(3), RotatedAt: r.time(4), ExpiresAt: r.time(5),
+		CreatedAt: r.time(3), RotatedAt: r.time(4), ExpiresAt: r.time(5), UsedAt: r.time(6),
+		Source: r.text(7), UserAgent: r.text(8),
 	}
+	if n.UsedAt.Before(n.RotatedAt) {
+		n.UsedAt = n.RotatedAt
+	}
+	return n
 }
 
 const (
@@ -30,7 +35,8 @@ const sweepOnStart = 8
 // StartSession signs by.User in until expiresAt at the latest, in generation 1.
 // It is CodeInvalidLogin when the user is gone or disabled, or when
 // passwordHash is no longer the stored one: then the password that was verified
-// is an old one.
+// is an old one. Of more than jadwal.MaxSessions of the user, those that were
+// refreshed least recently end.
 func (s *Store) StartSession(ctx context.Context, by jadwal.Actor, now, expiresAt time.Time, passwordHash string) (n jadwal.Session, err error) {
 	err = s.write(ctx, laneAPI, func(t *tx) error {
 		hash, disabled := "", false
@@ -46,18 +52,58 @@ func (s *Store) StartSession(ctx context.Context, by jadwal.Actor, now, expiresA
 		if err := s.sweepSessions(t, now); err != nil {
 			return err
 		}
-		_, err = t.one(`INSERT INTO session (id, user_id, generation, created_at, rotated_at, expires_at)
-			VALUES ($1, $2, 1, $3, $3, $4) RETURNING `+sessionColumns,
-			func(r row) { n = scanSession(r) }, newSessionID(), by.User.ID, now, expiresAt)
+		_, err = t.one(`INSERT INTO session (id, user_id, generation, created_at, rotated_at, expires_at, source, user_agent)
+			VALUES ($1, $2, 1, $3, $3, $4, $5, $6) RETURNING `+sessionColumns,
+			func(r row) { n = scanSession(r) }, newSessionID(), by.User.ID, now, expiresAt, sourceOf(by), by.UserAgent)
 		if err != nil {
 			return err
 		}
 		if err := s.sessionStarted(t, n); err != nil {
 			return err
 		}
+		if err := s.evictSessions(t, by, now, n.ID); err != nil {
+			return err
+		}
 		return audited(t, by, now, "session.start", object("session", n.ID), nil)
 	})
 	return n, err
+}
+
+const oldSessionsSQL = `SELECT id FROM session WHERE user_id = $1 AND id <> $2
+	ORDER BY rotated_at DESC, created_at DESC, id DESC LIMIT 100 OFFSET CAST($3 AS BIGINT)`
+
+// evictSessions ends the sessions of by that are too many beside the one that
+// has just started.
+func (s *Store) evictSessions(t *tx, by jadwal.Actor, now time.Time, started int64) error {
+	var gone []int64
+	if err := t.query(oldSessionsSQL, func(r row) error {
+		gone = append(gone, r.int(0))
+		return nil
+	}, by.User.ID, started, jadwal.MaxSessions-1); err != nil {
+		return err
+	}
+	for _, id := range gone {
+		if err := s.endSession(t, by, now, id, "session.evict"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sessions returns a user's sessions that have not been swept out, newest
+// first.
+func (s *Store) Sessions(ctx context.Context, userID int64) (sessions []jadwal.Session, err error) {
+	err = s.single(ctx, func(t *tx) error {
+		sessions = sessions[:0]
+		return t.query("SELECT "+sessionColumns+" FROM session WHERE user_id = $1 ORDER BY created_at DESC, id DESC", func(r row) error {
+			sessions = append(sessions, scanSession(r))
+			return nil
+		}, userID)
+	})
+	for i := range sessions {
+		sessions[i].UsedAt = s.usedSessions.latest(sessions[i].ID, sessions[i].UsedAt)
+	}
+	return sessions, err
 }
 
 // newSessionID returns a random id from 1 to 2^63 - 1.
@@ -107,8 +153,7 @@ func (s *Store) RotateSession(ctx context.Context, id, generation int64, now tim
 				return err
 			}
 		}
-		found, err := t.one(`SELECT s.id, s.user_id, s.generation, s.created_at, s.rotated_at, s.expires_at
-			FROM session s JOIN account a ON a.id = s.user_id WHERE s.id = $1 AND a.disabled_at IS NULL`,
+		found, err := t.one(`SELECT `+sessionColumns+` FROM session JOIN account a ON a.id = user_id WHERE session.id = $1 AND a.disabled_at IS NULL`,
 			func(r row) { n = scanSession(r) }, id)
 		if err != nil {
 			return err
@@ -138,6 +183,9 @@ func (s *Store) rotate(t *tx, n *jadwal.Session, now time.Time) (ok bool, err er
 	}
 	n.Generation++
 	n.RotatedAt = now
+	if n.UsedAt.Before(now) {
+		n.UsedAt = now
+	}
 	next := *n
 	t.after(func() { s.live.putSession(next) })
 	return true, nil
@@ -152,6 +200,28 @@ func (s *Store) EndSessions(ctx context.Context, by jadwal.Actor, now time.Time,
 			}
 		}
 		return nil
+	})
+}
+
+// EndSession ends a session of the caller's, or, for a superuser, of anybody's.
+// CodeNotFound: there is none, or the caller may not know of it.
+func (s *Store) EndSession(ctx context.Context, by jadwal.Actor, id int64, now time.Time) error {
+	return s.write(ctx, laneAPI, func(t *tx) error {
+		var user int64
+		found, err := t.one("SELECT user_id FROM session WHERE id = $1", func(r row) { user = r.int(0) }, id)
+		if err != nil {
+			return err
+		}
+		none := jadwal.Errorf(jadwal.CodeNotFound, "There is no such session")
+		if !found {
+			return none
+		}
+		if err := allowed(t, by, jadwal.ActionOwnSession, jadwal.Object{OwnerID: user}); jadwal.CodeOf(err) == jadwal.CodeNotFound {
+			return none
+		} else if err != nil {
+			return err
+		}
+		return s.endSession(t, by, now, id, "session.end")
 	})
 }
 

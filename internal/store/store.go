@@ -47,12 +47,15 @@ type Store struct {
 	db   database
 	stop chan struct{} // closed: the store is closing
 
-	close func() error
-	live  identities
-	meet  meeting
-	sweep sweep
+	close        func() error
+	live         identities
+	usedSessions usage
+	usedKeys     usage
+	meet         meeting
+	sweep        sweep
 
-	lookingUp chan struct{} // a place for each look-up of a session
+	lookingUp     chan struct{} // a place for each look-up of a session
+	lookingUpKeys chan struct{} // and of a key
 }
 
 // database is what a store keeps everything in: SQLite in a file (sqlite.go),
@@ -165,7 +168,7 @@ func openShared(ctx context.Context, o Options, offline bool) (*Store, error) {
 }
 
 func newStore(o Options, db database) (*Store, error) {
-	s := &Store{log: o.Log, db: db, stop: make(chan struct{}), lookingUp: make(chan struct{}, lookUps)}
+	s := &Store{log: o.Log, db: db, stop: make(chan struct{}), lookingUp: make(chan struct{}, lookUps), lookingUpKeys: make(chan struct{}, keyLookUps)}
 	if err := db.start(s); err != nil {
 		return nil, err
 	}

@@ -147,7 +147,7 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 		}
 		action := jadwal.ActionOwnAccount
 		if by.User.ID != id || p.IsSuperuser != nil && *p.IsSuperuser && !old.IsSuperuser {
-			action = jadwal.ActionCreateUser // who may make users may also change them
+			action = jadwal.ActionEditUser
 		}
 		if err := allowed(t, by, action, jadwal.Object{}); err != nil {
 			return err
@@ -159,18 +159,18 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 		if p.IsZero() {
 			return nil
 		}
-		changed := detail{}
+		changes := []changed{}
 		if p.Username != nil && *p.Username != old.Username {
 			u.Username = *p.Username
-			changed["username"] = [2]string{old.Username, u.Username}
+			changes = append(changes, changed{Field: "username", From: old.Username, To: u.Username})
 		}
 		if p.Email != nil && *p.Email != old.Email {
 			u.Email = *p.Email
-			changed["email"] = [2]string{old.Email, u.Email}
+			changes = append(changes, changed{Field: "email", From: old.Email, To: u.Email})
 		}
 		if p.IsSuperuser != nil && *p.IsSuperuser != old.IsSuperuser {
 			u.IsSuperuser = *p.IsSuperuser
-			changed["is_superuser"] = [2]bool{old.IsSuperuser, u.IsSuperuser}
+			changes = append(changes, changed{Field: "is_superuser", From: old.IsSuperuser, To: u.IsSuperuser})
 		}
 		u.UpdatedAt = later(now, old.UpdatedAt)
 		err = t.may(func() error {
@@ -192,7 +192,7 @@ func (s *Store) UpdateUser(ctx context.Context, by jadwal.Actor, id int64, p jad
 		if err := s.userChanged(t, u); err != nil {
 			return err
 		}
-		return audited(t, by, now, "user.update", object("user", id), changed)
+		return audited(t, by, now, "user.update", object("user", id), detail{"changes": changes})
 	})
 	return u, err
 }
@@ -297,7 +297,7 @@ func (s *Store) SetPassword(ctx context.Context, by jadwal.Actor, id int64, hash
 	return s.write(ctx, laneAPI, func(t *tx) error {
 		action := jadwal.ActionOwnAccount
 		if by.User.ID != id {
-			action = jadwal.ActionCreateUser // who may make users may also change them
+			action = jadwal.ActionEditUser
 		}
 		if err := allowed(t, by, action, jadwal.Object{}); err != nil {
 			return err
@@ -309,26 +309,6 @@ func (s *Store) SetPassword(ctx context.Context, by jadwal.Actor, id int64, hash
 		if !found {
 			return noUser(id)
 		}
-		u.UpdatedAt = later(now, u.UpdatedAt)
-		if _, err := t.exec("UPDATE account SET password_hash = $2, bootstrap = $3, updated_at = $4 WHERE id = $1",
-			id, hash, bootstrap, u.UpdatedAt); err != nil {
-			return err
-		}
-		if err := s.userChanged(t, u); err != nil {
-			return err
-		}
-		var ended []int64
-		if err := t.query("DELETE FROM session WHERE user_id = $1 RETURNING id", func(r row) error {
-			ended = append(ended, r.int(0))
-			return nil
-		}, id); err != nil {
-			return err
-		}
-		for _, session := range ended {
-			if err := s.sessionGone(t, session); err != nil {
-				return err
-			}
-		}
-		return audited(t, by, now, "user.password", object("user", id), detail{"sessions_ended": len(ended)})
+		return s.setPassword(t, by, u, hash, bootstrap, 0, now)
 	})
 }

@@ -148,17 +148,30 @@ func serveFloor(address string) error {
 
 // benchRefresh measures refreshes, each rotating a session of its own, durably.
 func benchRefresh(s *harness.Server, turns int, turn time.Duration) error {
-	clients, err := dial(s.Address, 64)
+	// Two users: one has fewer sessions than there are clients.
+	maker, err := admin(s)
+	if err != nil {
+		return err
+	}
+	second := map[string]string{"username": "second", "email": "second@example.com", "password": harness.AdminPassword}
+	if a, err := maker.Call("POST", "/user", second, nil); err != nil || a.Status != 201 {
+		return fmt.Errorf("second user: %v, %v", a, err)
+	}
+	tokens := make([]string, 64)
+	for i := range tokens {
+		session := harness.NewClient(s.URL())
+		if err := session.SignIn([]string{"admin", "second"}[i%2], harness.AdminPassword); err != nil {
+			return err
+		}
+		tokens[i] = session.Refresh
+	}
+	clients, err := dial(s.Address, len(tokens)) // now, since the server closes connections that say nothing
 	if err != nil {
 		return err
 	}
 	defer closeAll(clients)
-	for _, c := range clients {
-		session, err := admin(s)
-		if err != nil {
-			return err
-		}
-		c.refresh = session.Refresh
+	for i, c := range clients {
+		c.refresh = tokens[i]
 	}
 	ours := side{name: "POST /refresh/token", cpu: s.CPU, turn: func(d time.Duration) (int, error) {
 		return load(d, clients, func(c *client) error {

@@ -1,0 +1,18 @@
+package jadwal
+
+import "time"
+
+// AuditLine tells who did what to what, when, from where and by which means.
+// Nothing in it is looked up later: it tells names as they were.
+type AuditLine struct {
+	ID        int64
+	At        time.Time
+	ActorID   int64  // a user; 0: the operator's command line or the server itself
+	Actor     string // the user's name, "operator" or "server"
+	Means     string // "session/ID", "key/ID", "password", "code", "command"; "": the server itself
+	Action    string // such as "job.edit"
+	Object    string // such as "job/5"
+	Detail    RawJSON
+	Source    string // the address it was asked from; "": none
+	RequestID string // finds the request in the log; "": none
+}
