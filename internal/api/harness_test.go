@@ -26,6 +26,7 @@ import (
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/auth"
 	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 	"github.com/teknohole/jadwal/internal/store/storetest"
 )
 
@@ -120,7 +121,7 @@ func readTimeout(d time.Duration) serverOption {
 func newServer(t testing.TB, options ...serverOption) *server {
 	t.Helper()
 	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}}
-	dir := t.TempDir()
+	dir := dirtest.New(t)
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	where := store.Options{Dir: dir, Log: log}
 	if s.file = filepath.Join(dir, "jadwal.db"); onPostgres(t) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -83,6 +84,44 @@ func TestRunNow(t *testing.T) {
 			}
 		}
 	})
+	for _, c := range []struct {
+		rule   string
+		takes  time.Duration
+		commit time.Duration
+	}{
+		{"one that a reload of its job brings along, and whose change comes while it runs, starts once", 10 * time.Minute, 0},
+		{"one that a reload brings along, and whose change comes after its end, starts once", 0, 0},
+		{"one that a reload brings along, and whose change comes while its end waits for its commit, starts once", 0, 3 * time.Second},
+	} {
+		scenario(t, c.rule, func(t *testing.T, w *world) {
+			def := definitionOf("daily", "0 1 * * *")
+			def.Overlap, def.MaxConcurrent = jadwal.OverlapAllow, 3
+			job, err := w.create(def, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.sink.set(40 * time.Minute)
+			w.run()
+			until("01:00:05") // the planned run is stored
+			w.fault.on(func(f *faults) { f.deaf = true })
+			time.Sleep(100 * time.Millisecond)
+			w.sink.set(c.takes)
+			w.fault.on(func(f *faults) {
+				f.before = func([]*jadwal.Outcome) error { time.Sleep(c.commit); return nil }
+			})
+			asked := w.ask(job.ID)
+			w.eng.order(func(now time.Time) { w.eng.distrust(w.eng.jobs[job.ID], now) })
+			synctest.Wait()
+			if got := w.sink.deliveries(); len(got) != 2 || got[1].run != asked.Key.ID() {
+				t.Errorf("after the reload: %+v", got)
+			}
+			until("03:00:00")
+			if got := w.sink.deliveries(); len(got) != 2 {
+				t.Errorf("deliveries %+v", got)
+			}
+			w.check(job.ID, "01:00 succeeded, 01:00:05.100 succeeded")
+		})
+	}
 	scenario(t, "it waits for the running run, and is not skipped", func(t *testing.T, w *world) {
 		job := w.hourly(10 * time.Minute)
 		w.run()
@@ -246,7 +285,7 @@ func TestCancelRun(t *testing.T) {
 	})
 	scenario(t, "a run that a kill interrupted, and that is cancelled before somebody comes, is not sent, and the plan goes on from where it was", func(t *testing.T, w *world) {
 		job := w.with("every-2s", "*/2 * * * * *", catchup(jadwal.CatchupNone))
-		w.sink.set(time.Hour)
+		w.sink.set(40 * time.Minute)
 		w.run()
 		until("00:00:07")
 		w.kill()
@@ -263,7 +302,7 @@ func TestCancelRun(t *testing.T) {
 	})
 	scenario(t, "a last run that a kill interrupted, and that is cancelled before somebody comes, completes the job", func(t *testing.T, w *world) {
 		job := w.job("once", "at 2000-01-01T00:01:00Z")
-		w.sink.set(time.Hour)
+		w.sink.set(40 * time.Minute)
 		w.run()
 		until("00:01:05")
 		w.kill()

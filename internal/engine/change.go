@@ -133,6 +133,9 @@ func heldRun(j *job, at, ready time.Time, version int64) jadwal.OpenRun {
 // supersede ends the version in force and begins the next.
 func (e *Engine) supersede(j *job, p jadwal.PendingChange, now time.Time) {
 	deleted := p.Kind == jadwal.ChangeDelete
+	if deleted && e.full(j, now) {
+		e.overlap(j, now) // what fell due beside the run that is cancelled below was skipped
+	}
 	e.outcome(j, now).Complete = false
 	for _, f := range slices.Clone(j.flights) {
 		if deleted {

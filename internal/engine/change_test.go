@@ -285,6 +285,23 @@ func TestPause(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
+	scenario(t, "what fell due beside a long run before the delete was skipped, not cancelled", func(t *testing.T, w *world) {
+		w.sink.set(time.Hour)
+		job := w.job("a", "every 1s")
+		w.run()
+		time.Sleep(22810 * time.Millisecond)
+		w.remove(job.ID)
+		runs := w.runs(job.ID)
+		if len(runs) < 2 || runs[0].State != jadwal.RunCancelled {
+			t.Fatal(tell(runs))
+		}
+		for _, r := range runs[1:] {
+			if r.Reason != jadwal.ReasonOverlap {
+				t.Error(tell(runs))
+				break
+			}
+		}
+	})
 	scenario(t, "nothing fires afterwards", func(t *testing.T, w *world) {
 		job := w.hourly(0)
 		w.run()

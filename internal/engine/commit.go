@@ -140,6 +140,9 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 			e.distrust(s.job, now.Add(doubtFor))
 			return
 		}
+		for _, s := range c.batch {
+			s.unheard = true
+		}
 		c.backoff = min(max(2*c.backoff, 50*time.Millisecond), time.Second)
 		c.retryAt = now.Add(c.backoff)
 		if !passes(err) {
@@ -154,8 +157,11 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 		e.settled(s)
 		switch verdicts[i] {
 		case jadwal.Rejected:
-			e.counters.rejected.Add(1)
-			e.log.Error("an outcome was already recorded by somebody else and is dropped", "job", s.JobID, "cursor", instant(s.At))
+			if s.unheard && !s.job.reloading {
+				e.question(s, now)
+				break
+			}
+			e.rejected(s)
 			e.distrust(s.job, now)
 		case jadwal.Completed:
 			e.counters.recorded.Add(1)
@@ -178,7 +184,7 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 
 // after is the version of the cursor when s is recorded.
 func (s *step) after() int64 {
-	if s.Applied != nil {
+	if s.Applied != nil && s.Applied.Version != 0 {
 		return s.Applied.Version
 	}
 	return s.Version
@@ -216,10 +222,92 @@ func passes(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// question asks the store whether s, which was sent again after an error, is
+// refused because it was stored the first time. What came after it is held
+// back meanwhile, and nothing of its job starts: were it forgotten, what has
+// ended would be made again beside what has begun since.
+func (e *Engine) question(s *step, now time.Time) {
+	j := s.job
+	j.asked, j.reloading = s, true
+	if j.out != nil {
+		held := *j.out
+		j.out.dead = true
+		j.out = &held
+	}
+	e.reads.doubts = append(e.reads.doubts, doubt{j, now})
+}
+
+// answered takes in where the store says that the job of a questioned step
+// stands, and tells whether that is where the step leads to.
+func (e *Engine) answered(j *job, c jadwal.Cursor, now time.Time) bool {
+	s := j.asked
+	if !s.leadsTo(c) {
+		e.rejected(s)
+		e.letGo(j)
+		return false
+	}
+	j.asked = nil
+	e.counters.recorded.Add(1)
+	e.metrics.found(s)
+	if j.out != nil {
+		e.commits.push(j.out)
+	}
+	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading = false, false, 0, 0, false
+	j.pinned = e.reads.loadedTo
+	e.resume(j, now)
+	return true
+}
+
+// letGo drops what is held back behind a questioned step.
+func (e *Engine) letGo(j *job) {
+	if j.asked != nil && j.out != nil {
+		e.settled(j.out)
+		j.out = nil
+	}
+	j.asked = nil
+}
+
+func (e *Engine) rejected(s *step) {
+	e.counters.rejected.Add(1)
+	e.log.Error("an outcome was already recorded by somebody else and is dropped", "job", s.JobID, "cursor", instant(s.At))
+}
+
+// leadsTo tells whether a job stands where it does once s is recorded.
+func (s *step) leadsTo(c jadwal.Cursor) bool {
+	if c.Version != s.after() || c.NextAt != s.Next {
+		return false
+	}
+	open := map[jadwal.RunKey]jadwal.OpenRun{}
+	for _, r := range c.Open {
+		open[r.Key] = r
+	}
+	is := func(run jadwal.OpenRun) bool {
+		r, ok := open[run.Key]
+		return ok && r.State == run.State && r.Attempt == run.Attempt
+	}
+	for _, r := range s.Opens {
+		if !is(r) {
+			return false
+		}
+	}
+	for _, b := range s.Begins {
+		if !is(b.Run) {
+			return false
+		}
+	}
+	for _, c := range s.Closes {
+		if _, ok := open[c.Key]; ok {
+			return false
+		}
+	}
+	return true
+}
+
 // distrust forgets what the engine thought of a job whose cursor is not where
 // it should be, and asks the store, not before at. What is in flight of it goes
 // on meanwhile, since the store may agree with it: see trust.
 func (e *Engine) distrust(j *job, at time.Time) {
+	e.letGo(j)
 	if j.out != nil {
 		j.out.dead = true
 		e.settled(j.out)

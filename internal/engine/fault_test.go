@@ -54,7 +54,41 @@ func TestFaults(t *testing.T) {
 		if runs := w.runs(job.ID); len(runs) != 10 || len(w.sink.deliveries()) != 10 {
 			t.Errorf("%s after %d deliveries", tell(runs), len(w.sink.deliveries()))
 		}
-		if c := w.eng.Counts(); c.Rejected == 0 {
+		if c := w.eng.Counts(); c.Failed == 0 || c.Rejected != 0 || c.Recorded < 10 {
+			t.Errorf("counts are %+v", c)
+		}
+	})
+	scenario(t, "while the answers to commits are lost, what has ended is not made again beside what has begun", func(t *testing.T, w *world) {
+		job := w.job("j", "*/2 * * * * *")
+		w.sink.set(1300 * time.Millisecond) // it is stored as running when its next instant is not due yet
+		w.run()
+		lost := 0
+		w.fault.on(func(f *faults) {
+			f.after = func([]*jadwal.Outcome) error {
+				if s := since(); s%(4*time.Second) < 2100*time.Millisecond && s > 4*time.Second {
+					lost++
+					return unavailable()
+				}
+				return nil
+			}
+		})
+		until("00:01:01")
+		seen := map[string]bool{}
+		for _, d := range w.sink.deliveries() {
+			if seen[d.run] {
+				t.Errorf("%s was delivered again at %s", d.run, clock(d.at))
+			}
+			seen[d.run] = true
+		}
+		if n := together(w.sink.deliveries()); n != 1 || lost < 20 {
+			t.Errorf("%d runs at once, %d answers lost", n, lost)
+		}
+		for _, r := range w.runs(job.ID)[:28] {
+			if r.State != jadwal.RunSucceeded {
+				t.Errorf("%s", tell([]jadwal.Run{r}))
+			}
+		}
+		if c := w.eng.Counts(); c.Rejected != 0 {
 			t.Errorf("counts are %+v", c)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/storetest"
 )
 
 // A firingRow is a line of testdata/firing.txt.
@@ -150,6 +151,11 @@ func (r *firingRow) open(t *testing.T, w *world) jadwal.Job {
 		}
 		o.Opens = append(o.Opens, run)
 	}
+	if w.url != "" {
+		if err := storetest.Own(w.st); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if v, err := w.st.Commit(context.Background(), created, []*jadwal.Outcome{&o}); err != nil || v[0] != jadwal.Recorded {
 		t.Fatal(v, err)
 	}
@@ -181,6 +187,7 @@ func (r *firingRow) run(t *testing.T, w *world) {
 	if r.jumpTo > 0 {
 		sleep(r.jumpFrom)
 		w.job("before", "0 0 1 1 *") // the engine reads its clock
+		synctest.Wait()
 		w.set(r.lost)
 		w.job("after", "0 0 1 1 *")
 	}

@@ -34,6 +34,7 @@ type job struct {
 	wakeAt    int64 // when one of open will be ready to start; 0: no entry says so
 	parkedTo  int64 // when the instants that a long run skips are decided next; 0: they are not parked
 	reloading bool  // the store is asked where it stands; nothing happens until then
+	asked     *step // it is asked because of this one, which may be stored: out is in no queue until then
 
 	pinned  int64 // not forgotten before: entries of an earlier reckoning may be about
 	resting bool  // in the queue of those that may be forgotten

@@ -101,12 +101,22 @@ func (m *metrics) committed(batch []*step, verdicts []jadwal.Verdict, took time.
 	m.commitTime.observe(took.Seconds())
 	m.batchSize.observe(float64(len(batch)))
 	for i, s := range batch {
-		if verdicts[i] == jadwal.Rejected {
-			continue
+		if verdicts[i] != jadwal.Rejected {
+			m.recorded(s)
 		}
-		for j := range s.Records {
-			m.endings[Ending{s.Records[j].State, s.Records[j].Reason}]++
-		}
+	}
+}
+
+// found takes note of an outcome whose batch was stored and not answered.
+func (m *metrics) found(s *step) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.recorded(s)
+}
+
+func (m *metrics) recorded(s *step) {
+	for i := range s.Records {
+		m.endings[Ending{s.Records[i].State, s.Records[i].Reason}]++
 	}
 }
 

@@ -272,6 +272,9 @@ func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
 // if the store expects it: as an open run in that attempt, or as the instant
 // at the cursor. Otherwise somebody else has ended it.
 func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
+	if j.asked != nil && e.answered(j, c, now) {
+		return
+	}
 	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
 	j.due, j.started = 0, c.Started
 	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading = false, false, 0, 0, false
@@ -287,6 +290,11 @@ func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 			j.land(f)
 		}
 	}
+	e.resume(j, now)
+}
+
+// resume goes on with a job that the store was asked about.
+func (e *Engine) resume(j *job, now time.Time) {
 	e.schedule(j)
 	e.kick(j, now)
 	if len(j.flights) == 0 {

@@ -15,6 +15,8 @@ type step struct {
 	since time.Time // of its oldest part
 	bytes int       // of output
 	dead  bool      // its job was asked about anew: not to be sent
+
+	unheard bool // it was sent, and may be stored although the answer was an error
 }
 
 // outcome returns the outcome of j that no batch has taken yet: what is added

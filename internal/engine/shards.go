@@ -189,6 +189,7 @@ func (e *Engine) release() {
 // giveUp ends what runs of a job without a record: the store knows what is to
 // become of it.
 func (e *Engine) giveUp(j *job) {
+	e.letGo(j)
 	for _, f := range j.flights {
 		f.ended = true
 		f.cancel(target.Cancelled{Reason: jadwal.ReasonLost})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/storetest"
 	"github.com/teknohole/jadwal/internal/target"
 )
 
@@ -29,6 +30,11 @@ type state struct {
 
 func newState(w *world, engines int) *state {
 	s := &state{w: w}
+	if w.url != "" {
+		if err := storetest.Own(w.st); err != nil { // they are of one node
+			w.t.Fatal(err)
+		}
+	}
 	for i := range s.owner {
 		s.owner[i] = -1
 	}

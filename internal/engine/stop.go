@@ -20,13 +20,23 @@ func (e *Engine) drained(now time.Time) (bool, error) {
 		return false, nil
 	}
 	e.spillAll(now)
-	if e.commits.empty() {
+	if e.commits.empty() && !e.asking() {
 		return true, nil
 	}
 	if now.Before(e.stopAt.Add(lastBreath)) {
 		return false, nil
 	}
 	return true, errors.New("the last outcomes could not be recorded")
+}
+
+// asking tells whether outcomes are held back until the store has answered.
+func (e *Engine) asking() bool {
+	for _, j := range e.jobs {
+		if j.asked != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // outlast waits until nothing that was started is left. The store's answers and

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 )
 
 var inheritStart = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -66,7 +67,7 @@ func arrived(t testing.TB, s *Store, heir int64) (n int) {
 func TestManyJobsOfADeletedUser(t *testing.T) {
 	const jobs = 2*inheritStep + 7
 	t.Run("all of them have gone when the answer comes, and no mark is left", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		boss, ani := addUser(t, s, "boss", true), addUser(t, s, "ani", false)
 		addJobs(t, s, ani.ID, jobs)
 		addJobs(t, s, boss.ID, inheritStep+1) // whose names are taken
@@ -86,7 +87,7 @@ func TestManyJobsOfADeletedUser(t *testing.T) {
 		}
 	})
 	t.Run("one write takes no more than a step, and others come in between", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		boss, ani := addUser(t, s, "boss", true), addUser(t, s, "ani", false)
 		addJobs(t, s, ani.ID, jobs)
 		if err := s.deleteUser(t.Context(), jadwal.Actor{User: boss}, ani.ID, inheritStart); err != nil {
@@ -105,7 +106,7 @@ func TestManyJobsOfADeletedUser(t *testing.T) {
 		}
 	})
 	t.Run("what a crash has left on the way arrives after the next start", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		s, err := Open(t.Context(), Options{Dir: dir})
 		if err != nil {
 			t.Fatal(err)
@@ -133,7 +134,7 @@ func TestManyJobsOfADeletedUser(t *testing.T) {
 		}
 	})
 	t.Run("an heir who is deleted meanwhile passes them on", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		boss, chief, ani := addUser(t, s, "boss", true), addUser(t, s, "chief", true), addUser(t, s, "ani", false)
 		addJobs(t, s, ani.ID, jobs)
 		if err := s.deleteUser(t.Context(), jadwal.Actor{User: chief}, ani.ID, inheritStart); err != nil {

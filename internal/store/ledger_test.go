@@ -3,10 +3,12 @@ package store
 import (
 	"strings"
 	"testing"
+
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 )
 
 func TestPlansOfLedgers(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	s := openTest(t, dirtest.New(t), nil)
 	defer s.Close()
 	for _, c := range []struct {
 		rule, text string

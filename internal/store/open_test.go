@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 )
 
 func TestOpen(t *testing.T) {
@@ -55,7 +56,7 @@ func TestOpen(t *testing.T) {
 		}
 	})
 	t.Run("a closed store leaves one file without a log, and opens again with what it had", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		s := openTest(t, dir, nil)
 		if err := s.write(ctx, laneAPI, put("a")); err != nil {
 			t.Fatal(err)
@@ -73,7 +74,7 @@ func TestOpen(t *testing.T) {
 		}
 	})
 	t.Run("a directory that a server holds is refused, and free again when that has closed", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		s := openTest(t, dir, nil)
 		refused(t, dir, "another jadwal server is using it")
 		if err := s.Close(); err != nil {
@@ -82,7 +83,7 @@ func TestOpen(t *testing.T) {
 		openTest(t, dir, nil)
 	})
 	t.Run("a directory that another process holds is refused", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		flock, err := exec.LookPath("flock")
 		if err != nil {
 			t.Logf("flock(1) is not installed: the lock is only tried within one process")
@@ -109,7 +110,7 @@ func TestOpen(t *testing.T) {
 		openTest(t, dir, nil)
 	})
 	t.Run("a schema of a newer jadwal is refused", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		openTest(t, dir, nil).Close()
 		inside(t, dir, "UPDATE meta SET value = '999' WHERE key = 'schema'")
 		refused(t, dir, "its schema is version 999, and this jadwal knows only up to")
@@ -120,7 +121,7 @@ func TestOpen(t *testing.T) {
 		refused(t, dir, `schema version "x"`)
 	})
 	t.Run("somebody else's database is refused and left as it is", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		if err := makeFile(filepath.Join(dir, fileName)); err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +129,7 @@ func TestOpen(t *testing.T) {
 		refused(t, dir, `it has a table "photo"`)
 	})
 	t.Run("a file that is no database is refused", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +149,7 @@ func TestOpen(t *testing.T) {
 			c.close()
 			t.Fatal("a file was made")
 		}
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		s := openTest(t, dir, nil)
 		s.Close()
 		c, err = openConn(filepath.Join(dir, fileName), writing)
@@ -179,7 +180,7 @@ func TestOpen(t *testing.T) {
 		}
 	})
 	t.Run("an opening that is given up opens nothing", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		cancelled, cancel := context.WithCancel(ctx)
 		cancel()
 		if _, err := Open(cancelled, Options{Dir: dir}); err == nil {
@@ -191,7 +192,7 @@ func TestOpen(t *testing.T) {
 
 // SQLite ignores a setting that it does not know, or will not have.
 func TestSettings(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	s := openTest(t, dirtest.New(t), nil)
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2" /* full */, "foreign_keys": "1", "temp_store": "2", /* memory */
 		"wal_autocheckpoint": strconv.Itoa(autoCheckpoint), "cache_size": "-32768",
@@ -219,7 +220,7 @@ func TestSettings(t *testing.T) {
 func TestOffline(t *testing.T) {
 	ctx := context.Background()
 	t.Run("without a database there is nothing to open, and none is made", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		if _, err := OpenOffline(ctx, Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "no database in it") {
 			t.Errorf("got %v", err)
 		}
@@ -229,7 +230,7 @@ func TestOffline(t *testing.T) {
 	})
 	t.Run("a running server notices within about a second what another process has committed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := dirtest.New(t)
 			s := openTest(t, dir, nil)
 			now := time.Now()
 			u, err := s.CreateUser(ctx, jadwal.Actor{}, jadwal.NewUser{Username: "ani", Email: "ani@example.com", PasswordHash: "h"}, now)
@@ -275,7 +276,7 @@ func TestOffline(t *testing.T) {
 		})
 	})
 	t.Run("the poll goes on while there is always something to write", func(t *testing.T) {
-		dir := t.TempDir()
+		dir := dirtest.New(t)
 		s := openTest(t, dir, nil)
 		noticed := make(chan struct{}, 1)
 		s.Subscribe(func(jadwal.Hint) {
@@ -331,7 +332,7 @@ func TestTheLogIsCut(t *testing.T) {
 	}
 	t.Run("it begins anew at the size for that, and is cut when the store is idle", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s := openTest(t, t.TempDir(), nil)
+			s := openTest(t, dirtest.New(t), nil)
 			fill(s, 60)
 			if got := size(s); got < autoCheckpoint*4096 || got > 2*autoCheckpoint*4096 {
 				t.Errorf("%d bytes", got)
@@ -345,7 +346,7 @@ func TestTheLogIsCut(t *testing.T) {
 	})
 	t.Run("a long read keeps it growing, but not the writer waiting", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s := openTest(t, t.TempDir(), nil)
+			s := openTest(t, dirtest.New(t), nil)
 			reading, done := make(chan struct{}), make(chan struct{})
 			ended := make(chan error)
 			go func() {
@@ -377,7 +378,7 @@ func TestTheLogIsCut(t *testing.T) {
 		})
 	})
 	t.Run("it is cut when it is large, although there are always readers", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		begin := func() (end func()) {
 			reading, done := make(chan struct{}), make(chan struct{})
 			go func() {

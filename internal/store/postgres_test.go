@@ -14,13 +14,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
 )
 
 // databases are the ways to open a store for tests of the inside.
 var databases = map[string]func(testing.TB) *Store{"sqlite": openSQLiteTest, "postgres": openPostgresTest}
 
-func openSQLiteTest(t testing.TB) *Store { return openTest(t, t.TempDir(), nil) }
+func openSQLiteTest(t testing.TB) *Store { return openTest(t, dirtest.New(t), nil) }
 
 // openPostgresTest opens a store on PostgreSQL whose process is a node.
 func openPostgresTest(t testing.TB) *Store {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 )
 
 var keptNow = time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -71,7 +72,7 @@ func sweepAll(t testing.TB, s *Store, now time.Time, r Retention) int {
 }
 
 func TestHistoryMax(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	s := openTest(t, dirtest.New(t), nil)
 	addJobs(t, s, addUser(t, s, "ani", false).ID, 20_000) // what they take does not count
 	const most = 8 << 20
 	keep := Retention{History: 30 * 24 * time.Hour, Failures: 60 * 24 * time.Hour, Bytes: most}
@@ -110,7 +111,7 @@ func TestHistoryMax(t *testing.T) {
 }
 
 func TestHistoryMaxOfRanges(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	s := openTest(t, dirtest.New(t), nil)
 	if err := s.write(t.Context(), laneBatch, func(t *tx) error {
 		for job := range int64(30_000) { // all begin before anything ends
 			from := keptNow.Add(-48 * time.Hour).Add(time.Duration(job) * time.Millisecond)
@@ -140,7 +141,7 @@ func TestWhatElseGoes(t *testing.T) {
 		}
 	}
 	t.Run("lines of the audit log, the old ones only", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		do(t, s, func(t *tx) error {
 			for day := range 1700 {
 				if err := audited(t, jadwal.Actor{}, keptNow.Add(-time.Duration(1700-day)*24*time.Hour), "user.create", "user/1", nil); err != nil {
@@ -163,7 +164,7 @@ func TestWhatElseGoes(t *testing.T) {
 		}
 	})
 	t.Run("answers that were saved for a repeated request", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		do(t, s, func(t *tx) error {
 			for i := range 1200 {
 				if _, err := t.exec("INSERT INTO idempotency (user_id, key, request, answer, created_at) VALUES (1, $1, $2, $2, $3)",
@@ -179,7 +180,7 @@ func TestWhatElseGoes(t *testing.T) {
 		}
 	})
 	t.Run("a deleted job with very many versions goes in steps", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		job := addJobs(t, s, 1, 1)
 		do(t, s, func(t *tx) error {
 			for v := range 1800 {
@@ -203,7 +204,7 @@ func TestWhatElseGoes(t *testing.T) {
 		}
 	})
 	t.Run("versions of more jobs than one step looks at", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		const jobs = 2*retainJobs + 10
 		addJobs(t, s, 1, jobs)
 		do(t, s, func(t *tx) error {
@@ -221,7 +222,7 @@ func TestWhatElseGoes(t *testing.T) {
 		}
 	})
 	t.Run("an idle store is not written to", func(t *testing.T) {
-		s := openTest(t, t.TempDir(), nil)
+		s := openTest(t, dirtest.New(t), nil)
 		addJobs(t, s, 1, 10)
 		sweepAll(t, s, keptNow, keep)
 		before, err := os.Stat(file(s).path + "-wal") // every commit makes it longer
@@ -236,7 +237,7 @@ func TestWhatElseGoes(t *testing.T) {
 }
 
 func TestPlansOfRetention(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	s := openTest(t, dirtest.New(t), nil)
 	for _, c := range []struct {
 		rule, text string
 		args       []any

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 )
 
 // someRuns stores runs of jobs 1 to 5, a few of them open, and returns them
@@ -139,7 +140,7 @@ func testListRuns(t *testing.T, s *Store) {
 }
 
 func TestAPageOfRunsLooksAtABoundedNumber(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	s := openTest(t, dirtest.New(t), nil)
 	defer s.Close()
 	n := maxScan*2 + 10
 	if err := s.write(t.Context(), laneAPI, func(t *tx) error {
@@ -197,7 +198,7 @@ func planOf(t *testing.T, s *Store, text string, args ...any) string {
 }
 
 func TestPlansOfRunLists(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	s := openTest(t, dirtest.New(t), nil)
 	defer s.Close()
 	for _, c := range []struct{ rule, text, want string }{
 		{"history of a job is read along its index", runsOfJob, "SEARCH r USING INDEX run_job (job_id=? AND due_at>? AND (due_at,n)<(?,?))\n"},

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"zombiezen.com/go/sqlite"
+
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 )
 
 func TestTheSchemaRefuses(t *testing.T) {
@@ -130,7 +132,7 @@ func testTheSchemaRefuses(t *testing.T, s *Store) {
 }
 
 func TestPlans(t *testing.T) {
-	s := openTest(t, t.TempDir(), nil)
+	s := openTest(t, dirtest.New(t), nil)
 	for _, c := range []struct {
 		what, sql string
 		plan      []string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
 )
 
@@ -25,7 +26,7 @@ var Databases = map[string]func(testing.TB) *store.Store{
 // in fake time.
 func Open(t testing.TB) *store.Store {
 	t.Helper()
-	return OpenDir(t, t.TempDir())
+	return OpenDir(t, dirtest.New(t))
 }
 
 // OpenDir is Open for a directory that may hold a store already: so a test
