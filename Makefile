@@ -84,7 +84,7 @@ faults: ## a real server on a full, failing and read-only disk (Linux)
 dst: ## every transition of every time zone against a brute-force oracle (minutes)
 	go test ./schedule -run DST -timeout 60m -v -all
 
-bench: ## measure beside the floor in the same run (10 min); ONLY=steady,idle: these; BENCH=all: with a million jobs too
+bench: ## measure beside the floor in the same run (20 min), also on a private PostgreSQL; ONLY=steady,pgburst,pgsteady,pgstore: these; BENCH=all: with a million jobs too
 	go run ./internal/harness/bench -only '$(ONLY)' $(if $(filter all,$(BENCH)),-all)
 
 cover: ## test coverage by package, and of everything

@@ -27,6 +27,7 @@ const (
 	ActionOperateRun  Action = "run.operate"
 	ActionPreview     Action = "schedule.preview"
 	ActionReadMetrics Action = "metrics.read"
+	ActionListNodes   Action = "node.list"
 	ActionReadAudit   Action = "audit.read"
 )
 
@@ -83,6 +84,7 @@ var rights = map[Action]right{
 	ActionPreview:     {signedIn, anyScope},
 	ActionReadMetrics: {superuser, ScopeReadMetrics},
 	ActionReadAudit:   {superuser, ScopeReadAudit},
+	ActionListNodes:   {superuser, ""},
 }
 
 // KeyNeeds returns the scope that an API key needs for an action, "" when any

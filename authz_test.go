@@ -34,6 +34,7 @@ var outcomes = map[Action]string{
 	ActionPreview:     "ffyyyyyy",
 	ActionReadMetrics: "ffffff" + "fy",
 	ActionReadAudit:   "ffffff" + "fy",
+	ActionListNodes:   "ffffff" + "fy",
 	"no.such.action":  "ffffff" + "ff",
 }
 

@@ -41,6 +41,26 @@ type Cluster struct {
 	Shards [Shards]ShardOwner
 }
 
+// Alone returns the cluster of a server that shares its database with nobody:
+// node 1, with all shards and without a lease.
+func Alone(n Node) *Cluster {
+	n.ID = 1
+	c := &Cluster{Nodes: []Node{n}}
+	for i := range c.Shards {
+		c.Shards[i].Node = n.ID
+	}
+	return c
+}
+
+// Counts returns how many shards each node has; 0: how many nobody has.
+func (c *Cluster) Counts() map[int64]int {
+	counts := map[int64]int{}
+	for _, s := range c.Shards {
+		counts[s.Node]++
+	}
+	return counts
+}
+
 // A NodePlan is what a node does next about nodes and shards.
 type NodePlan struct {
 	Bury []int64  // nodes whose lease has ended, to be removed

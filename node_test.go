@@ -141,3 +141,17 @@ func TestNodePlan(t *testing.T) {
 		})
 	}
 }
+
+func TestAlone(t *testing.T) {
+	c := Alone(Node{Address: "127.0.0.1:8080"})
+	if len(c.Nodes) != 1 || c.Nodes[0].ID != 1 || c.Nodes[0].Address != "127.0.0.1:8080" || !c.Nodes[0].LeaseUntil.IsZero() {
+		t.Errorf("got %+v", c.Nodes)
+	}
+	if n := c.Counts(); len(n) != 1 || n[1] != Shards {
+		t.Errorf("shards: %v", n)
+	}
+	c.Shards[5].Node, c.Shards[6].Node = 0, 2
+	if n := c.Counts(); n[0] != 1 || n[1] != Shards-2 || n[2] != 1 {
+		t.Errorf("shards: %v", n)
+	}
+}

@@ -86,6 +86,10 @@ func TestPostgres(t *testing.T) {
 	t.Run("a second server shares the work, and has all of it when the first one stops", func(t *testing.T) {
 		next := startServer(t, data, env)
 		there := next.mustSignIn("admin", "correct horse")
+		eventually(t, "both to have half of the shards, and to tell which one answers", func() bool {
+			a, b := nodesAt(t, s.mustSignIn("admin", "correct horse")), nodesAt(t, there)
+			return len(a) == 2 && len(b) == 2 && a[0].Shards == 512 && a[1].Shards == 512 && a[0].This && !a[1].This && !b[0].This && b[1].This
+		})
 		t.Run("a key that was made here is good there, until it is deleted here", func(t *testing.T) {
 			here := s.mustSignIn("admin", "correct horse")
 			var made struct{ ID, Key string }
@@ -107,8 +111,34 @@ func TestPostgres(t *testing.T) {
 		s.stop()
 		before := len(sink.Deliveries())
 		eventually(t, "a delivery", func() bool { return len(sink.Deliveries()) > before })
+		if all := nodesAt(t, there); len(all) != 1 || !all[0].This || all[0].Shards != 1024 || all[0].LeaseUntil == nil {
+			t.Errorf("nodes: %+v", all)
+		}
 		next.stop()
 	})
+}
+
+type nodeRow struct {
+	ID         int64   `json:"id"`
+	Address    string  `json:"address"`
+	LeaseUntil *string `json:"lease_until"`
+	Shards     int     `json:"shards"`
+	This       bool    `json:"this"`
+}
+
+func nodesAt(t *testing.T, c *harness.Client) (all []nodeRow) {
+	t.Helper()
+	call(t, c, http.StatusOK, "GET", "/node", nil, &all)
+	return all
+}
+
+func TestOnSQLiteTheServerIsTheOnlyNode(t *testing.T) {
+	s := startServer(t, filepath.Join(t.TempDir(), "data"), nil)
+	defer s.stop()
+	all := nodesAt(t, s.mustSignIn("admin", "admin123"))
+	if len(all) != 1 || all[0].ID != 1 || !all[0].This || all[0].Shards != 1024 || all[0].LeaseUntil != nil || !strings.HasPrefix(all[0].Address, "127.0.0.1:") {
+		t.Errorf("nodes: %+v", all)
+	}
 }
 
 func TestAServerThatCannotUsePostgresSaysWhy(t *testing.T) {

@@ -137,6 +137,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		Keys:           keys,
 		EngineHealth:   health,
 		Metrics:        newMetrics(eng, st.Misplaced),
+		Nodes:          nodesOf(st, member, jadwal.Node{Address: listener.Addr().String(), Version: jadwal.Version, StartedAt: time.Now()}),
 		ResetLifetime:  cfg.ResetLifetime,
 		MaxKeyLifetime: cfg.MaxKeyLifetime,
 		Hasher:         hasher,
@@ -246,6 +247,18 @@ func join(member *node.Node, drain time.Duration) func() func() error {
 			}
 			return nil
 		}
+	}
+}
+
+// nodesOf is how the API learns of the nodes; member nil: self is the only one.
+func nodesOf(st *store.Store, member *node.Node, self jadwal.Node) api.Nodes {
+	if member == nil {
+		alone := jadwal.Alone(self)
+		return func(context.Context) (*jadwal.Cluster, int64, error) { return alone, alone.Nodes[0].ID, nil }
+	}
+	return func(ctx context.Context) (*jadwal.Cluster, int64, error) {
+		all, err := st.Cluster(ctx)
+		return all, member.Standing().ID, err
 	}
 }
 

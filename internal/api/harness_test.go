@@ -143,6 +143,7 @@ func newServer(t testing.TB, options ...serverOption) *server {
 		Hasher: auth.NewHasher(), Limiter: auth.NewLimiter(), Log: log, Now: s.clock.now,
 		Tokens: auth.NewTokens(active, retiring, auth.Lifetimes{Access: 15 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 30 * 24 * time.Hour}),
 	}
+	o.Nodes = nodesOf(s.store)
 	s.http = httptest.NewUnstartedServer(nil)
 	s.http.Config.MaxHeaderBytes = 32 << 10
 	s.http.Config.DisableGeneralOptionsHandler = true
@@ -169,6 +170,22 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	})
 	s.addUser("admin", adminPassword, "admin@teknohole.com", true, false)
 	return s
+}
+
+// nodesOf is what a server's wiring gives the API: on PostgreSQL the newest node
+// is this server.
+func nodesOf(st *store.Store) Nodes {
+	if !st.Shared() {
+		alone := jadwal.Alone(jadwal.Node{Address: "127.0.0.1:8080", Version: "0.9.0", StartedAt: time.Now()})
+		return func(context.Context) (*jadwal.Cluster, int64, error) { return alone, 1, nil }
+	}
+	return func(ctx context.Context) (*jadwal.Cluster, int64, error) {
+		all, err := st.Cluster(ctx)
+		if err != nil || len(all.Nodes) == 0 {
+			return all, 0, err
+		}
+		return all, all.Nodes[len(all.Nodes)-1].ID, nil
+	}
 }
 
 // pass sets the server's clock forward.

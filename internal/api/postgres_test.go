@@ -54,6 +54,8 @@ var suite = map[string]func(*testing.T){
 	"TestLogout":                             TestLogout,
 	"TestMetrics":                            TestMetrics,
 	"TestNextOfJob":                          TestNextOfJob,
+	"TestNodes":                              TestNodes,
+	"TestNodesThatCannotBeRead":              TestNodesThatCannotBeRead,
 	"TestOldAndOddRequests":                  TestOldAndOddRequests,
 	"TestPagesOfJobs":                        TestPagesOfJobs,
 	"TestPasswordReset":                      TestPasswordReset,

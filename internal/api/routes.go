@@ -52,6 +52,11 @@ func routes() []*route {
 			id: "getMetrics", tag: tagServer,
 			summary: "What the server measures, in the Prometheus text format",
 		}),
+		endpoint("GET", "/node", jadwal.ActionListNodes, (*Server).listNodes, doc{
+			id: "listNodes", tag: tagServer,
+			summary: "The servers that share the database, by id",
+			detail:  "Each fires the jobs of its shards. On SQLite: this server, which has all of them.",
+		}),
 
 		endpoint("POST", "/login", jadwal.ActionPublic, (*Server).login, doc{
 			id: "login", tag: tagSession, fixed: true,

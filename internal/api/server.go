@@ -31,11 +31,16 @@ type Options struct {
 	TrustedProxies []netip.Prefix            // whose X-Forwarded-For is believed; none: nobody's
 	EngineHealth   func(now time.Time) error // why the engine is not well; nil: it is
 	Metrics        func(io.Writer) error     // in the Prometheus text format
-	ResetLifetime  time.Duration             // of a code that sets a password
-	MaxKeyLifetime time.Duration             // of an API key; 0: no limit, not even that there is one
+	Nodes          Nodes
+	ResetLifetime  time.Duration // of a code that sets a password
+	MaxKeyLifetime time.Duration // of an API key; 0: no limit, not even that there is one
 	Log            *slog.Logger
 	Now            func() time.Time
 }
+
+// Nodes returns the nodes that share the database, and which of them this server
+// is; 0: none just now.
+type Nodes func(context.Context) (all *jadwal.Cluster, me int64, err error)
 
 // Server answers the API's requests. It is safe for concurrent use.
 type Server struct {
@@ -51,6 +56,7 @@ type Server struct {
 
 	engineHealth func(time.Time) error
 	metrics      func(io.Writer) error
+	nodes        Nodes
 	ready        readiness
 
 	requestKey, retiringRequestKey []byte   // that requests are hashed with
@@ -77,6 +83,7 @@ func New(o Options) *Server {
 
 		engineHealth: o.EngineHealth,
 		metrics:      o.Metrics,
+		nodes:        o.Nodes,
 
 		applyWait:     10 * time.Second,
 		resetLifetime: o.ResetLifetime,

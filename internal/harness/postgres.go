@@ -120,9 +120,9 @@ func (p *Postgres) unprivileged() (*syscall.SysProcAttr, error) {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
-// URL is that of its database.
-func (p *Postgres) URL() string {
-	return "postgres:///postgres?user=jadwal&host=" + url.QueryEscape(p.Dir)
+// URL is that of a database of that name; the first one is named postgres.
+func (p *Postgres) URL(database string) string {
+	return "postgres:///" + database + "?user=jadwal&host=" + url.QueryEscape(p.Dir)
 }
 
 // Stop ends the server at once; its clients lose their connections (a fast

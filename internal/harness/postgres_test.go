@@ -23,7 +23,7 @@ func TestPostgres(t *testing.T) {
 	if err := p.Start("shared_buffers=16MB"); err != nil {
 		t.Fatal(err)
 	}
-	c, err := pgx.Connect(t.Context(), p.URL())
+	c, err := pgx.Connect(t.Context(), p.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -283,13 +283,16 @@ func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 // many of ids it got through, at least one. Their owners are known by UserByID
 // then, whoever made them a moment ago.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
-	err = s.read(ctx, func(t *tx) error {
-		if t.pg != nil {
+	if s.Shared() {
+		err = s.single(ctx, func(t *tx) error {
 			if jobs, considered, err = definitionsPostgres(t, ids, bytes); err != nil {
 				return err
 			}
 			return s.meetOwners(t, jobs)
-		}
+		})
+		return jobs, considered, err
+	}
+	err = s.read(ctx, func(t *tx) error {
 		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		left := bytes
 		var text []byte

@@ -4,9 +4,14 @@
 // speed of a machine changes from minute to minute; what counts is the ratio.
 // A turn during which the machine's host gave more than 5 % of the processors
 // to others is void and repeated. It asserts nothing.
+//
+// The measures whose names begin with pg do on a private PostgreSQL, with fsync
+// on, what those without it do on SQLite: one node and three. Their processor
+// time is that of all nodes and of PostgreSQL.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -33,6 +38,9 @@ type bench struct {
 	sink   *harness.Sink
 	seen   arrivals
 	full   string // where a server with so many jobs works; "": no big measure has needed it yet
+
+	postgres  *harness.Postgres // nil: no measure has needed it yet
+	databases int               // made on it
 }
 
 // A measure that is big takes minutes and gigabytes.
@@ -52,6 +60,9 @@ var measures = []measure{
 	{"burst", false, benchBurst},
 	{"steady", false, benchSteady},
 	{"store", false, benchStore},
+	{"pgburst", false, benchPostgresBurst},
+	{"pgsteady", false, benchPostgresSteady},
+	{"pgstore", false, benchPostgresStore},
 	{"drain", true, benchDrain},
 	{"idle", true, benchIdle},
 	{"million", true, benchBurstAmongMany},
@@ -113,7 +124,7 @@ func main() {
 	}
 }
 
-func (b *bench) run(only string, all bool) error {
+func (b *bench) run(only string, all bool) (err error) {
 	chosen, err := wanted(only, all)
 	if err != nil {
 		return err
@@ -135,6 +146,11 @@ func (b *bench) run(only string, all bool) error {
 		return err
 	}
 	defer b.sink.Close()
+	defer func() {
+		if b.postgres != nil {
+			err = errors.Join(err, b.postgres.Stop())
+		}
+	}()
 	for _, m := range chosen {
 		machine, used := harness.ReadStolen(), familyCPU()
 		if err := m.run(b); err != nil {
@@ -173,15 +189,16 @@ func (b *bench) onFresh(do func(*harness.Server) error) error {
 	return b.onServer(dir, do)
 }
 
-// onServer gives do a server that works in dir, and stops it in the end.
-func (b *bench) onServer(dir string, do func(*harness.Server) error) error {
+// onServer gives do a server that works in dir, with env besides, and stops it in
+// the end.
+func (b *bench) onServer(dir string, do func(*harness.Server) error, env ...string) error {
 	address, err := harness.FreeAddress()
 	if err != nil {
 		return err
 	}
 	s := &harness.Server{
 		Binary: b.binary, Dir: dir, Address: address,
-		Env: []string{harness.AdminEnv, "JADWAL_SECRET=" + secret, "JADWAL_LOG_LEVEL=warn"},
+		Env: append([]string{harness.AdminEnv, "JADWAL_SECRET=" + secret, "JADWAL_LOG_LEVEL=warn"}, env...),
 	}
 	if err := s.Start(); err != nil {
 		return err

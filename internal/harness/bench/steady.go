@@ -17,21 +17,33 @@ const (
 // spread over it, beside a heap with the same instants.
 func benchSteady(b *bench) error {
 	for _, rate := range []int{1000, 2000, 5000} {
-		if err := b.steady(rate); err != nil {
+		if err := b.steady(onSQLite, rate); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *bench) steady(rate int) error {
+// benchPostgresSteady measures the same on PostgreSQL.
+func benchPostgresSteady(b *bench) error {
+	for _, p := range []place{1, 3} {
+		for _, rate := range []int{1000, 2000} {
+			if err := b.steady(p, rate); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bench) steady(p place, rate int) error {
 	sides := []struct {
 		name string
 		turn func(rate int) (punctuality, time.Duration, error)
 		punctuality
 		cpu time.Duration
 	}{
-		{name: "jobs every second", turn: b.steadyJobs},
+		{name: "jobs every second", turn: func(rate int) (punctuality, time.Duration, error) { return b.steadyJobs(p, rate) }},
 		{name: "heap and net/http, no record", turn: b.steadyHeap},
 	}
 	void := 0
@@ -56,7 +68,7 @@ func (b *bench) steady(rate int) error {
 		}
 		i++
 	}
-	fmt.Printf("steady %d fires a second (aim p50 2 ms, p99 3 times the floor's, none early, none missed)\n", rate)
+	fmt.Printf("steady %d fires a second on %v (aim p50 2 ms, p99 3 times the floor's, none early, none missed)\n", rate, p)
 	for _, s := range sides {
 		fmt.Printf("  %-28s %v; %.1f µs of processor time each\n", s.name, s.punctuality, float64(s.cpu.Microseconds())/float64(max(1, len(s.late))))
 	}
@@ -66,15 +78,15 @@ func (b *bench) steady(rate int) error {
 	return nil
 }
 
-// steadyJobs lets a fresh server fire each second as many jobs.
-func (b *bench) steadyJobs(rate int) (p punctuality, used time.Duration, err error) {
+// steadyJobs lets servers without other jobs fire each second as many.
+func (b *bench) steadyJobs(where place, rate int) (p punctuality, used time.Duration, err error) {
 	var from, to time.Time
-	err = b.onFresh(func(s *harness.Server) error {
-		session, err := admin(s)
+	err = b.at(where, func(s *servers) error {
+		session, err := s.admin()
 		if err != nil {
 			return err
 		}
-		clients, err := dial(s.Address, 64)
+		clients, err := s.dial(64)
 		if err != nil {
 			return err
 		}
