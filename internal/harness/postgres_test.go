@@ -54,7 +54,7 @@ func TestPostgres(t *testing.T) {
 	if err := p.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	if c, err = pgx.Connect(t.Context(), p.URL()); err != nil {
+	if c, err = pgx.Connect(t.Context(), p.URL("postgres")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Exec(t.Context(), "SELECT FROM kept"); err != nil {
