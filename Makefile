@@ -9,8 +9,11 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Package schedule shares only its caches, which one of its tests is about; all
 # that it does else takes minutes under the race detector.
 SHARING := . ./internal/api ./internal/auth ./internal/config ./internal/harness/... ./internal/store ./internal/target
+# The same tests on PostgreSQL: the code that differs there is the store's, whose
+# own tests all run.
+AGAIN     := ^TestPostgres$$|/^postgres$$
 # What of the engine's tests is long because it does the same again and again.
-REPEATING := TestFiring/twenty|TestOneJob|TestRetention|TestKill|TestOwnersTakeTurns|TestHostLimits
+REPEATING := $(AGAIN)|TestFiring/twenty|TestOneJob|TestRetention|TestKill|TestOwnersTakeTurns|TestHostLimits
 
 ROUNDS   ?= 200
 DURATION ?= 10m
@@ -55,7 +58,7 @@ lint: ## staticcheck, of one fixed version
 
 race: ## the race detector on the packages that share state
 	@$(call need,gcc,gcc libc6-dev)
-	CGO_ENABLED=1 go test -race $(SHARING)
+	CGO_ENABLED=1 go test -race -skip '$(AGAIN)' $(SHARING)
 	CGO_ENABLED=1 go test -race -timeout 20m -skip '$(REPEATING)' ./internal/engine -rapid.checks=50
 	CGO_ENABLED=1 go test -race -run 'Goroutine|Concurrent|Share' ./schedule
 

@@ -41,7 +41,7 @@ type node struct {
 
 // join starts another node in dir.
 func (c *cluster) join(binary, dir string) (*node, error) {
-	wire, url, err := harness.ListenWire(dir, c.postgres.URL())
+	wire, url, err := harness.ListenWire(dir, c.postgres.URL("postgres"))
 	if err != nil {
 		return nil, err
 	}

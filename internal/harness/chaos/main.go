@@ -71,7 +71,7 @@ func run(dir string, duration time.Duration, seed uint64, only string) error {
 		return err
 	}
 	defer c.end()
-	w, err := watch(c.postgres.URL())
+	w, err := watch(c.postgres.URL("postgres"))
 	if err != nil {
 		return err
 	}
