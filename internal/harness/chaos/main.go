@@ -98,7 +98,7 @@ func run(dir string, duration time.Duration, seed uint64, only string) error {
 			wrong = append(wrong, err.Error())
 		}
 	}
-	deleted, broken, err := people.Inspect(store.Options{URL: c.postgres.URL()}, p.DeletedJobs())
+	deleted, broken, err := people.Inspect(store.Options{URL: c.postgres.URL("postgres")}, p.DeletedJobs())
 	if err != nil {
 		return err
 	}

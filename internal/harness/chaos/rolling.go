@@ -118,7 +118,7 @@ func lateness(deliveries []harness.Delivery, from, to time.Time) (late []time.Du
 // have run, unless each has succeeded.
 func (c *cluster) complete(all bool) error {
 	ctx := context.Background()
-	st, err := store.Open(ctx, store.Options{URL: c.postgres.URL(), Log: silent})
+	st, err := store.Open(ctx, store.Options{URL: c.postgres.URL("postgres"), Log: silent})
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (c *cluster) complete(all bool) error {
 	if err := errors.Join(err, st.Close()); err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, c.postgres.URL())
+	conn, err := pgx.Connect(ctx, c.postgres.URL("postgres"))
 	if err != nil {
 		return err
 	}
