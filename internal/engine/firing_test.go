@@ -299,6 +299,7 @@ var promises = map[string][]string{
 	"What becomes of what is due": {"TestFiringRules", "TestCatchup", "TestClockSteps", "TestMaxRuns", "TestOwnerDisabled"},
 	"Retries":                     {"TestRetry", "TestPauseAfterFailures"},
 	"Late":                        {"TestFairness", "TestHostLimits", "TestCircuit", "TestFaults"},
+	"Several servers":             {"TestShards", "forfeited shards are fired again by the next owner, and recorded once", "nothing starts after the moment until which the engine is trusted"},
 	"Doubled":                     {"a run that a kill interrupts is made again at once, as the same attempt of the same run"},
 }
 
