@@ -284,12 +284,12 @@ func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 // then, whoever made them a moment ago.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	if s.Shared() {
-		err = s.single(ctx, func(t *tx) error {
-			if jobs, considered, err = definitionsPostgres(t, ids, bytes); err != nil {
-				return err
-			}
-			return s.meetOwners(t, jobs)
-		})
+		if err = s.single(ctx, func(t *tx) error {
+			jobs, considered, err = definitionsPostgres(t, ids, bytes)
+			return err
+		}); err == nil {
+			err = s.meetOwners(ctx, jobs)
+		}
 		return jobs, considered, err
 	}
 	err = s.read(ctx, func(t *tx) error {

@@ -128,17 +128,19 @@ func (s *Store) UserByID(id int64) (jadwal.User, bool) {
 
 // meetOwners takes in the owners of jobs that are not in memory: another node
 // may have made them a moment ago. A deleted user stays unknown.
-func (s *Store) meetOwners(t *tx, jobs []jadwal.Job) error {
+func (s *Store) meetOwners(ctx context.Context, jobs []jadwal.Job) error {
 	for _, job := range jobs {
 		if _, ok := s.UserByID(job.OwnerID); ok {
 			continue
 		}
-		u, found, err := userByID(t, job.OwnerID)
-		if err != nil {
+		if err := s.single(ctx, func(t *tx) error {
+			u, found, err := userByID(t, job.OwnerID)
+			if found {
+				s.live.putUser(u)
+			}
 			return err
-		}
-		if found {
-			s.live.putUser(u)
+		}); err != nil {
+			return err
 		}
 	}
 	return nil
