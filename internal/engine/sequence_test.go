@@ -22,14 +22,14 @@ import (
 // model says, and every delivery is one that it expects, at the time that it
 // expects.
 func TestAnySequence(t *testing.T) {
-	checks(t, 1500)
+	checks(t, 300)
 	rapid.Check(t, func(t *rapid.T) { sequenced(t, false) })
 }
 
 // At any moment, also right when something else happens, and with commits that
 // fail or whose answer is lost: what is true in any order holds.
 func TestAnySequenceOfRaces(t *testing.T) {
-	checks(t, 500)
+	checks(t, 200)
 	rapid.Check(t, func(t *rapid.T) { sequenced(t, true) })
 }
 
