@@ -64,10 +64,10 @@ func TestAgreesWithALibrary(t *testing.T) {
 		if theirErr != nil {
 			t.Fatalf("%s: %v", text, theirErr)
 		}
-		reason := ""
+		var reasons []string // all that apply: which of them made the difference is not known
 		for name, applies := range explained {
 			if applies(o) {
-				reason = name
+				reasons = append(reasons, name)
 			}
 		}
 		iterate := theirs.Iterator()
@@ -86,10 +86,12 @@ func TestAgreesWithALibrary(t *testing.T) {
 				break
 			}
 			if ok != more || !got.Equal(want) {
-				if reason == "" {
+				if reasons == nil {
 					t.Fatalf("seed %d: %s\nafter %v comes %v, %v (%v); the library has %v, %v", seed, text, at, got, ok, err, want, more)
 				}
-				seen[reason]++
+				for _, name := range reasons {
+					seen[name]++
+				}
 				break
 			}
 			at = got
