@@ -6,12 +6,13 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/teknohole/jadwal/internal/pgserver"
 )
 
 // Postgres is a private PostgreSQL server that listens on a Unix socket in its
@@ -21,62 +22,33 @@ type Postgres struct {
 	Dir string // absolute; made by Start
 
 	settings []string
-	attr     *syscall.SysProcAttr
+	cluster  *pgserver.Cluster
 	cmd      *exec.Cmd
 	done     chan error
 }
 
-// postgresBin returns the path of one of PostgreSQL's programs: from $PATH, else
-// where Debian puts the newest version.
-func postgresBin(name string) (string, error) {
-	if path, err := exec.LookPath(name); err == nil {
-		return path, nil
-	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if len(found) == 0 {
-		return "", fmt.Errorf("%s is missing: install the package postgresql", name)
-	}
-	return found[len(found)-1], nil
-}
-
 // Start makes a database cluster in Dir and starts a server on it, with
-// settings (name=value) besides its own. PostgreSQL refuses to be root: root
-// runs it as nobody, to whom Dir is given.
+// settings (name=value) besides its own. PostgreSQL refuses to be root: root gives
+// Dir to another user.
 func (p *Postgres) Start(settings ...string) error {
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 		return err
 	}
-	attr, err := p.unprivileged()
+	cluster, err := pgserver.Init(p.Dir, "jadwal")
 	if err != nil {
 		return err
 	}
-	initdb, err := postgresBin("initdb")
-	if err != nil {
-		return err
-	}
-	data := filepath.Join(p.Dir, "data")
-	cmd := exec.Command(initdb, "-D", data, "-U", "jadwal", "-A", "trust", "-E", "UTF8", "--locale=C")
-	cmd.Dir, cmd.SysProcAttr = p.Dir, attr
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	p.settings, p.attr = settings, attr
+	p.settings, p.cluster = settings, cluster
 	return p.launch()
 }
 
 // launch starts the server and waits until it takes connections.
 func (p *Postgres) launch() error {
-	data := filepath.Join(p.Dir, "data")
-	program, err := postgresBin("postgres")
-	if err != nil {
-		return err
-	}
-	args := []string{"-D", data, "-k", p.Dir, "-c", "listen_addresses="}
+	args := []string{"-D", p.cluster.Data(), "-k", p.Dir, "-c", "listen_addresses="}
 	for _, s := range p.settings {
 		args = append(args, "-c", s)
 	}
-	p.cmd = exec.Command(program, args...)
-	p.cmd.Dir, p.cmd.SysProcAttr = p.Dir, p.attr
+	p.cmd = p.cluster.Command(p.cluster.Program("postgres"), args...)
 	log, err := os.OpenFile(filepath.Join(p.Dir, "postgres.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -89,7 +61,7 @@ func (p *Postgres) launch() error {
 	p.done = make(chan error, 1)
 	go func() { p.done <- p.cmd.Wait() }()
 	for range 600 {
-		if b, err := os.ReadFile(filepath.Join(data, "postmaster.pid")); err == nil && strings.HasSuffix(strings.TrimSpace(string(b)), "ready") {
+		if b, err := os.ReadFile(filepath.Join(p.cluster.Data(), "postmaster.pid")); err == nil && strings.HasSuffix(strings.TrimSpace(string(b)), "ready") {
 			return nil
 		}
 		select {
@@ -101,23 +73,6 @@ func (p *Postgres) launch() error {
 		}
 	}
 	return errors.Join(errors.New("postgres is not ready after 30s"), p.Stop())
-}
-
-// unprivileged is how to run a program as nobody, when this is root; else nil.
-func (p *Postgres) unprivileged() (*syscall.SysProcAttr, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		return nil, err
-	}
-	uid, err1 := strconv.Atoi(nobody.Uid)
-	gid, err2 := strconv.Atoi(nobody.Gid)
-	if err := errors.Join(err1, err2, os.Chown(p.Dir, uid, gid)); err != nil {
-		return nil, err
-	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
 // URL is that of a database of that name; the first one is named postgres.

@@ -77,10 +77,8 @@ func (s *Store) SetGrant(ctx context.Context, by jadwal.Actor, jobID, userID int
 		if err := allowedJob(t, by, jadwal.ActionShareJob, job); err != nil {
 			return err
 		}
-		if _, found, err := userByID(t, userID); err != nil {
+		if _, err := oneUser(t, userID); err != nil {
 			return err
-		} else if !found {
-			return noUser(userID)
 		}
 		if userID == job.OwnerID {
 			return jadwal.Invalid("user", "invalid", "user must be another one than the job's owner, who needs no grant")

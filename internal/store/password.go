@@ -80,10 +80,8 @@ func (s *Store) StartReset(ctx context.Context, by jadwal.Actor, userID int64, h
 		if err := allowed(t, by, jadwal.ActionEditUser, jadwal.Object{}); err != nil {
 			return err
 		}
-		if _, found, err := userByID(t, userID); err != nil {
+		if _, err := oneUser(t, userID); err != nil {
 			return err
-		} else if !found {
-			return noUser(userID)
 		}
 		if by.User.ID == userID {
 			return jadwal.Errorf(jadwal.CodeOwnAccount, "You cannot reset your own password: change it")
@@ -167,12 +165,9 @@ func (s *Store) DisableUser(ctx context.Context, by jadwal.Actor, id int64, disa
 		if err := allowed(t, by, jadwal.ActionEditUser, jadwal.Object{}); err != nil {
 			return err
 		}
-		u, found, err := userByID(t, id)
+		u, err := oneUser(t, id)
 		if err != nil {
 			return err
-		}
-		if !found {
-			return noUser(id)
 		}
 		if disabled && by.User.ID == id {
 			return jadwal.Errorf(jadwal.CodeOwnAccount, "You cannot disable your own account")

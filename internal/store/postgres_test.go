@@ -280,3 +280,11 @@ func TestArgumentsOfPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// text chooses among two texts of a statement.
+func (t *tx) text(sqlite, postgres string) string {
+	if t.pg != nil {
+		return postgres
+	}
+	return sqlite
+}

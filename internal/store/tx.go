@@ -64,14 +64,6 @@ func (t *tx) may(fn func() error) error {
 	return t.pg.may(fn)
 }
 
-// text chooses among two texts of a statement.
-func (t *tx) text(sqlite, postgres string) string {
-	if t.pg != nil {
-		return postgres
-	}
-	return sqlite
-}
-
 // after has hook run when this write is committed, before its caller is told:
 // on SQLite in the order of commits, on PostgreSQL in any. It must not block,
 // and must not use the store.

@@ -22,6 +22,15 @@ func userByID(t *tx, id int64) (u jadwal.User, found bool, err error) {
 	return u, found, err
 }
 
+// oneUser is userByID for a user who must be there: CodeNotFound.
+func oneUser(t *tx, id int64) (jadwal.User, error) {
+	u, found, err := userByID(t, id)
+	if err == nil && !found {
+		err = noUser(id)
+	}
+	return u, err
+}
+
 func noUser(id int64) error {
 	return jadwal.Errorf(jadwal.CodeNotFound, "User with id %d does not exist", id)
 }
@@ -258,12 +267,9 @@ func (s *Store) deleteUser(ctx context.Context, by jadwal.Actor, id int64, now t
 		if err := allowed(t, by, jadwal.ActionDeleteUser, jadwal.Object{}); err != nil {
 			return err
 		}
-		u, found, err := userByID(t, id)
+		u, err := oneUser(t, id)
 		if err != nil {
 			return err
-		}
-		if !found {
-			return noUser(id)
 		}
 		if by.User.ID == id {
 			return jadwal.Errorf(jadwal.CodeOwnAccount, "You cannot delete your own account")
@@ -302,12 +308,9 @@ func (s *Store) SetPassword(ctx context.Context, by jadwal.Actor, id int64, hash
 		if err := allowed(t, by, action, jadwal.Object{}); err != nil {
 			return err
 		}
-		u, found, err := userByID(t, id)
+		u, err := oneUser(t, id)
 		if err != nil {
 			return err
-		}
-		if !found {
-			return noUser(id)
 		}
 		return s.setPassword(t, by, u, hash, bootstrap, 0, now)
 	})

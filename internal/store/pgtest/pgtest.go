@@ -10,18 +10,15 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/teknohole/jadwal/internal/pgserver"
 )
 
 // Server is a private PostgreSQL.
@@ -180,35 +177,22 @@ func (s *Server) exec(sql string) error {
 
 // life starts the server, and ends it and removes its directory as soon as the
 // standard input ends: with the process that started it.
-const life = `"$1/postgres" -D "$2/data" >"$2/log" 2>&1 </dev/null & pid=$!
+const life = `"$1" -D "$2/data" >"$2/log" 2>&1 </dev/null & pid=$!
 read line
 kill -QUIT $pid
 wait $pid
 rm -rf "$2"`
 
 func start(settings ...string) (*Server, error) {
-	bin, err := binaries()
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "jadwal-pg")
 	if err != nil {
 		return nil, err
 	}
-	attributes, err := unprivileged(dir)
+	cluster, err := pgserver.Init(dir, "postgres", "--no-sync")
 	if err != nil {
 		return nil, err
 	}
-	run := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.Command(name, args...)
-		cmd.Dir, cmd.SysProcAttr = dir, attributes
-		cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC", "HOME="+dir)
-		return cmd
-	}
-	if out, err := run(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "postgres", "-E", "UTF8", "--no-sync", "-A", "trust").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w: %s", err, out)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "data", "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(cluster.Data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +203,7 @@ func start(settings ...string) (*Server, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	cmd := run("/bin/sh", "-c", life, "sh", bin, dir)
+	cmd := cluster.Command("/bin/sh", "-c", life, "sh", cluster.Program("postgres"), dir)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -239,69 +223,4 @@ func start(settings ...string) (*Server, error) {
 			return nil, fmt.Errorf("it does not answer: %w\n%s", err, log)
 		}
 	}
-}
-
-// unprivileged gives dir to the user that the server runs as: this one, or,
-// since PostgreSQL refuses to be root, one of those that are for such things.
-func unprivileged(dir string) (*syscall.SysProcAttr, error) {
-	if os.Getuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, errU := strconv.Atoi(u.Uid)
-		gid, errG := strconv.Atoi(u.Gid)
-		if err := errors.Join(errU, errG, os.Chown(dir, uid, gid)); err != nil {
-			return nil, err
-		}
-		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
-	}
-	return nil, errors.New("there is no user postgres or nobody to run it as")
-}
-
-// binaries is the directory of PostgreSQL's programs. Where there are none,
-// root installs them on Debian and its kin.
-func binaries() (string, error) {
-	if dir, ok := installed(); ok {
-		return dir, nil
-	}
-	apt, err := exec.LookPath("apt-get")
-	if os.Getuid() != 0 || err != nil {
-		return "", errors.New("it is not installed; install it with: apt-get install postgresql")
-	}
-	for _, args := range [][]string{{"update", "-qq"}, {"install", "-qqy", "--no-install-recommends", "postgresql"}} {
-		cmd := exec.Command(apt, args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("it is not installed, and apt-get %s failed: %w: %s", args[0], err, out)
-		}
-	}
-	if dir, ok := installed(); ok {
-		return dir, nil
-	}
-	return "", errors.New("it was installed and is not to be found")
-}
-
-func installed() (string, bool) {
-	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	version := func(dir string) int {
-		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
-		return n
-	}
-	slices.SortFunc(dirs, func(a, b string) int { return version(b) - version(a) })
-	if path, err := exec.LookPath("initdb"); err == nil {
-		dirs = append(dirs, filepath.Dir(path))
-	}
-	for _, dir := range dirs {
-		if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(dir, "postgres")); err == nil {
-			return dir, true
-		}
-	}
-	return "", false
 }
