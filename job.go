@@ -34,6 +34,7 @@ type Definition struct {
 	DST         schedule.DST    `json:"dst"`
 	Target      Target          `json:"target"`
 	Timeout     Duration        `json:"timeout"`
+	Output      Output          `json:"output"`
 	Overlap     Overlap         `json:"overlap"`
 
 	MaxRuns            int             `json:"max_runs"` // planned instants that start before the job is completed; 0: no limit
@@ -62,6 +63,26 @@ type Job struct {
 	Started       int // planned instants that started or were queued, of all versions
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+}
+
+// DueSince is when j's cursor fell due, if it has by now; else the zero time.
+// What is due and at the cursor has no record yet: it has just started, or
+// waits for room, for its target's host or for a server.
+func (j *Job) DueSince(now time.Time) time.Time {
+	if j.State != JobEnabled || j.NextAt.IsZero() || j.NextAt.After(now) {
+		return time.Time{}
+	}
+	due := j.NextAt
+	if j.Definition.Jitter > 0 {
+		plan, err := j.Definition.Plan(j.CreatedAt, j.ID)
+		if err != nil {
+			return time.Time{}
+		}
+		if due = j.Definition.Rules(plan, j.ID).DueAt(due); due.After(now) {
+			return time.Time{}
+		}
+	}
+	return due
 }
 
 // LastRun is the newest finished run of a job, kept beside the cursor so that
@@ -110,6 +131,7 @@ func DefaultDefinition() Definition {
 		Timezone:  "UTC",
 		Target:    Target{Type: "http", Method: "POST", Headers: map[string]string{}, Expect: Expect{Status: DefaultStatus}},
 		Timeout:   Duration(DefaultTimeout),
+		Output:    DefaultOutput,
 		Overlap:   OverlapSkip,
 		DST:       schedule.DST{Gap: schedule.GapRunAfter, Overlap: schedule.OverlapAuto},
 
@@ -155,6 +177,7 @@ func (d *Definition) Validate() error {
 	if t := time.Duration(d.Timeout); t < MinTimeout || t > MaxTimeout {
 		add(fieldError("timeout", "out_of_range", "timeout must be from %s to %s, got %s", Duration(MinTimeout), Duration(MaxTimeout), d.Timeout))
 	}
+	wrong = append(wrong, d.Output.check()...)
 	wrong = append(wrong, d.checkPolicies()...)
 	if len(wrong) == 0 {
 		return nil

@@ -121,6 +121,8 @@ func TestDefinitionsThatAreRefused(t *testing.T) {
 		{"a catch-up rule is one that there is", func(d *Definition) { d.Catchup = "some" }, "catchup", "invalid"},
 		{"a catch-up window is a second at least", func(d *Definition) { d.CatchupWindow = new(Duration) }, "catchup_window", "out_of_range"},
 		{"a completed job is kept or deleted", func(d *Definition) { d.AfterCompletion = "archive" }, "after_completion", "invalid"},
+		{"what is kept of a success is not negative", func(d *Definition) { d.Output.Success = -1 }, "output.success", "out_of_range"},
+		{"what is kept of a failure is bounded", func(d *Definition) { d.Output.Failure = MaxOutput + 1 }, "output.failure", "out_of_range"},
 		{"failures that pause are counted from one", func(d *Definition) { d.PauseAfterFailures = -1 }, "pause_after_failures", "out_of_range"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
@@ -299,5 +301,42 @@ func TestOrigin(t *testing.T) {
 		if (a.Origin() == b.Origin()) != (c.rule == "same") {
 			t.Errorf("%s and %s: %s, %s", c.a, c.b, a.Origin(), b.Origin())
 		}
+	}
+}
+
+func TestDueSince(t *testing.T) {
+	at := time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC)
+	hourly := DefaultDefinition()
+	hourly.Schedules = []schedule.Spec{{Cron: "30 * * * *"}}
+	jittered := hourly
+	jittered.Jitter = Duration(30 * time.Minute)
+	plan, err := jittered.Plan(at.Add(-time.Hour), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := jittered.Rules(plan, 7).DueAt(at)
+	if !late.After(at) {
+		t.Fatal("this instant of this job has no jitter; choose another id")
+	}
+	for _, tt := range []struct {
+		rule string
+		job  Job
+		now  time.Time
+		want time.Time
+	}{
+		{"nothing is due before the cursor", Job{State: JobEnabled, NextAt: at, Definition: hourly}, at.Add(-1), time.Time{}},
+		{"the cursor is due at its instant", Job{State: JobEnabled, NextAt: at, Definition: hourly}, at, at},
+		{"and since then, however late it is", Job{State: JobEnabled, NextAt: at, Definition: hourly}, at.Add(5 * time.Hour), at},
+		{"with jitter it is due later", Job{State: JobEnabled, NextAt: at, Definition: jittered}, late.Add(-1), time.Time{}},
+		{"and since then", Job{State: JobEnabled, NextAt: at, Definition: jittered}, late, late},
+		{"a paused job owes nothing", Job{State: JobPaused, NextAt: at, Definition: hourly}, at.Add(time.Hour), time.Time{}},
+		{"a job without a plan owes nothing", Job{State: JobEnabled, Definition: DefaultDefinition()}, at, time.Time{}},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			tt.job.ID, tt.job.CreatedAt = 7, at.Add(-time.Hour)
+			if got := tt.job.DueSince(tt.now); !got.Equal(tt.want) {
+				t.Errorf("due since %v, want %v", got, tt.want)
+			}
+		})
 	}
 }

@@ -27,9 +27,8 @@ const (
 	OnceFor         = 24 * time.Hour // how long it holds
 	MaxPreview      = 1000           // instants of one preview
 	MaxMergedJobs   = 1000           // whose runs are listed together
-	OutputOfSuccess = 1 << 10
-	OutputOfFailure = 64 << 10
-	Shards          = 1024 // that jobs are divided into: fixed for ever, since a job's id alone tells its shard
+	MaxOutput       = 64 << 10       // bytes kept of an answer
+	Shards          = 1024           // that jobs are divided into: fixed for ever, since a job's id alone tells its shard
 
 	MaxRuns               = 1_000_000_000 // max_runs
 	MaxJitter             = 24 * time.Hour

@@ -38,6 +38,26 @@ const (
 	CompletionDelete AfterCompletion = "delete"
 )
 
+// Output is how much is kept of what a target answers, in bytes from its
+// beginning: of a run that succeeds, and of one that fails.
+type Output struct {
+	Success int `json:"success"`
+	Failure int `json:"failure"`
+}
+
+// DefaultOutput is little of a success, and of a failure what a person reads to
+// find out why.
+var DefaultOutput = Output{Success: 1 << 10, Failure: MaxOutput}
+
+func (o Output) check() (wrong []FieldError) {
+	for field, n := range map[string]int{"output.success": o.Success, "output.failure": o.Failure} {
+		if n < 0 || n > MaxOutput {
+			wrong = append(wrong, *fieldError(field, "out_of_range", "%s must be from 0 to %d bytes, got %d", field, MaxOutput, n))
+		}
+	}
+	return wrong
+}
+
 // Retry says how often, and when, a run is attempted again after a failure
 // that may pass.
 type Retry struct {

@@ -124,7 +124,7 @@ func BenchmarkListOfJobs(b *testing.B) {
 	d.Name, d.Target.URL = "invoice-nightly", "https://example.com/invoices"
 	views := make([]jobView, jadwal.MaxPage)
 	for i := range views {
-		views[i] = viewJob(jadwal.Job{ID: int64(i), Definition: d, State: jadwal.JobEnabled, NextAt: someTime, CreatedAt: someTime, UpdatedAt: someTime})
+		views[i] = viewJob(jadwal.Job{ID: int64(i), Definition: d, State: jadwal.JobEnabled, NextAt: someTime, CreatedAt: someTime, UpdatedAt: someTime}, someTime)
 	}
 	b.ReportAllocs()
 	for b.Loop() {

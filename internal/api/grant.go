@@ -124,5 +124,5 @@ func (s *Server) setOwner(ctx context.Context, in *setOwnerInput) (*reply[jobVie
 			return nil, err
 		}
 	}
-	return ok(viewJob(job), "Job %s has been given to user with id %d successfully!", job.Definition.Name, job.OwnerID).with("Etag", etag(job.Version)), nil
+	return ok(viewJob(job, s.now()), "Job %s has been given to user with id %d successfully!", job.Definition.Name, job.OwnerID).with("Etag", etag(job.Version)), nil
 }

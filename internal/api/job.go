@@ -49,7 +49,7 @@ func (s *Server) listJobs(ctx context.Context, in *listJobsInput) (*reply[[]jobV
 	}
 	views := make([]jobView, len(jobs))
 	for i, job := range jobs {
-		views[i] = viewJob(job)
+		views[i] = viewJob(job, s.now())
 	}
 	r := ok(views, "List of jobs")
 	linkNext(r, c, next)
@@ -76,7 +76,7 @@ func (s *Server) getJob(ctx context.Context, in *jobInput) (*reply[jobView], err
 	if err != nil {
 		return nil, err
 	}
-	return ok(viewJob(job), "Job %s", job.Definition.Name).with("Etag", etag(job.Version)), nil
+	return ok(viewJob(job, s.now()), "Job %s", job.Definition.Name).with("Etag", etag(job.Version)), nil
 }
 
 // findJob returns the job that a path means, if the caller may do that to it.
@@ -146,7 +146,7 @@ func (s *Server) patchJob(ctx context.Context, in *patchJobInput) (*reply[jobVie
 	if err != nil {
 		return nil, err
 	}
-	return ok(viewJob(job), "Job %s updated successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
+	return ok(viewJob(job, s.now()), "Job %s updated successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
 }
 
 // errNoChange is what an edit returns that changes nothing.
@@ -289,7 +289,7 @@ func (s *Server) pauseJob(ctx context.Context, in *pauseJobInput) (*reply[jobVie
 	if err != nil {
 		return nil, err
 	}
-	return ok(viewJob(job), "Job %s has been paused successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
+	return ok(viewJob(job, s.now()), "Job %s has been paused successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
 }
 
 type resumeJobInput struct {
@@ -327,7 +327,7 @@ func (s *Server) resumeJob(ctx context.Context, in *resumeJobInput) (*reply[jobV
 	if err != nil {
 		return nil, err
 	}
-	return ok(viewJob(job), "Job %s has been resumed successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
+	return ok(viewJob(job, s.now()), "Job %s has been resumed successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
 }
 
 // linkNext tells where the next page of a list begins (RFC 8288); next is ""

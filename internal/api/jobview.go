@@ -23,6 +23,7 @@ type jobBody struct {
 	DST         dstBody         `json:"dst,omitempty" doc:"What becomes of local times that the clock skips or repeats."`
 	Target      targetBody      `json:"target"`
 	Timeout     jadwal.Duration `json:"timeout,omitempty" doc:"Of one attempt, from 1s to 24h." example:"30s"`
+	Output      outputBody      `json:"output,omitempty" doc:"How much of the target's answer is kept with a run."`
 	Overlap     jadwal.Overlap  `json:"overlap,omitempty" doc:"What happens to an instant while an earlier run is unfinished." enum:"skip,queue_one,queue_all,cancel_running,allow"`
 
 	MaxRuns            int                    `json:"max_runs,omitempty" doc:"How many planned instants start before the job is completed; 0: no limit." minimum:"0"`
@@ -34,6 +35,14 @@ type jobBody struct {
 	AfterCompletion    jadwal.AfterCompletion `json:"after_completion,omitempty" doc:"What becomes of the job when it is completed." enum:"keep,delete"`
 	PauseAfterFailures int                    `json:"pause_after_failures,omitempty" doc:"How many failed runs in a row pause the job; 0: never." minimum:"0" maximum:"1000"`
 }
+
+// outputBody is how much is kept of answers.
+type outputBody struct {
+	Success int `json:"success,omitempty" doc:"Bytes, from the beginning, of a run that succeeds." minimum:"0" maximum:"65536"`
+	Failure int `json:"failure,omitempty" doc:"Bytes, from the beginning, of a run that fails." minimum:"0" maximum:"65536"`
+}
+
+func (b *outputBody) preset() { *b = outputBody(jadwal.DefaultOutput) }
 
 // retryBody is a retry policy as a client writes it.
 type retryBody struct {
@@ -116,7 +125,7 @@ func bodyOf(d jadwal.Definition) jobBody {
 	return jobBody{
 		Name: d.Name, Description: d.Description, Tags: d.Tags, Schedules: scheduleBodies(d.Schedules),
 		Timezone: d.Timezone, StartAt: (*instant)(d.StartAt), EndAt: (*instant)(d.EndAt), DST: dstBody(d.DST),
-		Target: targetBodyOf(d.Target), Timeout: d.Timeout, Overlap: d.Overlap,
+		Target: targetBodyOf(d.Target), Timeout: d.Timeout, Output: outputBody(d.Output), Overlap: d.Overlap,
 		MaxRuns: d.MaxRuns, Jitter: d.Jitter, Retry: retryBody(d.Retry), MaxConcurrent: d.MaxConcurrent,
 		Catchup: d.Catchup, CatchupWindow: d.CatchupWindow, AfterCompletion: d.AfterCompletion, PauseAfterFailures: d.PauseAfterFailures,
 	}
@@ -126,7 +135,7 @@ func (b *jobBody) definition() jadwal.Definition {
 	d := jadwal.Definition{
 		Name: b.Name, Description: b.Description, Tags: b.Tags, Schedules: specs(b.Schedules),
 		Timezone: b.Timezone, StartAt: (*time.Time)(b.StartAt), EndAt: (*time.Time)(b.EndAt), DST: schedule.DST(b.DST),
-		Target: b.Target.target(), Timeout: b.Timeout, Overlap: b.Overlap,
+		Target: b.Target.target(), Timeout: b.Timeout, Output: jadwal.Output(b.Output), Overlap: b.Overlap,
 		MaxRuns: b.MaxRuns, Jitter: b.Jitter, Retry: jadwal.Retry(b.Retry), MaxConcurrent: b.MaxConcurrent,
 		Catchup: b.Catchup, CatchupWindow: b.CatchupWindow, AfterCompletion: b.AfterCompletion, PauseAfterFailures: b.PauseAfterFailures,
 	}
@@ -201,6 +210,7 @@ type jobView struct {
 	DST         dstView         `json:"dst"`
 	Target      targetView      `json:"target"`
 	Timeout     jadwal.Duration `json:"timeout" example:"30s"`
+	Output      outputView      `json:"output"`
 	Overlap     jadwal.Overlap  `json:"overlap" enum:"skip,queue_one,queue_all,cancel_running,allow"`
 
 	MaxRuns            int                    `json:"max_runs"`
@@ -214,11 +224,17 @@ type jobView struct {
 
 	State     jadwal.JobState `json:"state" enum:"enabled,paused,completed"`
 	Pause     *pauseView      `json:"pause" doc:"Null unless the job is paused."`
-	NextAt    *stamp          `json:"next_at" doc:"The next planned instant; null when nothing is planned."`
+	NextAt    *stamp          `json:"next_at" doc:"The next planned instant that has no durable record; null when nothing is planned."`
+	DueSince  *stamp          `json:"due_since" doc:"When next_at fell due, its jitter included; null when it has not yet. Not recorded yet, it has just started or waits: for room, for its host, or for a server."`
 	LastRun   *lastRunView    `json:"last_run" doc:"The newest finished run; null before there is one."`
 	Version   int64           `json:"version" doc:"Raised by every change; the ETag."`
 	CreatedAt stamp           `json:"created_at"`
 	UpdatedAt stamp           `json:"updated_at"`
+}
+
+type outputView struct {
+	Success int `json:"success" doc:"Bytes kept of the answer, when a run succeeds."`
+	Failure int `json:"failure" doc:"Bytes kept of the answer, when a run fails."`
 }
 
 type retryView struct {
@@ -266,12 +282,12 @@ type lastRunView struct {
 	LatenessMS *int64          `json:"lateness_ms" doc:"From the instant it was due to its start; null when it never started."`
 }
 
-func viewJob(job jadwal.Job) jobView {
+func viewJob(job jadwal.Job, now time.Time) jobView {
 	d := job.Definition
 	shown := d.Target.Shown()
 	v := jobView{
 		ID: job.ID, OwnerID: job.OwnerID, Name: d.Name, Description: d.Description, Tags: d.Tags,
-		Schedules: scheduleBodies(d.Schedules), Timezone: d.Timezone, Timeout: d.Timeout, Overlap: d.Overlap,
+		Schedules: scheduleBodies(d.Schedules), Timezone: d.Timezone, Timeout: d.Timeout, Output: outputView(d.Output), Overlap: d.Overlap,
 		StartAt: (*stamp)(d.StartAt), EndAt: (*stamp)(d.EndAt), DST: dstView(d.DST),
 		Target:  targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body, expectView(shown.Expect), shown.Redirects},
 		MaxRuns: d.MaxRuns, Jitter: d.Jitter, Retry: retryView(d.Retry), MaxConcurrent: d.MaxConcurrent,
@@ -280,7 +296,7 @@ func viewJob(job jadwal.Job) jobView {
 	}
 	switch job.State {
 	case jadwal.JobEnabled:
-		v.NextAt = stampOf(job.NextAt)
+		v.NextAt, v.DueSince = stampOf(job.NextAt), stampOf(job.DueSince(now))
 	case jadwal.JobPaused:
 		v.Pause = &pauseView{Reason: job.PauseReason, Until: stampOf(job.PauseUntil)}
 		if job.PausedBy != 0 {

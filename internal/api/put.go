@@ -82,7 +82,7 @@ func (s *Server) createFrom(c *call, job jadwal.Job) (*reply[jobView], error) {
 		}
 	}
 	answer := func(job jadwal.Job) *reply[jobView] {
-		return created(viewJob(job), "Job %s has been created successfully!", job.Definition.Name).
+		return created(viewJob(job, s.now()), "Job %s has been created successfully!", job.Definition.Name).
 			with("Etag", etag(job.Version)).
 			with("Location", "/job/"+strconv.FormatInt(job.ID, 10))
 	}
@@ -105,7 +105,7 @@ func (s *Server) replaceJob(c *call, in *putJobInput, body jobBody) (*reply[jobV
 	if err != nil {
 		return nil, err
 	}
-	return ok(viewJob(job), "Job %s updated successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
+	return ok(viewJob(job, s.now()), "Job %s updated successfully!", job.Definition.Name).with("Etag", etag(job.Version)), nil
 }
 
 // redefine gives a job another definition, with the state that follows from

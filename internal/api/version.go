@@ -127,7 +127,7 @@ func (s *Server) getVersion(ctx context.Context, in *versionInput) (*reply[pastV
 		ID: job.ID, OwnerID: job.OwnerID, Definition: v.Definition, State: v.State, Version: v.Version,
 		CreatedAt: job.CreatedAt, UpdatedAt: v.EffectiveAt,
 	}
-	return ok(pastView{v.Version, v.State, stamp(v.EffectiveAt), changes, viewJob(past)},
+	return ok(pastView{v.Version, v.State, stamp(v.EffectiveAt), changes, viewJob(past, s.now())},
 		"Version %d of job %s", v.Version, job.Definition.Name), nil
 }
 
@@ -152,6 +152,6 @@ func (s *Server) restoreVersion(ctx context.Context, in *restoreInput) (*reply[j
 	if err != nil {
 		return nil, err
 	}
-	return ok(viewJob(job), "Version %d of job %s has been restored successfully!", int64(in.Version), job.Definition.Name).
+	return ok(viewJob(job, s.now()), "Version %d of job %s has been restored successfully!", int64(in.Version), job.Definition.Name).
 		with("Etag", etag(job.Version)), nil
 }

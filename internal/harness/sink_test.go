@@ -20,7 +20,7 @@ func TestSink(t *testing.T) {
 	call := func(path, body string, redelivery bool) target.Result {
 		return h.Do(t.Context(), target.Call{
 			Key: jadwal.RunKey{DueAt: due.UnixMicro(), JobID: 7}, Attempt: 2, DueAt: due, JobID: 7, Epoch: 3, Redelivery: redelivery, Timeout: time.Minute,
-			Job: &jadwal.Definition{Name: "x", Target: jadwal.Target{Type: "http", Method: "POST", URL: s.URL() + path, Body: jadwal.RawJSON(body)}},
+			Job: &jadwal.Definition{Name: "x", Output: jadwal.DefaultOutput, Target: jadwal.Target{Type: "http", Method: "POST", URL: s.URL() + path, Body: jadwal.RawJSON(body)}},
 		})
 	}
 	t.Run("it answers as the path asks", func(t *testing.T) {

@@ -81,6 +81,12 @@ func TestDecode(t *testing.T) {
 			}
 		})
 	}
+	t.Run("one that was stored before jobs could choose what they keep has the default", func(t *testing.T) {
+		var got jadwal.Definition
+		if err := decode(1, []byte(`{"name":"old"}`), &got); err != nil || got.Output != jadwal.DefaultOutput {
+			t.Errorf("%v, %+v", err, got.Output)
+		}
+	})
 	t.Run("what is no definition is an error that names the job", func(t *testing.T) {
 		for _, text := range []string{"", "{", `{"name":1}`, `{"timeout":"soon"}`, `{} {}`} {
 			err := decode(77, []byte(text), new(jadwal.Definition))

@@ -184,8 +184,10 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 // leniently reads what encoding/json has written, whatever a body holds.
 var leniently = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// decode reads a definition as it is stored.
+// decode reads a definition as it is stored: before its jobs could choose what
+// they keep, without that.
 func decode(jobID int64, text []byte, into *jadwal.Definition) error {
+	into.Output = jadwal.DefaultOutput
 	if err := json.Unmarshal(text, into, leniently); err != nil {
 		return fmt.Errorf("definition of job %d: %w", jobID, err)
 	}

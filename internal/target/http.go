@@ -258,20 +258,20 @@ func after(followed int, r Result) Result {
 func answer(ctx context.Context, c Call, resp *http.Response) Result {
 	expect := c.Job.Target.Expect
 	expected := expect.HasStatus(resp.StatusCode)
-	keep := jadwal.OutputOfFailure
+	keep := c.Job.Output.Failure
 	switch {
 	case expected && expect.Body != "":
 		keep = jadwal.MaxExpectSearch
 	case expected:
-		keep = jadwal.OutputOfSuccess
+		keep = c.Job.Output.Success
 	}
 	output, err := read(resp, keep)
 	if err != nil {
 		r := failure(ctx, c, err)
-		r.StatusCode, r.Output = resp.StatusCode, output
+		r.StatusCode, r.Output = resp.StatusCode, first(output, c.Job.Output.Failure)
 		return r
 	}
-	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonHTTPStatus, StatusCode: resp.StatusCode, Output: output}
+	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonHTTPStatus, StatusCode: resp.StatusCode, Output: first(output, c.Job.Output.Failure)}
 	switch {
 	case !expected:
 		r.Message = "The target answered " + statusText(resp.StatusCode)
@@ -280,10 +280,13 @@ func answer(ctx context.Context, c Call, resp *http.Response) Result {
 		r.Message = "The target answered " + statusText(resp.StatusCode) + ", but not with the body that is expected"
 	default:
 		r.State, r.Reason = jadwal.RunSucceeded, ""
-		r.Output = output[:min(len(output), jadwal.OutputOfSuccess)]
+		r.Output = first(output, c.Job.Output.Success)
 	}
 	return r
 }
+
+// first is at most the first n bytes of b.
+func first(b []byte, n int) []byte { return b[:min(len(b), n)] }
 
 // read returns up to keep bytes of an answer, and reads on for a while so that
 // the connection can be used again.

@@ -30,7 +30,7 @@ func callTo(url string) Call {
 	return Call{
 		Key: jadwal.RunKey{DueAt: due.UnixMicro(), JobID: 12}, Attempt: 1, DueAt: due, Version: 3, JobID: 12, Epoch: 4,
 		Timeout: 10 * time.Second,
-		Job:     &jadwal.Definition{Name: "invoice-nightly", Target: jadwal.Target{Type: "http", Method: "POST", URL: url}},
+		Job:     &jadwal.Definition{Name: "invoice-nightly", Output: jadwal.DefaultOutput, Target: jadwal.Target{Type: "http", Method: "POST", URL: url}},
 	}
 }
 

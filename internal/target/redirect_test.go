@@ -158,7 +158,7 @@ func TestExpectations(t *testing.T) {
 		{"another body is a failure and is kept", "/?body=not+well", jadwal.Expect{Status: "2xx", Body: "ok"}, "The target answered 200 OK, but not with the body that is expected", 8},
 		{"no body is another one", "/?status=204", jadwal.Expect{Status: "2xx", Body: "ok"}, "The target answered 204 No Content, but not with the body that is expected", 0},
 		{"a pattern", "/?body=run+42+done", jadwal.Expect{Status: "2xx", Body: `/run \d+ done/`}, "", 11},
-		{"it is looked for beyond what is kept of a success", "/?body=" + long + "ok", jadwal.Expect{Status: "2xx", Body: "ok"}, "", jadwal.OutputOfSuccess},
+		{"it is looked for beyond what is kept of a success", "/?body=" + long + "ok", jadwal.Expect{Status: "2xx", Body: "ok"}, "", jadwal.DefaultOutput.Success},
 		{"the status counts first", "/?status=500&body=ok", jadwal.Expect{Status: "2xx", Body: "ok"}, "The target answered 500 Internal Server Error", 2},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
@@ -172,6 +172,33 @@ func TestExpectations(t *testing.T) {
 			}
 			if r.State != state || r.Reason != reason || r.Message != tt.message || len(r.Output) != tt.output {
 				t.Errorf("got %+v", r)
+			}
+		})
+	}
+}
+
+func TestKeptOutput(t *testing.T) {
+	long := strings.Repeat("x", 3000)
+	for _, tt := range []struct {
+		rule   string
+		path   string
+		output jadwal.Output
+		expect string // of the body
+		want   int
+	}{
+		{"a success keeps what the job says", "/?body=" + long, jadwal.Output{Success: 2000, Failure: 10}, "", 2000},
+		{"a success may keep nothing", "/?body=" + long, jadwal.Output{Success: 0, Failure: 10}, "", 0},
+		{"a failure keeps what the job says", "/?status=500&body=" + long, jadwal.Output{Success: 2000, Failure: 10}, "", 10},
+		{"a failure may keep nothing", "/?status=500&body=" + long, jadwal.Output{Success: 2000}, "", 0},
+		{"a success whose body is looked into keeps no more", "/?body=ok" + long, jadwal.Output{Success: 5, Failure: 10}, "ok", 5},
+		{"a body that is not the one expected is a failure's", "/?body=" + long, jadwal.Output{Success: 5, Failure: 10}, "ok", 10},
+		{"a short answer is kept whole", "/?body=short", jadwal.Output{Success: 2000, Failure: 10}, "", 5},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			c := callTo(newStop(t).URL + tt.path)
+			c.Job.Output, c.Job.Target.Expect = tt.output, jadwal.Expect{Status: "2xx", Body: tt.expect}
+			if r := newHTTP(t, Options{}).Do(t.Context(), c); len(r.Output) != tt.want {
+				t.Errorf("kept %d bytes, want %d: %+v", len(r.Output), tt.want, r)
 			}
 		})
 	}
