@@ -29,6 +29,7 @@ const (
 	CodeKeyReused         Code = "idempotency_key_reused"
 	CodeKeyInProgress     Code = "idempotency_key_in_progress"
 	CodeVersionMismatch   Code = "version_mismatch"
+	CodeNoMasterKey       Code = "no_master_key"
 	CodeTooLarge          Code = "too_large"
 	CodeURITooLong        Code = "uri_too_long"
 	CodeUnsupportedType   Code = "unsupported_media_type"

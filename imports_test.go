@@ -32,16 +32,17 @@ var rooms = []room{
 	{"internal/auth", false, []string{"."}},
 	{"internal/config", false, []string{"."}},
 	{"internal/target", true, []string{"."}},
-	{"internal/store", false, []string{".", "schedule"}},
+	{"internal/vault", true, nil},
+	{"internal/store", false, []string{".", "schedule", "internal/vault"}},
 	{"internal/store/dirtest", false, nil},
 	{"internal/pgserver", true, nil},
 	{"internal/store/pgtest", false, []string{"internal/pgserver"}},
-	{"internal/store/storetest", false, []string{".", "schedule", "internal/store", "internal/store/dirtest", "internal/store/pgtest"}},
+	{"internal/store/storetest", false, []string{".", "schedule", "internal/store", "internal/store/dirtest", "internal/store/pgtest", "internal/vault"}},
 	{"internal/engine", true, []string{".", "schedule", "internal/target"}},
 	{"internal/node", true, []string{"."}},
 	{"internal/api", false, []string{".", "schedule", "internal/auth", "internal/store"}},
 	{"internal/harness/...", false, []string{".", "internal/auth", "internal/store", "internal/harness", "internal/harness/people", "internal/pgserver"}},
-	{"cmd/jadwal", false, []string{".", "schedule", "internal/api", "internal/auth", "internal/config", "internal/engine", "internal/node", "internal/store", "internal/target"}},
+	{"cmd/jadwal", false, []string{".", "schedule", "internal/api", "internal/auth", "internal/config", "internal/engine", "internal/node", "internal/store", "internal/target", "internal/vault"}},
 }
 
 // strangers returns what the package in dir imports against the rule, and

@@ -52,7 +52,7 @@ func run(args []string, sys *system) int {
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("jadwal"),
-		kong.Description("A job scheduler that is an API first.\n\nSecrets are no flags: JADWAL_ADMIN_PASSWORD, JADWAL_SECRET and JADWAL_RETIRING_SECRET come from the environment, or with _FILE behind the name from a file."),
+		kong.Description("A job scheduler that is an API first.\n\nSecrets are no flags: JADWAL_ADMIN_PASSWORD, JADWAL_SECRET, JADWAL_RETIRING_SECRET, JADWAL_MASTER_KEY and JADWAL_RETIRING_MASTER_KEY come from the environment, or with _FILE behind the name from a file; the master keys, with _COMMAND behind the name, from a command."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(sys.stdout, sys.stderr),
 	)

@@ -23,6 +23,7 @@ import (
 	"github.com/teknohole/jadwal/internal/node"
 	"github.com/teknohole/jadwal/internal/store"
 	"github.com/teknohole/jadwal/internal/target"
+	"github.com/teknohole/jadwal/internal/vault"
 	"github.com/teknohole/jadwal/schedule"
 )
 
@@ -108,6 +109,9 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		return err
 	}
 	if err := sameSecret(ctx, st, keys); err != nil {
+		return err
+	}
+	if err := unlock(ctx, st, cfg); err != nil {
 		return err
 	}
 	if admin.bootstrap {
@@ -215,6 +219,37 @@ func sameSecret(ctx context.Context, st *store.Store, keys auth.Keys) error {
 	same, err := st.SameSecret(ctx, active, retiring)
 	if err == nil && !same {
 		err = errors.New("JADWAL_SECRET: the servers on this database have another one; set the same here, or, to change it, set the one they have as JADWAL_RETIRING_SECRET")
+	}
+	return err
+}
+
+// unlock gives the store the master key that secrets are sealed with: the one
+// that is set, else, on SQLite, that of the data directory. On PostgreSQL there
+// may be none until the first secret is to be stored.
+func unlock(ctx context.Context, st *store.Store, cfg config.Config) error {
+	sealed, err := st.Sealed(ctx)
+	if err != nil {
+		return err
+	}
+	key := cfg.MasterKey
+	switch {
+	case len(key) > 0:
+	case !st.Shared():
+		if key, err = auth.LoadOrCreateMasterKey(cfg.Data, sealed); err != nil {
+			return err
+		}
+	case sealed:
+		return errors.New("JADWAL_MASTER_KEY: this database holds secrets; set the master key that the other servers on it have")
+	default:
+		return nil
+	}
+	v, err := vault.New(key, cfg.RetiringMasterKey)
+	if err != nil {
+		return err
+	}
+	err = st.Unlock(ctx, v)
+	if errors.Is(err, store.ErrOtherMaster) {
+		return fmt.Errorf("JADWAL_MASTER_KEY: %w; set that one, or, to change to the one that is set, set that one as JADWAL_RETIRING_MASTER_KEY until the log says that it can go", err)
 	}
 	return err
 }

@@ -31,6 +31,7 @@ var statuses = map[jadwal.Code]int{
 	jadwal.CodeKeyReused:         http.StatusConflict,
 	jadwal.CodeKeyInProgress:     http.StatusConflict,
 	jadwal.CodeVersionMismatch:   http.StatusPreconditionFailed,
+	jadwal.CodeNoMasterKey:       http.StatusConflict,
 	jadwal.CodeTooLarge:          http.StatusRequestEntityTooLarge,
 	jadwal.CodeURITooLong:        http.StatusRequestURITooLong,
 	jadwal.CodeUnsupportedType:   http.StatusUnsupportedMediaType,

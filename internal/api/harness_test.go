@@ -132,6 +132,9 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	if s.store, err = store.Open(context.Background(), where); err != nil {
 		t.Fatal(err)
 	}
+	if err := storetest.Unlock(s.store); err != nil {
+		t.Fatal(err)
+	}
 	keys, err := auth.LoadOrCreateKeys(dir, nil, nil)
 	if err != nil {
 		t.Fatal(err)

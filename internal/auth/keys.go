@@ -1,6 +1,6 @@
 // Package auth decides who somebody is: tokens, passwords, the limits on
 // failed sign-ins, and who may use the bootstrap credential. It keeps nothing
-// durable but the secret that signs tokens.
+// durable but the secret that signs tokens, and the master key of secrets.
 package auth
 
 import (
@@ -17,8 +17,12 @@ import (
 	"path/filepath"
 )
 
-// KeyFile is the name of the secret's file in the data directory.
-const KeyFile = "jadwal.key"
+// KeyFile is the name of the secret's file in the data directory, MasterKeyFile
+// that of the master key of secrets.
+const (
+	KeyFile       = "jadwal.key"
+	MasterKeyFile = "master.key"
+)
 
 // MinSecret and MaxSecret bound a secret's length in bytes. A key of HS256
 // must be at least as long as its hash (RFC 7518, section 3.2).
@@ -68,7 +72,7 @@ func LoadOrCreateKeys(dir string, configured, retiring []byte) (Keys, error) {
 		return k, nil
 	}
 	name := filepath.Join(dir, KeyFile)
-	secret, err := readKeyFile(name)
+	secret, err := readKeyFile(name, "or remove it: a new one is made and everybody signs in again")
 	if errors.Is(err, fs.ErrNotExist) {
 		secret, err = createKeyFile(name)
 	}
@@ -77,6 +81,23 @@ func LoadOrCreateKeys(dir string, configured, retiring []byte) (Keys, error) {
 	}
 	k.active = secret
 	return k, nil
+}
+
+// LoadOrCreateMasterKey returns the master key of secrets in MasterKeyFile in
+// dir, and makes that file (mode 0600) when it is not there; the caller then
+// holds dir's lock. When something is sealed already a file that is not there
+// is an error: a new key would open nothing of it. What is wrong with a key
+// file is wrong with this one, too.
+func LoadOrCreateMasterKey(dir string, sealed bool) ([]byte, error) {
+	name := filepath.Join(dir, MasterKeyFile)
+	key, err := readKeyFile(name, "without it what is sealed is lost")
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		return key, err
+	case sealed:
+		return nil, fmt.Errorf("%s is gone, and the secrets in the database are sealed with it; restore it from a backup, or set JADWAL_MASTER_KEY when the key is elsewhere now", name)
+	}
+	return createKeyFile(name)
 }
 
 // CheckSecret returns why secret cannot sign tokens, nil when it can.
@@ -119,8 +140,10 @@ func HasKeyFile(dir string) bool {
 func trimEOL(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
 
 // readKeyFile refuses a file that everybody can read. The group may: volumes
-// of a container platform are often opened to the group at every mount.
-func readKeyFile(name string) ([]byte, error) {
+// of a container platform are often opened to the group at every mount. What
+// else can be done about a file that holds no key, besides restoring it, is
+// given.
+func readKeyFile(name, otherwise string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -139,7 +162,7 @@ func readKeyFile(name string) ([]byte, error) {
 	}
 	secret = trimEOL(secret)
 	if err := CheckSecret(secret); err != nil {
-		return nil, fmt.Errorf("%s: %w; restore it from a backup, or remove it: a new one is made and everybody signs in again", name, err)
+		return nil, fmt.Errorf("%s: %w; restore it from a backup, %s", name, err, otherwise)
 	}
 	return secret, nil
 }
@@ -152,7 +175,7 @@ func createKeyFile(name string) ([]byte, error) {
 	secret := base64.RawURLEncoding.AppendEncode(nil, raw[:])
 
 	dir := filepath.Dir(name)
-	f, err := os.CreateTemp(dir, KeyFile+".*") // mode 0600
+	f, err := os.CreateTemp(dir, filepath.Base(name)+".*") // mode 0600
 	if err != nil {
 		return nil, err
 	}

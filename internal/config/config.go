@@ -55,6 +55,11 @@ const (
 	envAdminPassword  = "JADWAL_ADMIN_PASSWORD"
 	envSecret         = "JADWAL_SECRET"
 	envRetiringSecret = "JADWAL_RETIRING_SECRET"
+
+	// These two can also be what a command prints, the variable with _COMMAND
+	// behind it.
+	envMasterKey         = "JADWAL_MASTER_KEY"
+	envRetiringMasterKey = "JADWAL_RETIRING_MASTER_KEY"
 )
 
 // envDatabaseURL is a flag as well, but a URL may hold a password.
@@ -62,30 +67,33 @@ const envDatabaseURL = "JADWAL_DATABASE_URL"
 
 // Config is the settings of the server, all of them valid.
 type Config struct {
-	Listen          string // host:port
-	Data            string // a directory, which may not be there yet
-	DatabaseURL     string // of PostgreSQL; "": SQLite in Data
-	Unsafe          bool   // PostgreSQL need not survive a power failure
-	AdminEmail      string
-	AdminPassword   string // "": none is set
-	Secret          []byte // signs tokens; empty: the key file of the data directory
-	RetiringSecret  []byte // what Secret was before; empty: none
-	AccessLifetime  time.Duration
-	RefreshLifetime time.Duration
-	SessionLifetime time.Duration
-	ResetLifetime   time.Duration
-	MaxKeyLifetime  time.Duration // 0: no limit
-	TrustedProxies  []netip.Prefix
-	AllowEgress     []netip.Prefix
-	MaxInFlight     int
-	MaxPerHost      int
-	DrainTimeout    time.Duration
-	History         time.Duration
-	FailureHistory  time.Duration
-	HistoryMax      int64 // bytes
-	AuditHistory    time.Duration
-	LogFormat       string // text or json
-	LogLevel        slog.Level
+	Listen         string // host:port
+	Data           string // a directory, which may not be there yet
+	DatabaseURL    string // of PostgreSQL; "": SQLite in Data
+	Unsafe         bool   // PostgreSQL need not survive a power failure
+	AdminEmail     string
+	AdminPassword  string // "": none is set
+	Secret         []byte // signs tokens; empty: the key file of the data directory
+	RetiringSecret []byte // what Secret was before; empty: none
+	MasterKey      []byte // secrets are sealed with it; empty: the file of the data directory, on PostgreSQL none
+
+	RetiringMasterKey []byte // what MasterKey was before, or is to be; empty: none
+	AccessLifetime    time.Duration
+	RefreshLifetime   time.Duration
+	SessionLifetime   time.Duration
+	ResetLifetime     time.Duration
+	MaxKeyLifetime    time.Duration // 0: no limit
+	TrustedProxies    []netip.Prefix
+	AllowEgress       []netip.Prefix
+	MaxInFlight       int
+	MaxPerHost        int
+	DrainTimeout      time.Duration
+	History           time.Duration
+	FailureHistory    time.Duration
+	HistoryMax        int64 // bytes
+	AuditHistory      time.Duration
+	LogFormat         string // text or json
+	LogLevel          slog.Level
 }
 
 // AdminUsername is the name of the first user, DefaultData the directory that
@@ -123,6 +131,7 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		AdminPassword:   string(r.secret(envAdminPassword)),
 		Secret:          r.secret(envSecret),
 		RetiringSecret:  r.secret(envRetiringSecret),
+		MasterKey:       r.masterKey(envMasterKey),
 		AccessLifetime:  r.duration("AccessLifetime", f.AccessLifetime, time.Second, maxSession),
 		RefreshLifetime: r.duration("RefreshLifetime", f.RefreshLifetime, time.Second, maxSession),
 		SessionLifetime: r.duration("SessionLifetime", f.SessionLifetime, time.Second, maxSession),
@@ -138,12 +147,17 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		HistoryMax:      r.bytes("HistoryMax", f.HistoryMax, minHistoryMax, maxHistoryMax),
 		AuditHistory:    r.duration("AuditHistory", f.AuditHistory, 24*time.Hour, maxHistory),
 		LogFormat:       f.LogFormat,
+
+		RetiringMasterKey: r.masterKey(envRetiringMasterKey),
 	}
 	if strings.ContainsRune(f.Data, 0) {
 		r.bad("Data", "must not contain a NUL byte")
 	}
 	if c.DatabaseURL != "" && len(c.Secret) == 0 {
 		r.badSecret(envSecret, "must be set where a PostgreSQL database is: all servers on it share what signs tokens; make one with: openssl rand -base64 32")
+	}
+	if c.DatabaseURL != "" && len(c.RetiringMasterKey) > 0 && len(c.MasterKey) == 0 {
+		r.badSecret(envRetiringMasterKey, "retires for none; set the one that takes its place as %s", envMasterKey)
 	}
 	if c.Unsafe && c.DatabaseURL == "" {
 		r.bad("Unsafe", "is about PostgreSQL, and no --database-url is set")
@@ -158,6 +172,8 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 	}
 	r.secretLength(envSecret, c.Secret)
 	r.secretLength(envRetiringSecret, c.RetiringSecret)
+	r.secretLength(envMasterKey, c.MasterKey)
+	r.secretLength(envRetiringMasterKey, c.RetiringMasterKey)
 	if c.AccessLifetime > 0 && c.RefreshLifetime > 0 && c.RefreshLifetime < c.AccessLifetime {
 		r.bad("RefreshLifetime", "%s is shorter than the access token's %s; a refresh token must live at least as long", f.RefreshLifetime, f.AccessLifetime)
 	}
@@ -200,9 +216,10 @@ func Unknown(environ []string) []string {
 	for f := range reflect.TypeFor[Flags]().Fields() {
 		known[f.Tag.Get("env")] = true
 	}
-	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret, envDatabaseURL} {
+	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret, envDatabaseURL, envMasterKey, envRetiringMasterKey} {
 		known[name], known[name+"_FILE"] = true, true
 	}
+	known[envMasterKey+command], known[envRetiringMasterKey+command] = true, true
 	var unknown []string
 	for _, e := range environ {
 		name, _, _ := strings.Cut(e, "=")

@@ -43,12 +43,12 @@ func TestEverySettingIsRead(t *testing.T) {
 		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
-	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring}))
+	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring, "JADWAL_MASTER_KEY": secret + "m\r\n", "JADWAL_RETIRING_MASTER_KEY_COMMAND": "echo " + secret + "o"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Config{
-		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring),
+		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring), MasterKey: []byte(secret + "m"), RetiringMasterKey: []byte(secret + "o"),
 		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour, ResetLifetime: 30 * 24 * time.Hour,
 		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour, HistoryMax: 2 << 30, AuditHistory: 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
@@ -123,6 +123,11 @@ func TestWrongSettings(t *testing.T) {
 		{"a secret has at most 4096 bytes", Flags{}, map[string]string{"JADWAL_SECRET": strings.Repeat("s", 4097)}, `JADWAL_SECRET: has 4097 bytes`},
 		{"a retiring secret has 32 bytes", Flags{}, map[string]string{"JADWAL_RETIRING_SECRET": "old"}, `JADWAL_RETIRING_SECRET: has 3 bytes`},
 		{"a secret is set once", Flags{}, map[string]string{"JADWAL_SECRET": strings.Repeat("s", 32), "JADWAL_SECRET_FILE": "/nowhere"}, `JADWAL_SECRET: JADWAL_SECRET_FILE is set as well; set only one of them`},
+		{"a master key has 32 bytes", Flags{}, map[string]string{"JADWAL_MASTER_KEY": strings.Repeat("s", 31)}, `JADWAL_MASTER_KEY: has 31 bytes, needs 32 to 4096`},
+		{"so has a retiring one", Flags{}, map[string]string{"JADWAL_RETIRING_MASTER_KEY": "old"}, `JADWAL_RETIRING_MASTER_KEY: has 3 bytes`},
+		{"a master key is set once", Flags{}, map[string]string{"JADWAL_MASTER_KEY": strings.Repeat("s", 32), "JADWAL_MASTER_KEY_COMMAND": "x"}, `JADWAL_MASTER_KEY_COMMAND: JADWAL_MASTER_KEY is set as well; set only one of them`},
+		{"by its file too", Flags{}, map[string]string{"JADWAL_MASTER_KEY_FILE": "/nowhere", "JADWAL_MASTER_KEY_COMMAND": "x"}, `JADWAL_MASTER_KEY_COMMAND: JADWAL_MASTER_KEY_FILE is set as well; set only one of them`},
+		{"on PostgreSQL nothing retires for nothing", Flags{DatabaseURL: "postgres://db/jadwal"}, map[string]string{"JADWAL_SECRET": strings.Repeat("s", 32), "JADWAL_RETIRING_MASTER_KEY": strings.Repeat("o", 32)}, `JADWAL_RETIRING_MASTER_KEY: retires for none; set the one that takes its place as JADWAL_MASTER_KEY`},
 		{"a secret's file is there", Flags{}, map[string]string{"JADWAL_SECRET_FILE": "/nowhere/at/all"}, `JADWAL_SECRET_FILE: open /nowhere/at/all: no such file or directory`},
 		{"a secret's file is a file", Flags{}, map[string]string{"JADWAL_ADMIN_PASSWORD_FILE": "/"}, `JADWAL_ADMIN_PASSWORD_FILE: read /: is a directory`},
 	} {
@@ -186,10 +191,10 @@ func TestSecretsFromFiles(t *testing.T) {
 
 func TestMisspeltSettingsAreFound(t *testing.T) {
 	got := Unknown([]string{
-		"PATH=/bin", "JADWAL_LISTN=:80", "JADWAL_LISTEN=:80", "JADWAL_SECRET_FILE=x", "JADWAL_ADMIN_PASSWORD=x", "JADWAL_DATABASE=x", "jadwal_listen=x", "JADWAL_=",
+		"PATH=/bin", "JADWAL_LISTN=:80", "JADWAL_LISTEN=:80", "JADWAL_SECRET_FILE=x", "JADWAL_ADMIN_PASSWORD=x", "JADWAL_MASTER_KEY_COMMAND=x", "JADWAL_SECRET_COMMAND=x", "JADWAL_DATABASE=x", "jadwal_listen=x", "JADWAL_=",
 		"JADWAL_PORT=tcp://10.0.0.1:80", "JADWAL_PORT_80_TCP_ADDR=10.0.0.1", "JADWAL_SERVICE_HOST=10.0.0.1", "JADWAL_SERVICE_PORT_HTTP=80",
 	})
-	if want := []string{"JADWAL_", "JADWAL_DATABASE", "JADWAL_LISTN"}; !slices.Equal(got, want) {
+	if want := []string{"JADWAL_", "JADWAL_DATABASE", "JADWAL_LISTN", "JADWAL_SECRET_COMMAND"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -220,7 +225,7 @@ func TestTheReferenceNamesEverySetting(t *testing.T) {
 	if len(rows) != i {
 		t.Errorf("%d rows for %d settings", len(rows), i)
 	}
-	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret} {
+	for _, name := range []string{envAdminPassword, envSecret, envRetiringSecret, envMasterKey, envRetiringMasterKey} {
 		if !strings.Contains(string(text), "| `"+name+"` |") {
 			t.Errorf("no row for %s", name)
 		}

@@ -256,6 +256,9 @@ func (w *world) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if err := storetest.Unlock(st); err != nil {
+		w.t.Fatal(err)
+	}
 	w.st = st
 }
 

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/vault"
 )
 
 // Options say where the store is.
@@ -46,6 +47,8 @@ type Store struct {
 	log  *slog.Logger
 	db   database
 	stop chan struct{} // closed: the store is closing
+
+	vault *vault.Vault // nil: there is no master key
 
 	close        func() error
 	live         identities

@@ -12,6 +12,7 @@ import (
 	"github.com/teknohole/jadwal/internal/store"
 	"github.com/teknohole/jadwal/internal/store/dirtest"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
+	"github.com/teknohole/jadwal/internal/vault"
 )
 
 // Databases are the ways to open a new, empty store, by the name of its
@@ -116,5 +117,20 @@ func open(t testing.TB, o store.Options) *store.Store {
 			t.Errorf("close store: %v", err)
 		}
 	})
+	if err := Unlock(s); err != nil {
+		t.Fatalf("unlock store: %v", err)
+	}
 	return s
+}
+
+// MasterKey is the one that stores of tests have.
+var MasterKey = []byte("the master key of stores in tests")
+
+// Unlock gives a store MasterKey.
+func Unlock(s *store.Store) error {
+	v, err := vault.New(MasterKey, nil)
+	if err != nil {
+		return err
+	}
+	return s.Unlock(context.Background(), v)
 }
