@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,14 +24,14 @@ import (
 // expects.
 func TestAnySequence(t *testing.T) {
 	checks(t, 300)
-	rapid.Check(t, func(t *rapid.T) { sequenced(t, false) })
+	sequences(t, false)
 }
 
 // At any moment, also right when something else happens, and with commits that
 // fail or whose answer is lost: what is true in any order holds.
 func TestAnySequenceOfRaces(t *testing.T) {
 	checks(t, 200)
-	rapid.Check(t, func(t *rapid.T) { sequenced(t, true) })
+	sequences(t, true)
 }
 
 // checks says how many sequences there are, and how long they are on average,
@@ -53,9 +54,73 @@ func checks(t *testing.T, n int) {
 	}
 }
 
+// sequences runs them. What the first one that fails told is printed, whatever
+// becomes of it: its failure may not come again when it is played again, since
+// the order of goroutines is not drawn.
+func sequences(t *testing.T, races bool) {
+	var first []string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the first sequence that failed:\n%s", strings.Join(first, "\n"))
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		s := &story{T: t}
+		defer func() {
+			if t.Failed() && first == nil {
+				first = s.lines
+			}
+		}()
+		sequenced(s, races)
+	})
+}
+
+// A story is a *rapid.T that keeps what is told.
+type story struct {
+	*rapid.T
+	mu    sync.Mutex
+	lines []string
+}
+
+func (s *story) keep(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, line)
+}
+
+func (s *story) Log(args ...any) {
+	s.keep(fmt.Sprint(args...))
+	s.T.Log(args...)
+}
+
+func (s *story) Logf(format string, args ...any) {
+	s.keep(fmt.Sprintf(format, args...))
+	s.T.Logf(format, args...)
+}
+
+func (s *story) Error(args ...any) {
+	s.keep(fmt.Sprint(args...))
+	s.T.Error(args...)
+}
+
+func (s *story) Errorf(format string, args ...any) {
+	s.keep(fmt.Sprintf(format, args...))
+	s.T.Errorf(format, args...)
+}
+
+func (s *story) Fatal(args ...any) {
+	s.keep(fmt.Sprint(args...))
+	s.T.Fatal(args...)
+}
+
+func (s *story) Fatalf(format string, args ...any) {
+	s.keep(fmt.Sprintf(format, args...))
+	s.T.Fatalf(format, args...)
+}
+
 // A sequence is a world beside its model.
 type sequence struct {
-	t     *rapid.T
+	t     *story
 	w     *world
 	m     *model
 	races bool
@@ -65,7 +130,7 @@ type sequence struct {
 	facts map[string]bool // what has happened, of that which gives reasons
 }
 
-func sequenced(t *rapid.T, races bool) {
+func sequenced(t *story, races bool) {
 	// Thousands of databases: in memory, where there is such a directory (shm_overview(7)).
 	dir, err := os.MkdirTemp("/dev/shm", "sequence")
 	if err != nil {
@@ -74,7 +139,7 @@ func sequenced(t *rapid.T, races bool) {
 		}
 	}
 	defer os.RemoveAll(dir)
-	rapid.SyncTest(t, func(t *rapid.T) {
+	rapid.SyncTest(t.T, func(*rapid.T) {
 		s := &sequence{t: t, w: newWorldIn(t, dir, ""), m: &model{}, races: races, ended: map[string]time.Duration{}, final: map[string]jadwal.Run{}, facts: map[string]bool{}}
 		s.w.drain = 2 * time.Second
 		s.listen()
@@ -104,11 +169,11 @@ func sequenced(t *rapid.T, races bool) {
 }
 
 func (s *sequence) draw(what string, from, to int) int {
-	return rapid.IntRange(from, to).Draw(s.t, what)
+	return rapid.IntRange(from, to).Draw(s.t.T, what)
 }
 
 func pick[T any](s *sequence, what string, from ...T) T {
-	return rapid.SampledFrom(from).Draw(s.t, what)
+	return rapid.SampledFrom(from).Draw(s.t.T, what)
 }
 
 func since() time.Duration { return time.Since(midnight) }
