@@ -108,13 +108,15 @@ func (j *job) take(key jadwal.RunKey) {
 // room, what has not begun; each the oldest first. Runs that are held, or not
 // ready, stay. When none is to start, wake is when the first will be ready;
 // zero: an event will tell.
+//
+// While the definition is not known, whatever one could let start is to start:
+// then it is looked up.
 func (j *job) startable(now time.Time) (run jadwal.OpenRun, ok bool, wake time.Time) {
-	slots := 1
+	room := true
 	state, version := jadwal.JobEnabled, int64(0)
 	if j.current() {
-		slots, state, version = j.def.rules.Slots, j.def.job.State, j.version
+		room, state, version = j.running() < j.def.rules.Slots, j.def.job.State, j.version
 	}
-	room := j.running() < slots
 	best := 3
 	for _, r := range j.open {
 		rank := 2

@@ -154,6 +154,28 @@ func TestRestart(t *testing.T) {
 			t.Errorf("deliveries: %+v", got)
 		}
 	})
+	scenario(t, "a run asked for after a restart starts at once where several may run, beside one that waits for another attempt", func(t *testing.T, w *world) {
+		job := w.with("flaky", "0 1 * * *", func(d *jadwal.Definition) {
+			d.Overlap, d.MaxConcurrent = jadwal.OverlapAllow, 3
+			d.Retry = jadwal.Retry{MaxAttempts: 2, MinBackoff: jadwal.Duration(10 * time.Minute), MaxBackoff: jadwal.Duration(10 * time.Minute), Multiplier: 1, MaxDuration: jadwal.Duration(time.Hour)}
+		})
+		w.sink.status = func(d delivery) int {
+			if time.Now().Before(midnight.Add(62 * time.Minute)) {
+				return 500
+			}
+			return 200
+		}
+		w.run()
+		until("01:01:00")
+		w.kill()
+		w.restart()
+		until("01:03:00")
+		w.ask(job.ID)
+		until("01:03:01")
+		w.check(job.ID, "01:00 queued, 01:03 succeeded")
+		until("01:10:01")
+		w.check(job.ID, "01:00 succeeded, 01:03 succeeded")
+	})
 	scenario(t, "while an interrupted run is made again, what falls due is skipped", func(t *testing.T, w *world) {
 		job := w.job("minutely", "* * * * *")
 		w.sink.set(5 * time.Minute)
