@@ -39,8 +39,11 @@ func plan(t *testing.T, specs ...schedule.Spec) *schedule.Plan {
 
 func minutely(t *testing.T) *schedule.Plan { return plan(t, schedule.Spec{Cron: "* * * * *"}) }
 
-func onceAt(t *testing.T, at string) *schedule.Plan {
-	return plan(t, schedule.Spec{At: clock(t, at).Format(time.RFC3339)})
+func onceAt(t *testing.T, at string) *schedule.Plan { return plan(t, spec(t, at)) }
+
+func spec(t *testing.T, at string) schedule.Spec {
+	t.Helper()
+	return schedule.Spec{At: clock(t, at).Format(time.RFC3339)}
 }
 
 // rules reads "skip latest", "allow3 all window=5m jitter=30s max=2": an overlap
@@ -143,6 +146,7 @@ func tell(stretches []Stretch, queue []time.Time, start time.Time, replace bool)
 func TestFire(t *testing.T) {
 	every := minutely(t)
 	once := onceAt(t, "12:00")
+	few := plan(t, spec(t, "12:00"), spec(t, "12:01"), spec(t, "12:02"))
 	text, err := os.ReadFile("testdata/firing.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +162,7 @@ func TestFire(t *testing.T) {
 			c[i] = strings.TrimSpace(c[i])
 		}
 		rule, policy, cursor, now, how, want, wantNext := c[0], c[2], c[3], c[4], c[5], c[6], c[7]
-		plan := map[string]*schedule.Plan{"every": every, "once": once}[c[1]]
+		plan := map[string]*schedule.Plan{"every": every, "once": once, "few": few}[c[1]]
 		t.Run(rule, func(t *testing.T) {
 			d := rules(t, plan, policy).Fire(standing(t, cursor, how), clock(t, now))
 			got, next := tell(d.Stretches, d.Queue, d.Start, d.Replace), ""
@@ -170,7 +174,7 @@ func TestFire(t *testing.T) {
 			}
 		})
 	}
-	if rows < 80 {
+	if rows < 120 {
 		t.Errorf("only %d rows were looked at", rows)
 	}
 }

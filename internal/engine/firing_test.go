@@ -18,12 +18,13 @@ import (
 
 // A firingRow is a line of testdata/firing.txt.
 type firingRow struct {
-	rule, plan, schedule, policy string
-	cursor, now, since           time.Duration
-	running, queued, started     int
-	barred                       bool
-	jumpFrom, jumpTo, lost       time.Duration // lost is what the jump left out
-	want                         string
+	rule, plan, policy       string
+	schedules                []string
+	cursor, now, since       time.Duration
+	running, queued, started int
+	barred                   bool
+	jumpFrom, jumpTo, lost   time.Duration // lost is what the jump left out
+	want                     string
 }
 
 // Each firing rule that the pure function is held to holds for an engine over
@@ -40,13 +41,13 @@ func TestFiringRules(t *testing.T) {
 			continue
 		}
 		r := readRow(t, line)
-		if r.cursor == 0 && !strings.Contains(line, "| 00:00 |") || r.cursor%time.Minute != 0 || r.plan == "once" && r.cursor != 12*time.Hour {
+		if r.cursor == 0 && !strings.Contains(line, "| 00:00 |") || r.cursor%time.Minute != 0 || r.plan != "every" && r.cursor != 12*time.Hour {
 			continue // no store has such a cursor
 		}
 		rows++
 		scenario(t, r.rule, func(t *testing.T, w *world) { r.run(t, w) })
 	}
-	if rows < 80 {
+	if rows < 115 {
 		t.Errorf("only %d rows were looked at", rows)
 	}
 }
@@ -73,9 +74,14 @@ func readRow(t *testing.T, line string) firingRow {
 	for i := range c {
 		c[i] = strings.TrimSpace(c[i])
 	}
-	r := firingRow{rule: c[0], plan: c[1], policy: c[2], cursor: hour(t, c[3]), now: hour(t, c[4]), since: hour(t, "10:00"), want: c[6], schedule: "* * * * *"}
-	if r.plan == "once" {
-		r.schedule = "at 2000-01-01T12:00:00Z"
+	r := firingRow{rule: c[0], plan: c[1], policy: c[2], cursor: hour(t, c[3]), now: hour(t, c[4]), since: hour(t, "10:00"), want: c[6]}
+	switch r.plan {
+	case "once":
+		r.schedules = []string{"at 2000-01-01T12:00:00Z"}
+	case "few":
+		r.schedules = []string{"at 2000-01-01T12:00:00Z", "at 2000-01-01T12:01:00Z", "at 2000-01-01T12:02:00Z"}
+	default:
+		r.schedules = []string{"* * * * *"}
 	}
 	for word := range strings.FieldsSeq(c[5]) {
 		name, value, _ := strings.Cut(word, "=")
@@ -118,6 +124,10 @@ func (r *firingRow) define(d *jadwal.Definition) {
 			if err := d.CatchupWindow.UnmarshalText([]byte(value)); err != nil {
 				panic(err)
 			}
+		case "jitter":
+			if err := d.Jitter.UnmarshalText([]byte(value)); err != nil {
+				panic(err)
+			}
 		case "max":
 			d.MaxRuns, _ = strconv.Atoi(value)
 		default:
@@ -130,7 +140,7 @@ func (r *firingRow) define(d *jadwal.Definition) {
 // cursor, or, when its plan has none, some that somebody asked for.
 func (r *firingRow) open(t *testing.T, w *world) jadwal.Job {
 	t.Helper()
-	def := definitionOf("job", r.schedule)
+	def := definitionOf("job", r.schedules...)
 	def.Timeout = jadwal.Duration(24 * time.Hour)
 	r.define(&def)
 	n := r.running + r.queued
@@ -143,7 +153,7 @@ func (r *firingRow) open(t *testing.T, w *world) jadwal.Job {
 	for i := range n {
 		due := midnight.Add(r.cursor - time.Duration(n-i)*time.Minute)
 		run := jadwal.OpenRun{Key: jadwal.RunKey{DueAt: due.UnixMicro(), JobID: job.ID}, Version: 1, State: jadwal.RunQueued, Trigger: jadwal.TriggerSchedule, ReadyAt: due.Add(48 * time.Hour)}
-		if r.plan == "once" {
+		if r.plan != "every" {
 			run.Key.N, run.Trigger = 1, jadwal.TriggerManual
 		}
 		if i < r.running {
