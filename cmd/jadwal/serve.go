@@ -119,11 +119,12 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 			"user", admin.username, "change it with", resetHint(admin.username, cfg))
 	}
 
+	client := target.New(target.Options{Version: jadwal.Version, Allow: cfg.AllowEgress, MaxIdle: cfg.MaxInFlight})
 	var member *node.Node // nil: there are no others
 	eng := engine.New(engine.Options{
 		Lost:         func() { member.Lost() },
 		Store:        st,
-		Target:       target.New(target.Options{Version: jadwal.Version, Allow: cfg.AllowEgress, MaxIdle: cfg.MaxInFlight}),
+		Target:       client,
 		Log:          log,
 		InFlight:     cfg.MaxInFlight,
 		PerHost:      cfg.MaxPerHost,
@@ -142,6 +143,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		EngineHealth:   health,
 		Metrics:        newMetrics(eng, st.Misplaced),
 		Nodes:          nodesOf(st, member, jadwal.Node{Address: listener.Addr().String(), Version: jadwal.Version, StartedAt: time.Now()}),
+		Tester:         client.Test,
 		ResetLifetime:  cfg.ResetLifetime,
 		MaxKeyLifetime: cfg.MaxKeyLifetime,
 		Hasher:         hasher,

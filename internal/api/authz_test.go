@@ -67,6 +67,7 @@ var rights = map[string][8]int{ // nobody, deleted, other, viewer, operator, edi
 	"GET /job/{job}/run":                  {401, 401, 404, 0, 0, 0, 0, 0},
 	"GET /run":                            {401, 401, 0, 0, 0, 0, 0, 0},
 	"POST /job/{job}/run":                 {401, 401, 404, 403, 0, 0, 0, 0},
+	"POST /job/{job}/test":                {401, 401, 404, 403, 0, 0, 0, 0},
 	"POST /run/{id}/cancel":               {401, 401, 404, 403, 0, 0, 0, 0},
 	"POST /run/{id}/retry":                {401, 401, 404, 403, 0, 0, 0, 0},
 	"GET /run/{id}/attempt":               {401, 401, 404, 0, 0, 0, 0, 0},
@@ -203,7 +204,7 @@ var scopes = map[string]string{
 	"GET /job/{job}/grant": "-", "PUT /job/{job}/grant/{user}": "-", "DELETE /job/{job}/grant/{user}": "-", "POST /job/{job}/owner": "-",
 	"POST /job/{job}/version/{n}/restore": "job:write", "POST /job/{job}/pause": "job:write", "POST /job/{job}/resume": "job:write",
 	"GET /run": "run:read", "GET /job/{job}/run": "run:read", "GET /run/{id}": "run:read", "GET /run/{id}/attempt": "run:read",
-	"POST /job/{job}/run": "run:write", "POST /run/{id}/cancel": "run:write", "POST /run/{id}/retry": "run:write",
+	"POST /job/{job}/run": "run:write", "POST /job/{job}/test": "run:write", "POST /run/{id}/cancel": "run:write", "POST /run/{id}/retry": "run:write",
 }
 
 // Each route is tried with a superuser's key that lacks one scope, and with one

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"github.com/teknohole/jadwal/internal/store"
 	"github.com/teknohole/jadwal/internal/store/dirtest"
 	"github.com/teknohole/jadwal/internal/store/storetest"
+	"github.com/teknohole/jadwal/internal/target"
 )
 
 // The passwords of admin, and of everybody else unless a test says otherwise.
@@ -113,6 +115,12 @@ func trusting(prefixes ...string) serverOption {
 	}
 }
 
+// calling makes the server send tests over the network, and not nowhere.
+func calling(o *settings) { o.api.Tester = target.New(target.Options{Version: "1.2.3"}).Test }
+
+// nowhere is where nobody listens.
+func nowhere(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+
 func readTimeout(d time.Duration) serverOption {
 	return func(o *settings) { o.http.ReadTimeout = d }
 }
@@ -147,6 +155,9 @@ func newServer(t testing.TB, options ...serverOption) *server {
 		Tokens: auth.NewTokens(active, retiring, auth.Lifetimes{Access: 15 * time.Minute, Refresh: 7 * 24 * time.Hour, Session: 30 * 24 * time.Hour}),
 	}
 	o.Nodes = nodesOf(s.store)
+	client := target.New(target.Options{Version: "1.2.3", DialContext: nowhere})
+	t.Cleanup(client.Close)
+	o.Tester = client.Test
 	s.http = httptest.NewUnstartedServer(nil)
 	s.http.Config.MaxHeaderBytes = 32 << 10
 	s.http.Config.DisableGeneralOptionsHandler = true

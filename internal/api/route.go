@@ -146,7 +146,7 @@ func newInput(t reflect.Type, pattern string, fixed bool) *input {
 		if f.Name == "Body" {
 			in.body = i
 			in.bodyOptional = f.Type.Kind() == reflect.Pointer
-			in.mergePatch = reflect.PointerTo(f.Type).Implements(reflect.TypeFor[patcher]())
+			in.mergePatch = reflect.PointerTo(f.Type).Implements(reflect.TypeFor[patcher]()) || f.Type.Implements(reflect.TypeFor[patcher]())
 		}
 	}
 	slices.SortFunc(in.path, func(a, b param) int {
@@ -190,7 +190,7 @@ func (in *input) read(c *call, body []byte, into any) error {
 	field := v.Field(in.body)
 	if in.bodyOptional {
 		field.Set(reflect.New(field.Type().Elem()))
-		return readJSON(body, field.Interface(), nullsRefused)
+		field = field.Elem()
 	}
 	if patch, ok := field.Addr().Interface().(patcher); ok {
 		return patch.readPatch(body)

@@ -307,6 +307,14 @@ func routes() []*route {
 				"and does not count for max_runs.",
 			fails: []jadwal.Code{jadwal.CodeConflict},
 		}),
+		endpoint("POST", "/job/{job}/test", jadwal.ActionOperateRun, (*Server).testJob, doc{
+			id: "testJob", tag: tagRun,
+			summary: "Send the request of a job's target once, and see it and its answer",
+			detail: "As a run would send it, with its signature and under the same rules, but marked by Jadwal-Test, within 30 seconds at most, and not attempted again. " +
+				"It is no run: it is in no history and changes nothing of the job. With a body, a merge patch as of PATCH, the job is tested as it would be then, " +
+				"which takes the rights to edit it. That the target fails is no failure of the test. A user may have four on their way at once.",
+			fails: []jadwal.Code{jadwal.CodeConflict, jadwal.CodeRateLimited, jadwal.CodeBusy},
+		}),
 		endpoint("POST", "/run/{id}/cancel", jadwal.ActionOperateRun, (*Server).cancelRun, doc{
 			id: "cancelRun", tag: tagRun,
 			summary: "Cancel a run that has not ended",

@@ -32,6 +32,7 @@ type Options struct {
 	EngineHealth   func(now time.Time) error // why the engine is not well; nil: it is
 	Metrics        func(io.Writer) error     // in the Prometheus text format
 	Nodes          Nodes
+	Tester         Tester
 	ResetLifetime  time.Duration // of a code that sets a password
 	MaxKeyLifetime time.Duration // of an API key; 0: no limit, not even that there is one
 	Log            *slog.Logger
@@ -57,6 +58,8 @@ type Server struct {
 	engineHealth func(time.Time) error
 	metrics      func(io.Writer) error
 	nodes        Nodes
+	tester       Tester
+	tests        tests
 	ready        readiness
 
 	requestKey, retiringRequestKey []byte   // that requests are hashed with
@@ -84,6 +87,7 @@ func New(o Options) *Server {
 		engineHealth: o.EngineHealth,
 		metrics:      o.Metrics,
 		nodes:        o.Nodes,
+		tester:       o.Tester,
 
 		applyWait:     10 * time.Second,
 		resetLifetime: o.ResetLifetime,

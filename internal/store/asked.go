@@ -163,3 +163,50 @@ func due(job jadwal.Job, key jadwal.RunKey, now time.Time) bool {
 	next, ok := plan.Next(at.Add(-time.Microsecond))
 	return at.Equal(job.NextAt) || ok && next.Equal(at)
 }
+
+// TestJob writes down that a request of a job's target is about to be sent for
+// somebody who asks for it, and returns what is to be sent. edited is the
+// definition as the caller would have it, nil for the one in force, and is not
+// stored. CodeNotFound: there is no such job, or the caller may not know of it;
+// CodeConflict: its owner has no rights.
+func (s *Store) TestJob(ctx context.Context, by jadwal.Actor, key jadwal.RunKey, edited *jadwal.Definition, now time.Time) (jadwal.Test, error) {
+	test := jadwal.Test{Key: key, JobID: key.JobID}
+	err := s.write(ctx, laneAPI, func(t *tx) error {
+		before, err := oneJob(t, jobByID, key.JobID)
+		if err != nil {
+			return err
+		}
+		if err := allowedJob(t, by, jadwal.ActionOperateRun, before); err != nil {
+			return err
+		}
+		after := before
+		if edited != nil {
+			if err := allowedJob(t, by, jadwal.ActionEditJob, before); err != nil {
+				return err
+			}
+			after.Definition = *edited
+		}
+		owner, _, err := userByID(t, before.OwnerID)
+		if err != nil {
+			return err
+		}
+		if owner.ID == 0 || !owner.DisabledAt.IsZero() {
+			return jadwal.Errorf(jadwal.CodeConflict, "The job's owner is disabled, and so nothing of the job is sent")
+		}
+		limited, err := limitedBy(t, by, before, edited != nil)
+		if err != nil {
+			return err
+		}
+		changes, err := changedJob(&before, &after)
+		if err != nil {
+			return err
+		}
+		test.OwnerID, test.Job, test.Limited = before.OwnerID, &after.Definition, limited || !owner.IsSuperuser
+		d := detail{"test": jadwal.TestID(key), "version": before.Version}
+		if edited != nil {
+			d["changes"] = changes
+		}
+		return audited(t, by, now, "job.test", object("job", key.JobID), d)
+	})
+	return test, err
+}

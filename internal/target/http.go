@@ -33,6 +33,7 @@ type Call struct {
 	Epoch      int64
 	Limited    bool          // a normal user's egress rules apply
 	Redelivery bool          // an earlier delivery of this very attempt may have arrived
+	Test       bool          // it is none of a run: Key makes a jadwal.TestID
 	Timeout    time.Duration // of the whole attempt, the reading of the answer included
 }
 
@@ -190,13 +191,16 @@ func dialer(o Options, limited bool, r *net.Resolver) *net.Dialer {
 // An answer counts when it is complete: all its bytes, or more of them than
 // are read. One that breaks off is a failure (network), one that does not end
 // in time too (timeout), whatever its status says.
-func (h *HTTP) Do(ctx context.Context, c Call) Result {
+func (h *HTTP) Do(ctx context.Context, c Call) Result { return h.watch(ctx, c, nil) }
+
+// watch is Do with an exchange that is filled in on the way; nil: none is.
+func (h *HTTP) watch(ctx context.Context, c Call, seen *jadwal.Exchange) Result {
 	began := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timeout := time.AfterFunc(c.Timeout, func() { cancel(errTimeout) })
 	defer timeout.Stop()
-	r := h.do(ctx, c, &sending{cancel: cancel, began: began})
+	r := h.do(ctx, c, &sending{cancel: cancel, began: began, seen: seen})
 	r.StartedAt = began.UTC()
 	r.FinishedAt = r.StartedAt.Add(time.Since(began)) // though the wall clock may have been set meanwhile
 	return r
@@ -208,6 +212,9 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's URL is not one that can be called"}
 	}
 	s.header = req.Header
+	if s.seen != nil {
+		s.seen.Request = sent(req)
+	}
 	transport := h.unlimited
 	if c.Limited {
 		transport = h.limited
@@ -233,6 +240,10 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 		}
 		defer resp.Body.Close()
 		r := answer(ctx, c, resp)
+		if s.seen != nil {
+			s.seen.Answered, s.seen.Answer = true, answered(req, resp, r.Output, followed)
+			r.Output = nil
+		}
 		r.Reach = Answered
 		return after(followed, r)
 	}
@@ -258,29 +269,33 @@ func after(followed int, r Result) Result {
 func answer(ctx context.Context, c Call, resp *http.Response) Result {
 	expect := c.Job.Target.Expect
 	expected := expect.HasStatus(resp.StatusCode)
-	keep := c.Job.Output.Failure
+	kept := c.Job.Output
+	if c.Test {
+		kept.Success, kept.Failure = jadwal.OutputOfTest+1, jadwal.OutputOfTest+1 // so that it is seen when there is more
+	}
+	keep := kept.Failure
 	switch {
 	case expected && expect.Body != "":
-		keep = jadwal.MaxExpectSearch
+		keep = max(kept.Success, jadwal.MaxExpectSearch)
 	case expected:
-		keep = c.Job.Output.Success
+		keep = kept.Success
 	}
 	output, err := read(resp, keep)
 	if err != nil {
 		r := failure(ctx, c, err)
-		r.StatusCode, r.Output = resp.StatusCode, first(output, c.Job.Output.Failure)
+		r.StatusCode, r.Output = resp.StatusCode, first(output, kept.Failure)
 		return r
 	}
-	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonHTTPStatus, StatusCode: resp.StatusCode, Output: first(output, c.Job.Output.Failure)}
+	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonHTTPStatus, StatusCode: resp.StatusCode, Output: first(output, kept.Failure)}
 	switch {
 	case !expected:
 		r.Message = "The target answered " + statusText(resp.StatusCode)
 		r.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
-	case expect.Body != "" && !expect.HasBody(output):
+	case expect.Body != "" && !expect.HasBody(first(output, jadwal.MaxExpectSearch)):
 		r.Message = "The target answered " + statusText(resp.StatusCode) + ", but not with the body that is expected"
 	default:
 		r.State, r.Reason = jadwal.RunSucceeded, ""
-		r.Output = first(output, c.Job.Output.Success)
+		r.Output = first(output, kept.Success)
 	}
 	return r
 }
@@ -336,6 +351,9 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 		return nil, false
 	}
 	id := c.Key.ID()
+	if c.Test {
+		id = jadwal.TestID(c.Key)
+	}
 	header := make(http.Header, len(t.Headers)+10)
 	values := make([]string, 0, len(t.Headers)+8)
 	set := func(canonical, value string) {
@@ -352,7 +370,11 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	set("Jadwal-Job", c.Job.Name)
 	set("Jadwal-Attempt", strconv.Itoa(c.Attempt))
 	set("Jadwal-Due-At", c.DueAt.UTC().Format("2006-01-02T15:04:05.000Z"))
-	set("Jadwal-Epoch", strconv.FormatInt(c.Epoch, 10))
+	if c.Test {
+		header["Jadwal-Test"] = yes
+	} else {
+		set("Jadwal-Epoch", strconv.FormatInt(c.Epoch, 10))
+	}
 	if c.Redelivery {
 		header["Jadwal-Redelivery"] = redelivery
 	}

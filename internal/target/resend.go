@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"time"
+
+	"github.com/teknohole/jadwal"
 )
 
 // staleAfter is how soon a kept connection must break for it to be likely that
@@ -29,6 +31,7 @@ type sending struct {
 	cancel context.CancelCauseFunc
 	began  time.Time
 	tries  int
+	seen   *jadwal.Exchange // of a test; nil: it is none
 }
 
 // trace returns ctx with s watching over the connections that are used. The

@@ -1,0 +1,74 @@
+package target
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+var yes = []string{"true"}
+
+// Test sends a request once, as Do sends the first attempt of a run that is due
+// now, but with Jadwal-Test and a jadwal.TestID, and without an epoch, since it
+// is sent by no owner of a shard. It returns what was sent and what came back:
+// of a failure whatever there was.
+func (h *HTTP) Test(ctx context.Context, t jadwal.Test) jadwal.Exchange {
+	var seen jadwal.Exchange
+	r := h.watch(ctx, Call{
+		Key: t.Key, Attempt: 1, DueAt: time.UnixMicro(t.Key.DueAt), Job: t.Job, JobID: t.JobID,
+		Limited: t.Limited, Test: true, Timeout: t.Timeout,
+	}, &seen)
+	seen.State, seen.Reason, seen.Message, seen.Took = r.State, r.Reason, r.Message, r.FinishedAt.Sub(r.StartedAt)
+	return seen
+}
+
+// sent is a request that is about to be sent.
+func sent(req *http.Request) jadwal.Sent {
+	s := jadwal.Sent{Method: req.Method, URL: req.URL.String(), Header: fields(req.Header)}
+	if req.GetBody != nil {
+		body, _ := req.GetBody()
+		s.Body, _ = io.ReadAll(body)
+	}
+	return s
+}
+
+// answered is an answer of which that much of the body was read.
+func answered(req *http.Request, resp *http.Response, output []byte, follows int) jadwal.Answer {
+	a := jadwal.Answer{URL: req.URL.String(), Proto: resp.Proto, Status: resp.StatusCode, Body: output, Follows: follows}
+	if resp.TLS != nil {
+		a.TLS = tls.VersionName(resp.TLS.Version)
+	}
+	size := 0
+	for _, f := range fields(resp.Header) {
+		if size += len(f.Name) + len(f.Value); size > jadwal.MaxTestHeaders {
+			a.CutOff = true
+			break
+		}
+		a.Header = append(a.Header, f)
+	}
+	if len(a.Body) > jadwal.OutputOfTest {
+		a.Body, a.CutOff = a.Body[:jadwal.OutputOfTest], true
+	}
+	return a
+}
+
+// fields are those of a header, by name, without the values that are never
+// shown again: a cookie that a target sets is such a one, too.
+func fields(header http.Header) (all []jadwal.HeaderField) {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
+			f := jadwal.HeaderField{Name: name, Value: value}
+			if name != "Idempotency-Key" && (name == "Set-Cookie" || jadwal.SecretHeader(name)) {
+				f.Value, f.Secret = "", true
+			}
+			all = append(all, f)
+		}
+	}
+	return all
+}
