@@ -29,7 +29,7 @@ func valueIn(r *response, where, name string) string {
 	return ""
 }
 
-func TestTestOfAJob(t *testing.T) {
+func TestSendingATest(t *testing.T) {
 	var mu sync.Mutex
 	var got http.Header
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -181,7 +181,7 @@ func ownJob(s *server, name string) string {
 	return strings.TrimSpace(s.column("SELECT id FROM job WHERE name = '" + name + "'"))
 }
 
-func TestTestsAreBounded(t *testing.T) {
+func TestSentTestsAreBounded(t *testing.T) {
 	release, timeouts := make(chan struct{}), make(chan time.Duration, jadwal.MaxTests+2)
 	s := newServer(t, func(o *settings) {
 		o.api.Tester = func(ctx context.Context, test jadwal.Test) jadwal.Exchange {

@@ -73,6 +73,8 @@ var suite = map[string]func(*testing.T){
 	"TestRunsThatSomebodyAskedFor":               TestRunsThatSomebodyAskedFor,
 	"TestScopeByRoute":                           TestScopeByRoute,
 	"TestSecretsAreNeverShownAgain":              TestSecretsAreNeverShownAgain,
+	"TestSendingATest":                           TestSendingATest,
+	"TestSentTestsAreBounded":                    TestSentTestsAreBounded,
 	"TestSessionsAreListedAndEnded":              TestSessionsAreListedAndEnded,
 	"TestSignInsBeyondTheQueueAreToldToComeBack": TestSignInsBeyondTheQueueAreToldToComeBack,
 	"TestSuperuserCallsAreForbiddenToOthersWhateverTheySend": TestSuperuserCallsAreForbiddenToOthersWhateverTheySend,
