@@ -313,6 +313,16 @@ func (e *Engine) distrust(j *job, at time.Time) {
 		e.settled(j.out)
 		j.out = nil
 	}
+	e.review(j, at)
+}
+
+// review asks the store where a job stands, not before at, and when all of it
+// that is on its way there has arrived. Nothing of the job starts meanwhile, and
+// what ends waits.
+func (e *Engine) review(j *job, at time.Time) {
 	j.open, j.parkedTo, j.wakeAt, j.reloading = nil, 0, 0, true
 	e.reads.doubts = append(e.reads.doubts, doubt{j, at})
 }
+
+// underway tells whether an outcome of j is in a batch or waits for one.
+func (j *job) underway() bool { return j.sent || j.out != nil && j.asked == nil }

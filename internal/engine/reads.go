@@ -70,7 +70,7 @@ func (r *reads) wake(now time.Time) time.Time {
 		wake = r.nextPoll
 	}
 	for _, d := range r.doubts {
-		if !d.job.sent && d.at.Before(wake) {
+		if !d.job.underway() && d.at.Before(wake) {
 			wake = d.at
 		}
 	}
@@ -226,7 +226,7 @@ func (e *Engine) askDoubts(ctx context.Context, now time.Time) bool {
 	asked := map[int64]*job{}
 	rest := r.doubts[:0]
 	for _, d := range r.doubts {
-		if d.at.After(now) || d.job.sent {
+		if d.at.After(now) || d.job.underway() {
 			rest = append(rest, d)
 			continue
 		}

@@ -91,7 +91,7 @@ func (e *Engine) gain(h *jadwal.Holding, now time.Time) {
 				continue
 			}
 			if len(j.flights) > 0 || j.out != nil || j.sent {
-				e.distrust(j, now)
+				e.review(j, now) // what has ended stays so, and is not made again
 			} else {
 				delete(e.jobs, j.id)
 			}

@@ -23,6 +23,7 @@ func (landless) Begin(context.Context) (*jadwal.Holding, error) { return new(jad
 type state struct {
 	w       *world
 	engines []*Engine
+	faults  []*faults
 	stops   []func()
 	epochs  jadwal.Holding
 	owner   [jadwal.Shards]int // of engines; -1: nobody
@@ -49,7 +50,7 @@ func newState(w *world, engines int) *state {
 			http.Close()
 			ended <- err
 		}()
-		s.engines = append(s.engines, e)
+		s.engines, s.faults = append(s.engines, e), append(s.faults, fault)
 		s.stops = append(s.stops, func() {
 			cancel()
 			if err := <-ended; err != nil {
@@ -173,6 +174,33 @@ func TestShards(t *testing.T) {
 		}
 		if n := len(w.sink.deliveries()); n != 81 {
 			t.Errorf("%d deliveries, want 81", n)
+		}
+	})
+	scenario(t, "what has ended and is not recorded yet when its shard comes back is not made again", func(t *testing.T, w *world) {
+		job := w.job("minutely", "* * * * *")
+		hourly := w.job("hourly", "0 * * * *")
+		w.sink.set(2 * time.Second)
+		s := newState(w, 1)
+		s.give(0, jadwal.AllShards())
+		until("00:59:30")
+		s.faults[0].on(func(f *faults) { f.before = func([]*jadwal.Outcome) error { return unavailable() } })
+		until("01:00:01")
+		s.engines[0].Yield(jadwal.AllShards(), func(jadwal.ShardSet) {})
+		until("01:00:04")
+		var back jadwal.Holding
+		for _, id := range []int64{job.ID, hourly.ID} {
+			back[jadwal.ShardOf(id)] = 1
+		}
+		s.engines[0].Gain(&back)
+		until("01:00:10")
+		s.faults[0].on(func(f *faults) { f.before = nil })
+		until("01:02:30")
+		w.check(hourly.ID, "01:00 succeeded")
+		if runs := w.runs(job.ID); len(runs) != 62 {
+			t.Errorf("the other job ran %d times: %s", len(runs), tell(runs))
+		}
+		if n := len(w.sink.deliveries()); n != 63 {
+			t.Errorf("%d deliveries, want 63", n)
 		}
 	})
 	scenario(t, "a pause asked for while nobody has the shard is applied before anything starts", func(t *testing.T, w *world) {
