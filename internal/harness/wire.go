@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"errors"
 	"net"
 	"net/url"
 	"os"
@@ -12,7 +11,6 @@ import (
 // A Wire is the network between one client and a PostgreSQL on a Unix socket:
 // it can be cut, and it can swallow everything for a while.
 type Wire struct {
-	dir      string
 	server   string
 	listener net.Listener
 
@@ -32,7 +30,7 @@ func ListenWire(dir, databaseURL string) (*Wire, string, error) {
 		return nil, "", err
 	}
 	query := u.Query()
-	w := &Wire{dir: dir, server: filepath.Join(query.Get("host"), ".s.PGSQL.5432"), open: map[net.Conn]bool{}}
+	w := &Wire{server: filepath.Join(query.Get("host"), ".s.PGSQL.5432"), open: map[net.Conn]bool{}}
 	if w.listener, err = net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432")); err != nil {
 		return nil, "", err
 	}
@@ -73,11 +71,11 @@ func (w *Wire) Release() {
 	w.Cut()
 }
 
-// Close ends the wire and all that is connected.
+// Close ends the wire and all that is connected. Its directory stays.
 func (w *Wire) Close() error {
 	err := w.listener.Close()
 	w.Release()
-	return errors.Join(err, os.RemoveAll(w.dir))
+	return err
 }
 
 func (w *Wire) silence() chan struct{} {

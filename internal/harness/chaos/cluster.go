@@ -28,8 +28,9 @@ type cluster struct {
 
 	database  sync.Mutex // it is being killed, or must not be
 	mu        sync.Mutex
-	counts    map[string]int // of what was done, by kind
-	continued []time.Time    // when a node that was stopped went on
+	strikes   []strike // that are over
+	counts    map[string]int
+	continued []awoken
 }
 
 // node is a server with its own wire to the database.
@@ -161,11 +162,11 @@ var disturbances = []disturbance{
 		}
 		return n.again()
 	}},
-	{"stop past the lease", 3, func(c *cluster, n *node, rng *rand.Rand) error {
+	{stop, 3, func(c *cluster, n *node, rng *rand.Rand) error {
 		n.Pause()
-		time.Sleep(between(rng, 7*time.Second, 9*time.Second))
+		time.Sleep(between(rng, time.Second, 9*time.Second)) // shorter than it is trusted, and longer than its lease
 		c.mu.Lock()
-		c.continued = append(c.continued, time.Now())
+		c.continued = append(c.continued, awoken{n.Address, time.Now()})
 		c.mu.Unlock()
 		n.Continue()
 		return n.joined(time.Minute)
@@ -179,17 +180,17 @@ var disturbances = []disturbance{
 		time.Sleep(between(rng, 0, 2*time.Second))
 		return n.again()
 	}},
-	{"cut", 4, func(_ *cluster, n *node, _ *rand.Rand) error {
+	{cut, 4, func(_ *cluster, n *node, _ *rand.Rand) error {
 		n.wire.Cut()
 		return nil
 	}},
-	{"silence", 2, func(_ *cluster, n *node, rng *rand.Rand) error {
+	{silence, 2, func(_ *cluster, n *node, rng *rand.Rand) error {
 		n.wire.Hold()
 		time.Sleep(between(rng, 2*time.Second, 10*time.Second))
 		n.wire.Release()
 		return n.joined(time.Minute)
 	}},
-	{"database", 2, func(c *cluster, _ *node, rng *rand.Rand) error {
+	{database, 2, func(c *cluster, _ *node, rng *rand.Rand) error {
 		c.database.Lock()
 		defer c.database.Unlock()
 		if err := c.postgres.Crash(); err != nil {
@@ -241,7 +242,7 @@ func (c *cluster) disturb(chosen []disturbance, rng *rand.Rand, end time.Time) e
 		}
 		d, n := chosen[rng.IntN(len(chosen))], c.nodes[rng.IntN(len(c.nodes))]
 		mine := rand.New(rand.NewPCG(rng.Uint64(), 0))
-		if d.kind == "database" {
+		if d.kind == database {
 			n = nil
 		} else if c.busy() >= 2 || n.busy.Swap(true) {
 			continue
@@ -250,8 +251,7 @@ func (c *cluster) disturb(chosen []disturbance, rng *rand.Rand, end time.Time) e
 			if n != nil {
 				defer n.busy.Store(false)
 			}
-			c.count(d.kind)
-			if err := d.strike(c, n, mine); err != nil {
+			if err := c.strike(d, n, mine); err != nil {
 				failed <- fmt.Errorf("%s: %w", d.kind, err)
 			}
 		})
@@ -273,10 +273,21 @@ func (c *cluster) busy() int {
 	return n
 }
 
-func (c *cluster) count(kind string) {
+// strike carries out d and notes when it was.
+func (c *cluster) strike(d disturbance, n *node, rng *rand.Rand) error {
+	s := strike{kind: d.kind, from: time.Now()}
+	if n != nil {
+		s.address = n.Address
+	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.counts[kind]++
+	c.counts[d.kind]++
+	c.mu.Unlock()
+	err := d.strike(c, n, rng)
+	s.to = time.Now()
+	c.mu.Lock()
+	c.strikes = append(c.strikes, s)
+	c.mu.Unlock()
+	return err
 }
 
 func (c *cluster) told() string {
@@ -289,20 +300,6 @@ func (c *cluster) told() string {
 	return strings.Join(parts, ", ")
 }
 
-// waking is how long a node that was stopped may take to notice.
-const waking = 2 * time.Second
-
-// justContinued returns when the node went on that had been stopped until a
-// moment ago.
-func justContinued(continued []time.Time, at time.Time) (time.Time, bool) {
-	for _, t := range continued {
-		if since := at.Sub(t); since > -10*time.Millisecond && since < waking {
-			return t, true
-		}
-	}
-	return time.Time{}, false
-}
-
 // errors are the lines of the nodes' logs that no disturbance explains.
 func (c *cluster) errors() []string {
 	var found []string
@@ -312,7 +309,7 @@ func (c *cluster) errors() []string {
 			found = append(found, err.Error())
 		}
 		for line := range strings.Lines(string(b)) {
-			if unexplained(line) {
+			if unexplained(line, n.Address, c.strikes) {
 				found = append(found, fmt.Sprintf("node %d's log: %s", i, strings.TrimSpace(line)))
 			}
 		}
@@ -320,22 +317,50 @@ func (c *cluster) errors() []string {
 	return found
 }
 
+// aftermath is how long after a disturbance a node may still speak of it: a
+// lease ends, and what waited for the database is given up.
+const aftermath = 10 * time.Second
+
 // unexplained tells whether a line of a log tells of a mistake of Jadwal's. That
-// the database is away, or the lease has ended, is none.
-func unexplained(line string) bool {
+// the database is away is none while it, or the way to it, is disturbed; nor is
+// that the lease has ended, when that took long enough.
+func unexplained(line, address string, strikes []strike) bool {
 	if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
 		return true
 	}
-	return strings.Contains(line, "level=ERROR") && !slices.ContainsFunc(explained, func(s string) bool { return strings.Contains(line, s) })
+	if !strings.Contains(line, "level=ERROR") {
+		return false
+	}
+	word, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+	at, err := time.Parse(time.RFC3339Nano, word)
+	return err != nil || !slices.ContainsFunc(strikes, func(s strike) bool {
+		return (s.address == "" || s.address == address) && !at.Before(s.from) && at.Before(s.to.Add(aftermath)) &&
+			slices.ContainsFunc(explained, func(e explanation) bool {
+				return strings.Contains(line, e.says) && slices.Contains(e.kinds, s.kind)
+			})
+	})
 }
 
-// explained are parts of what the nodes log when they or the database are disturbed.
-var explained = []string{
-	"the answer to a commit was lost",
-	"lease has ended",
-	"another node has taken over", // the fence, to a node that was stopped
-	"the database is not heard",
-	"msg=\"database unavailable\"",
-	"the nodes could not be agreed with",
-	"unavailable: The database is unavailable; try again",
+// An explanation is a part of what a node logs as an error, and after which
+// kinds of disturbances it may.
+type explanation struct {
+	says  string
+	kinds []string
+}
+
+const (
+	stop     = "stop"
+	cut      = "cut"
+	silence  = "silence"
+	database = "database"
+)
+
+var explained = []explanation{
+	{"the answer to a commit was lost", []string{stop, cut, silence, database}},
+	{"msg=\"database unavailable\"", []string{stop, cut, silence, database}},
+	{"the nodes could not be agreed with", []string{stop, cut, silence, database}},
+	{"unavailable: The database is unavailable; try again", []string{stop, cut, silence, database}},
+	{"the database is not heard", []string{stop, silence, database}},
+	{"lease has ended", []string{stop, silence, database}},
+	{"another node has taken over", []string{stop, silence, database}}, // the fence
 }

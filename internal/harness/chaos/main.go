@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/harness"
 	"github.com/teknohole/jadwal/internal/harness/people"
 	"github.com/teknohole/jadwal/internal/store"
@@ -108,9 +106,10 @@ func run(dir string, duration time.Duration, seed uint64, only string) error {
 		Title: "chaos: three nodes", Nodes: true, Lasted: lasted, Now: now, Live: live, Deleted: deleted,
 		Broken: slices.Concat(wrong, broken), Errors: c.errors(), Deliveries: sink.Deliveries(),
 		Stale: func(d harness.Delivery) bool {
-			_, ok := justContinued(c.continued, d.At)
+			_, ok := w.excuse(d, c.continued)
 			return ok && w.replaced(d, false)
 		},
+		Well: func(jobID int64, from, to time.Time) time.Duration { return w.well(jobID, from, to, c.strikes) },
 	})
 }
 
@@ -133,110 +132,4 @@ func begin(dir string) (*cluster, error) {
 		c.nodes = append(c.nodes, n)
 	}
 	return c, nil
-}
-
-// watcher reads who has which shard, again and again.
-type watcher struct {
-	st   *store.Store
-	stop context.CancelFunc
-	done chan struct{}
-
-	now   jadwal.Cluster
-	at    time.Time // when it was read
-	since [jadwal.Shards][]term
-	wrong []string
-}
-
-// A term is between which two readings an epoch of a shard began.
-type term struct {
-	epoch    int64
-	from, to time.Time
-}
-
-func watch(url string) (*watcher, error) {
-	st, err := store.OpenOffline(context.Background(), store.Options{URL: url, Log: silent})
-	if err != nil {
-		return nil, err
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	w := &watcher{st: st, stop: stop, done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		for ctx.Err() == nil {
-			if c, err := st.Cluster(ctx); err == nil {
-				w.take(c, time.Now())
-			} // else the database is away
-			time.Sleep(100 * time.Millisecond)
-		}
-	}()
-	return w, nil
-}
-
-// take holds a reading against the one before: epochs never decrease, and an
-// owner changes only with the epoch.
-func (w *watcher) take(c *jadwal.Cluster, at time.Time) {
-	for shard, is := range c.Shards {
-		was := w.now.Shards[shard]
-		switch {
-		case is.Epoch < was.Epoch:
-			w.wrong = append(w.wrong, fmt.Sprintf("shard %d went back from epoch %d to %d", shard, was.Epoch, is.Epoch))
-		case is.Epoch == was.Epoch && is.Node != was.Node && is.Node != 0:
-			w.wrong = append(w.wrong, fmt.Sprintf("shard %d went from node %d to %d within epoch %d", shard, was.Node, is.Node, is.Epoch))
-		}
-		if is.Epoch > was.Epoch {
-			w.since[shard] = append(w.since[shard], term{is.Epoch, w.at, at})
-		}
-	}
-	w.now, w.at = *c, at
-}
-
-// end ends the watch and returns what was wrong.
-func (w *watcher) end() []string {
-	w.stop()
-	<-w.done
-	if err := w.st.Close(); err != nil {
-		w.wrong = append(w.wrong, err.Error())
-	}
-	return w.wrong
-}
-
-// replaced tells whether a delivery may have come from an owner of its shard that
-// had been replaced by then, or, if it is to be certain, must have.
-func (w *watcher) replaced(d harness.Delivery, certain bool) bool {
-	key, ok := jadwal.ParseRunID(d.RunID)
-	if !ok {
-		return false
-	}
-	return slices.ContainsFunc(w.since[jadwal.ShardOf(key.JobID)], func(t term) bool {
-		began := t.from
-		if certain {
-			began = t.to.Add(underway)
-		}
-		return t.epoch > d.Epoch && began.Before(d.At)
-	})
-}
-
-// underway is how much later than it was sent a call may arrive, and inHand how
-// many calls a node may have been about to make when it was stopped.
-const (
-	underway = 500 * time.Millisecond
-	inHand   = 5
-)
-
-// judge returns what came from owners that had been replaced, for which there
-// is no excuse: the node had not been stopped, or made more calls than it can
-// have had in hand.
-func (w *watcher) judge(deliveries []harness.Delivery, continued []time.Time) []string {
-	var wrong []string
-	excused := map[time.Time]int{}
-	for _, d := range deliveries {
-		if !w.replaced(d, true) {
-			continue
-		}
-		at, ok := justContinued(continued, d.At)
-		if excused[at]++; !ok || excused[at] > inHand {
-			wrong = append(wrong, fmt.Sprintf("in epoch %d, though another node had its shard: %v", d.Epoch, d))
-		}
-	}
-	return wrong
 }

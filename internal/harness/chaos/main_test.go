@@ -63,11 +63,14 @@ func TestWatch(t *testing.T) {
 func TestJudge(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	w := &watcher{}
-	w.since[7] = []term{{3, at, at}, {4, at.Add(10 * time.Second), at.Add(10100 * time.Millisecond)}}
+	w.terms[7] = []term{
+		{epoch: 3, address: "former", from: at, to: at, until: at.Add(10100 * time.Millisecond)},
+		{epoch: 4, address: "other", from: at.Add(10 * time.Second), to: at.Add(10100 * time.Millisecond)},
+	}
 	arrived := func(n int, epoch int64, after time.Duration) []harness.Delivery {
 		return slices.Repeat([]harness.Delivery{{At: at.Add(after), Epoch: epoch, RunID: jadwal.RunKey{DueAt: at.UnixMicro(), JobID: 7}.ID()}}, n)
 	}
-	continued := []time.Time{at.Add(12 * time.Second)}
+	continued := []awoken{{"former", at.Add(12 * time.Second)}, {"other", at.Add(20 * time.Second)}}
 	for _, tt := range []struct {
 		rule       string
 		deliveries []harness.Delivery
@@ -79,6 +82,7 @@ func TestJudge(t *testing.T) {
 		{"the former owner's, when it goes on", arrived(inHand, 3, 12100*time.Millisecond), 0},
 		{"more than it can have had in hand", arrived(inHand+2, 3, 12100*time.Millisecond), 2},
 		{"long after it went on", arrived(1, 3, 15*time.Second), 1},
+		{"the former owner's, when another node goes on", arrived(1, 3, 20100*time.Millisecond), 1},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			if wrong := w.judge(tt.deliveries, continued); len(wrong) != tt.wrong {
@@ -88,19 +92,60 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestUnexplained(t *testing.T) {
+func TestWell(t *testing.T) {
+	t0 := time.Unix(1_800_000_000, 0)
+	at := func(seconds int) time.Time { return t0.Add(time.Duration(seconds) * time.Second) }
+	w := &watcher{}
+	w.terms[7] = []term{
+		{epoch: 3, address: "a", from: at(0), to: at(1), until: at(20)},
+		{epoch: 4, address: "b", from: at(20), to: at(22)},
+	}
+	strikes := []strike{{database, "", at(10), at(12)}, {stop, "b", at(30), at(35)}, {cut, "a", at(25), at(25)}}
 	for _, tt := range []struct {
-		rule string
-		line string
-		want bool
+		rule     string
+		from, to int
+		want     int
 	}{
-		{"a panic", "panic: runtime error", true},
-		{"an outcome that was dropped", `level=ERROR msg="an outcome was already recorded by somebody else and is dropped"`, true},
-		{"the database is away", `level=ERROR msg="database unavailable" during=read`, false},
-		{"no error", `level=WARN msg="not ready"`, false},
+		{"nothing happens", 2, 8, 6},
+		{"not before the term has begun for certain", 0, 8, 7},
+		{"until the database is disturbed", 4, 11, 6},
+		{"the longest stretch: after the database", 4, 20, 8},
+		{"while the database is disturbed", 10, 12, 0},
+		{"from one owner to the next", 15, 25, 5},
+		{"another node is disturbed", 23, 28, 5},
+		{"until the owner is disturbed", 26, 34, 4},
+		{"nobody's", 20, 22, 0},
+		{"for good", 36, 100, 64},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
-			if got := unexplained(tt.line); got != tt.want {
+			if got := w.well(7+jadwal.Shards, at(tt.from), at(tt.to), strikes); got != time.Duration(tt.want)*time.Second {
+				t.Errorf("got %v, want %ds", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestUnexplained(t *testing.T) {
+	at := time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC)
+	strikes := []strike{{database, "", at, at.Add(2 * time.Second)}, {cut, "a", at.Add(time.Minute), at.Add(time.Minute)}}
+	for _, tt := range []struct {
+		rule    string
+		line    string
+		address string
+		want    bool
+	}{
+		{"a panic", "panic: runtime error", "a", true},
+		{"an outcome that was dropped", `time=2027-01-01T12:00:01.000Z level=ERROR msg="an outcome was already recorded by somebody else and is dropped"`, "a", true},
+		{"the database is away", `time=2027-01-01T12:00:01.000Z level=ERROR msg="database unavailable" during=read`, "a", false},
+		{"the database was away a moment ago", `time=2027-01-01T12:00:09.000Z level=ERROR msg="database unavailable" during=read`, "a", false},
+		{"the database is not away any more", `time=2027-01-01T12:00:30.000Z level=ERROR msg="database unavailable" during=read`, "a", true},
+		{"the way to it was cut", `time=2027-01-01T12:01:00.500Z level=ERROR msg="database unavailable" during=read`, "a", false},
+		{"another node's way to it was cut", `time=2027-01-01T12:01:00.500Z level=ERROR msg="database unavailable" during=read`, "b", true},
+		{"a cut is too short for a lease to end", `time=2027-01-01T12:01:00.500Z level=ERROR msg="this node's lease has ended: it begins again as a new one"`, "a", true},
+		{"no error", `time=2027-01-01T12:00:30.000Z level=WARN msg="not ready"`, "a", false},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			if got := unexplained(tt.line, tt.address, strikes); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})

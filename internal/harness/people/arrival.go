@@ -14,7 +14,7 @@ import (
 // paused or deleted.
 func (s *story) judgeDelivery(d harness.Delivery) string {
 	if c, wrong := s.outdated(d, d.At, underway); wrong {
-		return fmt.Sprintf("job %s: delivered %s (run %s) at %s, though %s was in force at %s", s.name, d.Path, d.RunID, clock(d.At), c.kind, clock(c.acked))
+		return fmt.Sprintf("I9: job %s: delivered %s (run %s) at %s, though %s was in force at %s", s.name, d.Path, d.RunID, clock(d.At), c.kind, clock(c.acked))
 	}
 	return ""
 }
@@ -65,7 +65,7 @@ func (s *story) judgeStarts(records []Record, deliveries []harness.Delivery) []s
 			continue
 		}
 		if c, wrong := s.outdated(d[0], r.startedAt, 0); wrong {
-			bad = append(bad, fmt.Sprintf("job %s: started %s (run %s) at %v, though the answer to %s had come at %v",
+			bad = append(bad, fmt.Sprintf("I9: job %s: started %s (run %s) at %v, though the answer to %s had come at %v",
 				s.name, d[0].Path, d[0].RunID, r.startedAt.UTC(), c.kind, c.acked.UTC()))
 		}
 	}
@@ -95,9 +95,9 @@ func (s *story) judgeAttempts(deliveries []harness.Delivery) []string {
 	for _, d := range deliveries {
 		switch o := (once{d.RunID, d.Attempt, d.Epoch}); {
 		case d.Attempt < 1 || d.Attempt > attempts:
-			bad = append(bad, fmt.Sprintf("job %s: attempt %d of at most %d: %v", s.name, d.Attempt, attempts, d))
+			bad = append(bad, fmt.Sprintf("I4: job %s: attempt %d of at most %d: %v", s.name, d.Attempt, attempts, d))
 		case d.Attempt < last[d.RunID]:
-			bad = append(bad, fmt.Sprintf("job %s: attempt %d came after attempt %d: %v", s.name, d.Attempt, last[d.RunID], d))
+			bad = append(bad, fmt.Sprintf("I4: job %s: attempt %d came after attempt %d: %v", s.name, d.Attempt, last[d.RunID], d))
 		case seen[o]:
 			bad = append(bad, fmt.Sprintf("job %s: one process made this attempt twice: %v", s.name, d))
 		default:
@@ -182,11 +182,13 @@ func judgeEpochs(deliveries []harness.Delivery) []string {
 // tally is what the deliveries of all jobs amount to.
 type tally struct {
 	deliveries  int
-	redelivered int // deliveries beyond the first of their run
-	most        int // deliveries of one run
-	twice       int // runs that began while as many as may be were under way in another epoch
-	stale       int // deliveries from a node that was stopped past its lease
-	missed      int // runs that were delivered and then recorded as missed or skipped, the server having died in between
+	redelivered int           // deliveries beyond the first of their run
+	most        int           // deliveries of one run
+	twice       int           // runs that began while as many as may be were under way in another epoch
+	stale       int           // deliveries from a node that was stopped past its lease
+	behind      time.Duration // for how long a job was at most, with nothing of its own to wait for
+	alone       time.Duration // and at most while one server had it and was well
+	missed      int           // runs that were delivered and then recorded as missed or skipped, the server having died in between
 }
 
 // judgeDeliveries holds the records of a job, as they were at now, against what
@@ -231,7 +233,7 @@ func (s *story) judgeDeliveries(records []Record, deliveries []harness.Delivery,
 		switch {
 		case i < 0 && (due.After(now.Add(-slack)) || !begun[id]):
 		case i < 0:
-			bad = append(bad, fmt.Sprintf("job %s: run %s of %s was delivered %d times and is not recorded", s.name, id, clock(due), n))
+			bad = append(bad, fmt.Sprintf("I1: job %s: run %s of %s was delivered %d times and is not recorded", s.name, id, clock(due), n))
 		case records[i].state == jadwal.RunMissed || records[i].state == jadwal.RunSkipped:
 			t.missed++
 		}
@@ -241,7 +243,7 @@ func (s *story) judgeDeliveries(records []Record, deliveries []harness.Delivery,
 			bad = append(bad, fmt.Sprintf("job %s: nobody was disabled: %v", s.name, r))
 		}
 		if (r.state == jadwal.RunSucceeded || r.state == jadwal.RunFailed) && arrived[r.key.ID()] == 0 {
-			bad = append(bad, fmt.Sprintf("job %s: recorded but never delivered: %v", s.name, r))
+			bad = append(bad, fmt.Sprintf("I5: job %s: recorded but never delivered: %v", s.name, r))
 		}
 	}
 	return bad

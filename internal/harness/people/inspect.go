@@ -2,7 +2,6 @@ package people
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -24,7 +23,7 @@ func Inspect(o store.Options, jobs map[int64]bool) (records map[int64][]Record, 
 		return nil, nil, err
 	}
 	for _, v := range violations {
-		broken = append(broken, fmt.Sprint("invariant: ", v))
+		broken = append(broken, v.String())
 	}
 	records = map[int64][]Record{}
 	for id := range jobs {

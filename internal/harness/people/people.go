@@ -209,7 +209,7 @@ func (o *observer) lookAtCursor(s *story) {
 		return
 	}
 	if was := o.cursors[s.id]; view.NextAt.Before(was) {
-		o.Complain("the cursor of job %s went back from %s to %s", s.name, clock(was), clock(view.NextAt))
+		o.Complain("I6: the cursor of job %s went back from %s to %s", s.name, clock(was), clock(view.NextAt))
 	}
 	o.cursors[s.id] = view.NextAt
 }
@@ -220,9 +220,9 @@ func (o *observer) verdict(live map[int64][]Record) {
 		records := live[key.JobID]
 		i := slices.IndexFunc(records, func(r Record) bool { return r.key == key })
 		if i < 0 {
-			o.Complain("a final record is gone: %v", was)
+			o.Complain("I3: a final record is gone: %v", was)
 		} else if records[i] != was {
-			o.Complain("a final record changed: it was %+v and is %+v", was, records[i])
+			o.Complain("I3: a final record changed: it was %+v and is %+v", was, records[i])
 		}
 	}
 }

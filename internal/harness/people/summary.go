@@ -41,14 +41,17 @@ type Summary struct {
 	Now        time.Time          // when the live records were read
 	Live       map[int64][]Record // through the API
 	Deleted    map[int64][]Record // from the store: the API does not list a deleted job's
-	Broken     []string           // invariants
+	Broken     []string           // invariants; as every complaint about one, each begins with its name
 	Errors     []string           // what the servers logged as such
 	Deliveries []harness.Delivery
 
 	// Nodes: epochs are a shard's. Stale tells whether a delivery came from a node
 	// that another one had replaced, which it could not notice: it was stopped.
+	// Well tells for how long at most without a break, from one moment to another,
+	// the node that had a job was well.
 	Nodes bool
 	Stale func(harness.Delivery) bool
+	Well  func(jobID int64, from, to time.Time) time.Duration
 }
 
 // Verdict judges, prints, and returns an error when anything is wrong.
@@ -79,6 +82,9 @@ func (p *People) Verdict(s Summary) error {
 		} else {
 			planned := slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.key.N > 0 })
 			wrong = append(wrong, story.judgeRecords(planned, arrived[story.name], s.Now)...)
+		}
+		if s.Nodes {
+			wrong = append(wrong, story.judgeBehind(records, s.Well, &t)...)
 		}
 		wrong = append(wrong, story.judgeAsked(records, arrived[story.name], s.Now)...)
 		wrong = append(wrong, story.judgeDeliveries(records, arrived[story.name], s.Now, &t)...)
@@ -116,8 +122,22 @@ func (p *People) Verdict(s Summary) error {
 	if s.Nodes {
 		fmt.Printf("  two at once, across nodes: %d; from a node that was stopped past its lease: %d\n", t.twice, t.stale)
 	}
-	fmt.Printf("  lateness, outages included: %v (median), %v (99 %%), %v (worst)\n",
+	fmt.Printf("  lateness, with outages, pauses, and waits for other runs: %v (median), %v (99 %%), %v (worst)\n",
 		percentile(lateness, 50), percentile(lateness, 99), percentile(lateness, 100))
+	if s.Nodes {
+		fmt.Printf("  behind with nothing to wait for: %v at most, and %v while one node that nobody disturbed had the job (of %v)\n",
+			t.behind.Round(time.Millisecond), t.alone.Round(time.Millisecond), mostBehind)
+	}
+	broken := func(rules ...string) (n int) {
+		for _, b := range bad {
+			if rule, _, _ := strings.Cut(b, ":"); slices.Contains(rules, rule) {
+				n++
+			}
+		}
+		return n
+	}
+	fmt.Printf("  lost: %d; recorded twice, or changed: %d; started from a version whose successor was acknowledged: %d; behind, or never ended: %d\n",
+		broken("I1", "I5"), broken("I2", "I3"), broken("I9"), broken("I10"))
 	if len(bad) == 0 {
 		fmt.Println("  wrong:     nothing")
 		return nil

@@ -160,9 +160,9 @@ func (s *story) judgeAsked(records []Record, deliveries []harness.Delivery, now 
 		i := slices.IndexFunc(records, func(r Record) bool { return r.key.ID() == id })
 		switch {
 		case i < 0:
-			bad = append(bad, fmt.Sprintf("job %s: run %s was asked for and is not recorded", s.name, id))
+			bad = append(bad, fmt.Sprintf("I1: job %s: run %s was asked for and is not recorded", s.name, id))
 		case s.stuck(records[i], deliveries, now):
-			bad = append(bad, fmt.Sprintf("job %s: was asked for and is still open: %v", s.name, records[i]))
+			bad = append(bad, fmt.Sprintf("I10: job %s: was asked for and is still open: %v", s.name, records[i]))
 		}
 	}
 	return bad
@@ -172,20 +172,20 @@ func (s *story) judgeAsked(records []Record, deliveries []harness.Delivery, now 
 // not deleted, at now, sorted by instant: doubles, gaps, a wrong first or last one.
 func (s *story) judgeRecords(records []Record, deliveries []harness.Delivery, now time.Time) []string {
 	var bad []string
-	complain := func(format string, args ...any) {
-		bad = append(bad, "job "+s.name+": "+fmt.Sprintf(format, args...))
+	complain := func(rule, format string, args ...any) {
+		bad = append(bad, rule+": job "+s.name+": "+fmt.Sprintf(format, args...))
 	}
 	for i, r := range records {
 		if s.stuck(r, deliveries, now) {
-			complain("still open: %v", r)
+			complain("I10", "still open: %v", r)
 		}
 		if i > 0 && !r.due().After(records[i-1].end()) {
-			complain("recorded twice: %v and %v", records[i-1], r)
+			complain("I2", "recorded twice: %v and %v", records[i-1], r)
 		}
 	}
 	if !s.at.IsZero() {
 		if len(records) != 1 || !records[0].due().Equal(s.at) || !records[0].through.IsZero() {
-			complain("runs once at %s, but was recorded as %v", clock(s.at), records)
+			complain("I1", "runs once at %s, but was recorded as %v", clock(s.at), records)
 		}
 		return append(bad, s.judgeEnd(records, now)...)
 	}
@@ -195,31 +195,31 @@ func (s *story) judgeRecords(records []Record, deliveries []harness.Delivery, no
 	}
 	if len(records) == 0 {
 		if s.alive(now, longest) {
-			complain("nothing is recorded")
+			complain("I1", "nothing is recorded")
 		}
 		return bad
 	}
 	if first := records[0].due(); !s.first.IsZero() && (s.steady() || s.changes[1].sent.After(s.first)) && !first.Equal(s.first) {
-		complain("the first instant was %s, but the first record is %v", clock(s.first), records[0])
+		complain("I1", "the first instant was %s, but the first record is %v", clock(s.first), records[0])
 	}
 	for i, r := range records[1:] {
 		gap := r.due().Sub(records[i].end())
 		switch {
 		case s.steady() && gap != longest:
-			complain("%v between %v and %v, planned every %v", gap, records[i], r, longest)
+			complain("I1", "%v between %v and %v, planned every %v", gap, records[i], r, longest)
 		case gap > 2*longest:
-			complain("a gap of %v between %v and %v, planned every %v or less", gap, records[i], r, longest)
+			complain("I1", "a gap of %v between %v and %v, planned every %v or less", gap, records[i], r, longest)
 		}
 	}
 	if s.steady() {
 		for _, r := range records {
 			if r.end().Sub(r.due())%longest != 0 || r.due().Sub(records[0].due())%longest != 0 {
-				complain("not an instant of every %v from %s on: %v", longest, clock(records[0].due()), r)
+				complain("I1", "not an instant of every %v from %s on: %v", longest, clock(records[0].due()), r)
 			}
 		}
 	}
 	if last := records[len(records)-1]; !s.over(records) && s.alive(now, longest) && now.Sub(last.end()) > longest+slack {
-		complain("behind: the last record is %v, and it is %s", last, clock(now))
+		complain("I10", "behind: the last record is %v, and it is %s", last, clock(now))
 	}
 	return append(bad, s.judgeEnd(records, now)...)
 }
