@@ -166,6 +166,7 @@ const (
 	Recorded  Verdict = iota
 	Completed         // recorded, and the job is completed: its version is one higher
 	Rejected          // nothing written: somebody else moved the cursor or an open run
+	Paused            // recorded, and the job is paused for its failures: a change says so
 )
 
 // What may become of a batch of outcomes besides verdicts.

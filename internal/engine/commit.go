@@ -173,12 +173,30 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 				}
 			}
 			s.job.kicked = false // an entry of the version before is dropped
+			e.unpaused(s.job, now)
 			e.kick(s.job, now)
+			e.rest(s.job)
+		case jadwal.Paused:
+			e.counters.recorded.Add(1)
+			if s.job.version == s.after() { // else the change is applied already
+				s.job.pausing, e.reads.news = isPaused, true
+			}
 			e.rest(s.job)
 		default:
 			e.counters.recorded.Add(1)
+			e.unpaused(s.job, now)
 			e.rest(s.job)
 		}
+	}
+}
+
+// unpaused goes on with a job that might have been paused with what was recorded
+// now, unless more of that kind is to come.
+func (e *Engine) unpaused(j *job, now time.Time) {
+	if j.pausing == mayBePaused && (j.out == nil || j.out.PauseAfter == 0) {
+		j.pausing = notPausing
+		e.schedule(j)
+		e.kick(j, now)
 	}
 }
 
@@ -252,7 +270,7 @@ func (e *Engine) answered(j *job, c jadwal.Cursor, now time.Time) bool {
 	if j.out != nil {
 		e.commits.push(j.out)
 	}
-	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading = false, false, 0, 0, false
+	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading, j.pausing = false, false, 0, 0, false, notPausing
 	j.pinned = e.reads.loadedTo
 	e.resume(j, now)
 	return true

@@ -205,15 +205,17 @@ func (e *Engine) decide(r ready, now time.Time) {
 	}
 	j.def = r.def
 	if r.At == forOpen {
-		j.kicked = false
-		e.startOpen(j, now)
+		if j.kicked = false; j.pausing == notPausing {
+			e.startOpen(j, now)
+		}
 		return
 	}
 	if r.At != j.next && r.At != j.due || j.parkedTo != 0 {
 		return
 	}
-	j.waiting = false
-	e.plan(j, now)
+	if j.waiting = false; j.pausing == notPausing {
+		e.plan(j, now)
+	}
 }
 
 // standing is where j stands now.

@@ -34,12 +34,24 @@ type job struct {
 	wakeAt    int64 // when one of open will be ready to start; 0: no entry says so
 	parkedTo  int64 // when the instants that a long run skips are decided next; 0: they are not parked
 	reloading bool  // the store is asked where it stands; nothing happens until then
+	pausing   pausing
 	asked     *step // it is asked because of this one, which may be stored: out is in no queue until then
 
 	pinned  int64 // not forgotten before: entries of an earlier reckoning may be about
 	resting bool  // in the queue of those that may be forgotten
 	stamp   int64 // when it came to rest
 }
+
+// pausing says whether a job may be about to be paused for its failures. Nothing
+// of it starts then: neither before the store has decided, nor, when it has
+// paused the job, before that change is applied.
+type pausing uint8
+
+const (
+	notPausing  pausing = iota
+	mayBePaused         // an outcome is on its way with which it may be
+	isPaused            // the store has paused it
+)
 
 // busy tells whether a run is unfinished.
 func (j *job) busy() bool { return len(j.flights) > 0 || len(j.open) > 0 }
@@ -144,7 +156,7 @@ func (j *job) startable(now time.Time) (run jadwal.OpenRun, ok bool, wake time.T
 // atRest tells whether the store knows all that there is to know of j, and no
 // entry is about that only j can tell from one of its cursor.
 func (j *job) atRest() bool {
-	return !j.busy() && j.out == nil && !j.sent && !j.reloading && !j.kicked
+	return !j.busy() && j.out == nil && !j.sent && !j.reloading && !j.kicked && j.pausing == notPausing
 }
 
 // over tells whether the job will never do anything again by itself.

@@ -147,6 +147,9 @@ func (e *Engine) end(f *flight, run jadwal.Run, now time.Time) {
 	o := e.outcome(j, now)
 	if run.State == jadwal.RunFailed {
 		o.PauseAfter = f.def.job.Definition.PauseAfterFailures
+		if o.PauseAfter > 0 && j.pausing == notPausing {
+			j.pausing = mayBePaused
+		}
 	}
 	switch {
 	case !f.stored:

@@ -197,6 +197,27 @@ func TestPauseAfterFailures(t *testing.T) {
 		until("00:14:30")
 		w.check(job.ID, "00:01 failed http_status, 00:02 failed http_status, 00:03 failed http_status, 00:04-00:10 skipped paused, 00:11 failed http_status, 00:12 failed http_status, 00:13 failed http_status")
 	})
+	scenario(t, "nothing starts while the failure that reaches it cannot be recorded", func(t *testing.T, w *world) {
+		job := w.with("broken", "* * * * *", three)
+		w.answers(404)
+		w.run()
+		until("00:02:30")
+		w.fault.on(func(f *faults) { f.before = func([]*jadwal.Outcome) error { return unavailable() } })
+		until("00:07:30")
+		w.fault.on(func(f *faults) { f.before = nil })
+		until("00:09:30")
+		if n := len(w.sink.deliveries()); n != 3 {
+			t.Errorf("%d deliveries, want 3: %s", n, tell(w.runs(job.ID)))
+		}
+		if j := w.stored(job.ID); j.State != jadwal.JobPaused {
+			t.Errorf("it is %s", j.State)
+		}
+		w.apply(job.ID, resume)
+		until("00:10:30")
+		if n := len(w.sink.deliveries()); n != 5 { // what was due at last when it was paused was held
+			t.Errorf("%d deliveries after it was resumed, want 5", n)
+		}
+	})
 	scenario(t, "a success begins the count anew", func(t *testing.T, w *world) {
 		job := w.with("flaky", "* * * * *", three)
 		w.answers(404, 404, 200, 404, 404, 200)

@@ -81,8 +81,8 @@ func (s *Store) commitOne(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdi
 		}
 	}
 	if o.PauseAfter > 0 {
-		if err := s.pauseFailing(t, now, o); err != nil {
-			return 0, err
+		if paused, err := s.pauseFailing(t, now, o); err != nil || paused {
+			return jadwal.Paused, err
 		}
 	}
 	if o.Complete {
@@ -254,21 +254,21 @@ func (s *Store) complete(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdic
 
 // pauseFailing pauses a job of which so many runs have failed in a row, as a
 // user would, and begins to count anew. A change that came first, and has made
-// the job something else than enabled, wins.
-func (s *Store) pauseFailing(t *tx, now time.Time, o *jadwal.Outcome) error {
+// the job something else than enabled, wins: false.
+func (s *Store) pauseFailing(t *tx, now time.Time, o *jadwal.Outcome) (bool, error) {
 	n, err := t.exec("UPDATE cursor SET streak = 0 WHERE job_id = $1 AND streak >= $2", o.JobID, o.PauseAfter)
 	if err != nil || n == 0 {
-		return err
+		return false, err
 	}
 	job, definition, err := jobWithText(t, o.JobID)
 	if jadwal.CodeOf(err) == jadwal.CodeNotFound || err == nil && job.State != jadwal.JobEnabled {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	before := job
 	job.State, job.PauseReason, job.PausedBy, job.PauseUntil = jadwal.JobPaused, jadwal.PauseFailures, 0, time.Time{}
 	_, err = s.putVersion(t, jadwal.Actor{}, before, &job, definition, jadwal.Change{Kind: jadwal.ChangePause}, now)
-	return err
+	return err == nil, err
 }

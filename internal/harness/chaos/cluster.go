@@ -360,7 +360,7 @@ var explained = []explanation{
 	{"msg=\"database unavailable\"", []string{stop, cut, silence, database}},
 	{"the nodes could not be agreed with", []string{stop, cut, silence, database}},
 	{"unavailable: The database is unavailable; try again", []string{stop, cut, silence, database}},
-	{"the database is not heard", []string{stop, silence, database}},
+	{"the database is not heard", []string{stop, cut, silence, database}},
 	{"lease has ended", []string{stop, silence, database}},
 	{"another node has taken over", []string{stop, silence, database}}, // the fence
 }
