@@ -77,6 +77,8 @@ func (w *watcher) take(c *jadwal.Cluster, at time.Time) {
 				t.until = at
 			}
 			*terms = append(*terms, t)
+		} else if n := len(*terms); n > 0 && owned && (*terms)[n-1].address == "" { // a node that was not in the reading before
+			(*terms)[n-1].address, (*terms)[n-1].until = address, time.Time{}
 		}
 	}
 	w.now, w.at = *c, at
