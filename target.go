@@ -96,12 +96,23 @@ func checkTargetURL(s string) *FieldError {
 	case !validHost(u.Hostname(), strings.HasPrefix(u.Host, "[")):
 		return wrong("has a host that is neither a name nor an address")
 	}
-	if _, port, ok := strings.Cut(strings.TrimPrefix(u.Host, "["+u.Hostname()+"]"), ":"); ok {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return wrong("has a port that is not from 1 to 65535")
-		}
+	if !validPort(u) {
+		return wrong("has a port that is not from 1 to 65535")
 	}
 	return nil
+}
+
+// CallableURL tells whether a URL that a target redirects to may be called at
+// all: the rules of target.url on its scheme, host, port and user information.
+func CallableURL(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Opaque == "" && u.Host != "" && u.User == nil &&
+		validHost(u.Hostname(), strings.HasPrefix(u.Host, "[")) && validPort(u)
+}
+
+func validPort(u *url.URL) bool {
+	_, port, ok := strings.Cut(strings.TrimPrefix(u.Host, "["+u.Hostname()+"]"), ":")
+	n, err := strconv.ParseUint(port, 10, 16)
+	return !ok || err == nil && n > 0
 }
 
 func validHost(host string, literal bool) bool {

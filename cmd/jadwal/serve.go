@@ -119,7 +119,8 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 			"user", admin.username, "change it with", resetHint(admin.username, cfg))
 	}
 
-	client := target.New(target.Options{Version: jadwal.Version, Allow: cfg.AllowEgress, MaxIdle: cfg.MaxInFlight})
+	egress := jadwal.Egress{Allow: cfg.AllowEgress, Deny: cfg.DenyEgress, Own: target.Own(listener.Addr())}
+	client := target.New(target.Options{Version: jadwal.Version, Egress: egress, MaxIdle: cfg.MaxInFlight})
 	var member *node.Node // nil: there are no others
 	eng := engine.New(engine.Options{
 		Lost:         func() { member.Lost() },

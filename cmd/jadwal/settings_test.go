@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -39,6 +41,54 @@ func TestAllowEgress(t *testing.T) {
 		s := startServer(t, filepath.Join(t.TempDir(), "data"), nil, "--allow-egress", "10.0.0.0/8,127.0.0.1")
 		everySecond(t, asNormal(t, s), newReceiver(t, 0))
 	})
+}
+
+// A refused target is a run that failed, with the reason and a sentence, for a
+// superuser too.
+func TestDeniedTargets(t *testing.T) {
+	address, err := harness.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(address)
+	for _, tt := range []struct {
+		rule, url string
+		flags     []string
+		state     string
+		message   string
+	}{
+		{"a denied network", "", []string{"--deny-egress", "127.0.0.0/8"}, "failed", "The target is one that the operator of this server has denied"},
+		{"a denied name", "", []string{"--deny-egress", "LOCALHOST", "--allow-egress", "127.0.0.0/8"}, "failed", "The target is one that the operator of this server has denied"},
+		{"another port than the denied one", "", []string{"--deny-egress", "127.0.0.0/8:1"}, "succeeded", ""},
+		{"the server itself", "http://127.0.0.1:" + port, []string{"--listen", address}, "failed", "The target is this server itself, which no job may call"},
+		{"the server itself, where it listens everywhere", "http://127.0.0.3:" + port, []string{"--listen", ":" + port}, "failed", "The target is this server itself, which no job may call"},
+		{"the server itself, allowed", "http://127.0.0.1:" + port, []string{"--listen", address, "--allow-egress", address}, "succeeded", ""},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			s := startServer(t, filepath.Join(t.TempDir(), "data"), []string{"JADWAL_ADMIN_PASSWORD=admin123"}, tt.flags...)
+			c, r := s.mustSignIn("admin", "admin123"), newReceiver(t, 0)
+			url := tt.url
+			if url == "" {
+				url = strings.Replace(r.URL, "127.0.0.1", "localhost", 1)
+			}
+			var job struct{ ID int64 }
+			call(t, c, http.StatusCreated, "POST", "/job", map[string]any{"name": "once", "target": map[string]string{"method": "GET", "url": url}}, &job)
+			var run struct{ ID, State, Reason, Message string }
+			call(t, c, http.StatusCreated, "POST", fmt.Sprintf("/job/%d/run", job.ID), nil, &run)
+			eventually(t, "the run to end", func() bool {
+				call(t, c, http.StatusOK, "GET", "/run/"+run.ID, nil, &run)
+				return run.State == "failed" || run.State == "succeeded"
+			})
+			reason := ""
+			if tt.state == "failed" {
+				reason = "target_refused"
+			}
+			if run.State != tt.state || run.Reason != reason || run.Message != tt.message {
+				t.Errorf("%+v", run)
+			}
+			s.stop()
+		})
+	}
 }
 
 func TestAccessLifetime(t *testing.T) {

@@ -37,7 +37,8 @@ type Flags struct {
 	ResetLifetime   string `name:"reset-lifetime" env:"JADWAL_RESET_LIFETIME" default:"24h" placeholder:"DURATION" help:"How long a code that sets a password is good (${env}, default ${default})."`
 	MaxKeyLifetime  string `name:"max-key-lifetime" env:"JADWAL_MAX_KEY_LIFETIME" default:"8760h" placeholder:"DURATION" help:"How long an API key lives at most; 0s: as long as is asked for, even for ever (${env}, default ${default})."`
 	TrustedProxies  string `name:"trusted-proxies" env:"JADWAL_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed (${env}, default none)."`
-	AllowEgress     string `name:"allow-egress" env:"JADWAL_ALLOW_EGRESS" placeholder:"CIDR,…" help:"Addresses that every user's jobs may call, though loopback, private or reserved (${env}, default none)."`
+	AllowEgress     string `name:"allow-egress" env:"JADWAL_ALLOW_EGRESS" placeholder:"RULE,…" help:"What every user's jobs may call, though loopback, private or reserved: networks and host names, with or without a port, such as 10.0.0.0/8:443 or *.internal.example (${env}, default none)."`
+	DenyEgress      string `name:"deny-egress" env:"JADWAL_DENY_EGRESS" placeholder:"RULE,…" help:"What nobody's jobs may call, superusers' neither, even where it is allowed (${env}, default none)."`
 	MaxInFlight     string `name:"max-in-flight" env:"JADWAL_MAX_IN_FLIGHT" default:"4096" placeholder:"N" help:"Attempts that may run at once; never more than half of the limit of open files (${env}, default ${default})."`
 	MaxPerHost      string `name:"max-per-host" env:"JADWAL_MAX_PER_HOST" default:"256" placeholder:"N" help:"Attempts that may run at once against one host (${env}, default ${default})."`
 	DrainTimeout    string `name:"drain-timeout" env:"JADWAL_DRAIN_TIMEOUT" default:"20s" placeholder:"DURATION" help:"How long running attempts may go on after the server is told to stop (${env}, default ${default})."`
@@ -84,7 +85,8 @@ type Config struct {
 	ResetLifetime     time.Duration
 	MaxKeyLifetime    time.Duration // 0: no limit
 	TrustedProxies    []netip.Prefix
-	AllowEgress       []netip.Prefix
+	AllowEgress       []jadwal.EgressRule
+	DenyEgress        []jadwal.EgressRule
 	MaxInFlight       int
 	MaxPerHost        int
 	DrainTimeout      time.Duration
@@ -138,7 +140,8 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		ResetLifetime:   r.duration("ResetLifetime", f.ResetLifetime, time.Minute, maxReset),
 		MaxKeyLifetime:  r.duration("MaxKeyLifetime", f.MaxKeyLifetime, 0, maxSession),
 		TrustedProxies:  r.prefixes("TrustedProxies", f.TrustedProxies),
-		AllowEgress:     r.prefixes("AllowEgress", f.AllowEgress),
+		AllowEgress:     r.egress("AllowEgress", f.AllowEgress),
+		DenyEgress:      r.egress("DenyEgress", f.DenyEgress),
 		MaxInFlight:     r.number("MaxInFlight", f.MaxInFlight, 1, maxInFlight),
 		MaxPerHost:      r.number("MaxPerHost", f.MaxPerHost, 1, maxInFlight),
 		DrainTimeout:    r.duration("DrainTimeout", f.DrainTimeout, time.Second, maxDrain),
@@ -355,6 +358,29 @@ func (r *reader) prefixes(field, s string) []netip.Prefix {
 		default:
 			all = append(all, p)
 		}
+	}
+	return all
+}
+
+// egress reads a list of what jobs may or may not call, separated by commas.
+func (r *reader) egress(field, s string) []jadwal.EgressRule {
+	if strings.TrimSpace(s) == "" {
+		return nil
+	}
+	parts := strings.Split(s, ",")
+	if len(parts) > maxListEntries {
+		r.bad(field, "%d entries are more than %d", len(parts), maxListEntries)
+		return nil
+	}
+	var all []jadwal.EgressRule
+	for _, part := range parts {
+		part = strings.TrimSpace(part)
+		rule, err := jadwal.ParseEgressRule(part)
+		if err != nil {
+			r.bad(field, "%q %v", clip(part), err)
+			continue
+		}
+		all = append(all, rule)
 	}
 	return all
 }

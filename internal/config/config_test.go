@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/teknohole/jadwal"
 )
 
 // environment answers as os.LookupEnv would with only these variables.
@@ -41,7 +43,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	got, err := Flags{
 		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b",
 		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s",
-		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
+		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", DenyEgress: "10.0.0.0/8:443, *.internal.example:8443", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring, "JADWAL_MASTER_KEY": secret + "m\r\n", "JADWAL_RETIRING_MASTER_KEY_COMMAND": "echo " + secret + "o"}))
 	if err != nil {
@@ -52,8 +54,8 @@ func TestEverySettingIsRead(t *testing.T) {
 		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour, ResetLifetime: 30 * 24 * time.Hour,
 		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour, HistoryMax: 2 << 30, AuditHistory: 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
-		AllowEgress:    []netip.Prefix{netip.MustParsePrefix("::1/128")},
-		MaxInFlight:    1, MaxPerHost: 2, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
+		AllowEgress:    rules(t, "::1/128"), DenyEgress: rules(t, "10.0.0.0/8:443", "*.internal.example:8443"),
+		MaxInFlight: 1, MaxPerHost: 2, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -63,6 +65,17 @@ func TestEverySettingIsRead(t *testing.T) {
 			t.Errorf("setting %s lacks a name, a variable or a help text", f.Name)
 		}
 	}
+}
+
+func rules(t *testing.T, texts ...string) (all []jadwal.EgressRule) {
+	for _, text := range texts {
+		r, err := jadwal.ParseEgressRule(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
 }
 
 func TestWrongSettings(t *testing.T) {
@@ -103,10 +116,13 @@ func TestWrongSettings(t *testing.T) {
 		{"a proxy is a network", Flags{TrustedProxies: "proxy.example"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "proxy.example" is not a network; write for example 10.0.0.0/8`},
 		{"a list has no gaps", Flags{TrustedProxies: "10.0.0.0/8,,127.0.0.1"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "" is not a network`},
 		{"a network is written as one", Flags{TrustedProxies: "10.1.2.3/8"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): 10.1.2.3/8 has address bits beyond its length; write 10.0.0.0/8`},
-		{"a network is not longer than its addresses", Flags{AllowEgress: "10.0.0.0/33"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): "10.0.0.0/33" is not a network`},
-		{"an address has no zone", Flags{AllowEgress: "fe80::1%eth0"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): "fe80::1%eth0" is not a network`},
-		{"IPv4 is written as IPv4", Flags{AllowEgress: "::ffff:10.0.0.1"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): ::ffff:10.0.0.1 is IPv4 written as IPv6`},
-		{"a list has an end", Flags{AllowEgress: strings.Repeat("10.0.0.0/8,", 1000) + "10.0.0.0/8"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): 1001 networks are more than 1000`},
+		{"a network is not longer than its addresses", Flags{TrustedProxies: "10.0.0.0/33"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "10.0.0.0/33" is not a network`},
+		{"an address has no zone", Flags{TrustedProxies: "fe80::1%eth0"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): "fe80::1%eth0" is not a network`},
+		{"IPv4 is written as IPv4", Flags{TrustedProxies: "::ffff:10.0.0.1"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): ::ffff:10.0.0.1 is IPv4 written as IPv6`},
+		{"a list has an end", Flags{TrustedProxies: strings.Repeat("10.0.0.0/8,", 1000) + "10.0.0.0/8"}, nil, `--trusted-proxies (JADWAL_TRUSTED_PROXIES): 1001 networks are more than 1000`},
+		{"what may be called is a network or a name", Flags{AllowEgress: "10.0.0.0/33"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): "10.0.0.0/33" is neither a network nor a host name; write for example 10.0.0.0/8, 10.1.2.3:443, [fd00::/8]:443 or *.internal.example:8443`},
+		{"what may not be called, too", Flags{DenyEgress: "example.com,http://example.com/"}, nil, `--deny-egress (JADWAL_DENY_EGRESS): "http://example.com/" is neither`},
+		{"a list of what may be called has an end", Flags{DenyEgress: strings.Repeat("a,", 1000) + "a"}, nil, `--deny-egress (JADWAL_DENY_EGRESS): 1001 entries are more than 1000`},
 		{"attempts in flight are a number", Flags{MaxInFlight: "many"}, nil, `--max-in-flight (JADWAL_MAX_IN_FLIGHT): "many" must be a number from 1 to 1048576`},
 		{"attempts against a host are a number", Flags{MaxPerHost: "1e3"}, nil, `--max-per-host (JADWAL_MAX_PER_HOST): "1e3" must be a number from 1 to 1048576`},
 		{"at least one attempt can run against a host", Flags{MaxPerHost: "0"}, nil, `--max-per-host (JADWAL_MAX_PER_HOST): "0" must be a number from 1`},

@@ -57,3 +57,47 @@ func TestWhoseEgressRulesApply(t *testing.T) {
 		}
 	})
 }
+
+// Rights count at the moment of each attempt: what is taken away between two of
+// them, of one run too, does not help the second.
+func TestEgressRulesOfAnOwnerWhoLosesRights(t *testing.T) {
+	scenario(t, "the owner is no superuser any more", func(t *testing.T, w *world) {
+		now := time.Now().UTC()
+		owner, err := w.st.CreateUser(t.Context(), w.actor(), jadwal.NewUser{Username: "sri", Email: "sri@example.com", PasswordHash: "none", IsSuperuser: true}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		def := definitionOf("tick", "* * * * *")
+		def.Retry = jadwal.DefaultRetry
+		def.Retry.MinBackoff = jadwal.Duration(20 * time.Second)
+		if _, err := w.st.CreateJob(t.Context(), jadwal.Actor{User: owner}, jadwal.Job{
+			OwnerID: owner.ID, Definition: def, State: jadwal.JobEnabled, NextAt: midnight.Add(time.Minute),
+		}, now); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		got := ""
+		w.hear = func(c target.Call) {
+			mu.Lock()
+			defer mu.Unlock()
+			got += fmt.Sprintf("attempt %d limited %v, ", c.Attempt, c.Limited)
+		}
+		w.answers(503, 503, 200)
+		w.run()
+		until("00:01:10")
+		if _, err := w.st.UpdateUser(t.Context(), w.actor(), owner.ID, jadwal.UserPatch{IsSuperuser: new(false)}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		until("00:01:50")
+		if _, err := w.st.UpdateUser(t.Context(), w.actor(), owner.ID, jadwal.UserPatch{IsSuperuser: new(true)}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		until("00:02:30")
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if want := "attempt 1 limited false, attempt 2 limited true, attempt 3 limited false, "; got != want {
+			t.Errorf("got %s", got)
+		}
+	})
+}

@@ -72,14 +72,16 @@ func (c Cancelled) Error() string { return "cancelled: " + string(c.Reason) }
 
 // Options of HTTP. The zero value is usable.
 type Options struct {
-	Version string         // of Jadwal, in User-Agent
-	Allow   []netip.Prefix // addresses that may be called in spite of the rules of Permit
-	MaxIdle int            // connections kept open for the next call, in all and to one host; 0: 4096
+	Version string        // of Jadwal, in User-Agent
+	Egress  jadwal.Egress // which connections may be made
+	MaxIdle int           // connections kept open for the next call, in all and to one host; 0: 4096
 
 	// DialContext replaces the dialer, so that a server in the same process
 	// can be called without a network. The address of the connection that it
 	// returns is checked as any other when it is one of TCP.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+
+	resolver *net.Resolver // of tests; nil: the system's
 }
 
 const (
@@ -151,18 +153,33 @@ func newTransport(o Options, limited bool) *http.Transport {
 
 // dial returns what makes connections and checks every address at the moment
 // when it is about to be connected to. A name that resolves to something else
-// than it did before is no way around it.
+// than it did before is no way around it. A name that is denied is not looked up.
 func dial(o Options, limited bool) func(context.Context, string, string) (net.Conn, error) {
-	if o.DialContext == nil {
-		return dialer(o, limited, net.DefaultResolver).DialContext
-	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		name, port, err := splitAddress(address)
+		if err != nil || o.Egress.DeniesName(name, port) {
+			return nil, &jadwal.Refusal{Kind: jadwal.Denied, All: true}
+		}
+		permit := func(to netip.AddrPort) error {
+			return o.Egress.Permit(jadwal.Dial{Name: name, To: to, Limited: limited})
+		}
+		if o.DialContext == nil {
+			dialer := net.Dialer{
+				Timeout:  dialTimeout,
+				Resolver: o.resolver,
+				ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+					to, _ := netip.ParseAddrPort(address) // what is none is refused
+					return permit(to)
+				},
+			}
+			return dialer.DialContext(ctx, network, address)
+		}
 		c, err := o.DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
 		if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-			if err := Permit(a.AddrPort().Addr(), limited, o.Allow); err != nil {
+			if err := permit(a.AddrPort()); err != nil {
 				c.Close()
 				return nil, err
 			}
@@ -171,18 +188,14 @@ func dial(o Options, limited bool) func(context.Context, string, string) (net.Co
 	}
 }
 
-func dialer(o Options, limited bool, r *net.Resolver) *net.Dialer {
-	return &net.Dialer{
-		Timeout:  dialTimeout,
-		Resolver: r,
-		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			ap, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return &Refused{Kind: "unknown", All: true}
-			}
-			return Permit(ap.Addr(), limited, o.Allow)
-		},
+// splitAddress reads an address as net/http dials it: host and number.
+func splitAddress(address string) (host string, port uint16, err error) {
+	host, digits, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
 	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	return host, uint16(n), err
 }
 
 // Do makes the call and waits for its end, at most c.Timeout or until ctx is

@@ -10,7 +10,8 @@ import (
 
 // redirected makes the request that an answer redirects to (RFC 9110, section
 // 15.4), false when the answer is none that can be followed: another status, or
-// a Location that is missing, not of HTTP, or holds user information.
+// a Location that is missing, not of HTTP, holds user information, or whose host
+// is none that a target may have.
 //
 // 307 and 308 repeat method and body. 301 and 302 make a GET of a POST, 303 of
 // everything but HEAD, and the body and what describes it go. To another origin
@@ -59,7 +60,7 @@ func location(base *url.URL, field string) (*url.URL, bool) {
 		return nil, false
 	}
 	u, err := base.Parse(field)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+	if err != nil || !jadwal.CallableURL(u) {
 		return nil, false
 	}
 	u.Fragment, u.RawFragment = "", ""

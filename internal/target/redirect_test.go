@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -121,11 +120,11 @@ func TestRedirects(t *testing.T) {
 	})
 	t.Run("an address that may not be called cannot be reached by a redirect", func(t *testing.T) {
 		s := newStop(t)
-		allow := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+		egress := jadwal.Egress{Allow: rules(t, "127.0.0.1")}
 		for _, to := range []string{"http://169.254.169.254/latest", "http://10.0.0.1/", "http://[::1]:9/"} {
 			c := callTo(s.URL + "/a?status=302&to=" + to)
 			c.Limited, c.Job.Target.Redirects = true, 5
-			r := newHTTP(t, Options{Allow: allow}).Do(t.Context(), c)
+			r := newHTTP(t, Options{Egress: egress}).Do(t.Context(), c)
 			if r.Reason != jadwal.ReasonTargetRefused || r.Reach != Answered || !strings.HasSuffix(r.Message, ", after 1 redirect") {
 				t.Errorf("%s: %+v", to, r)
 			}

@@ -35,7 +35,7 @@ func failure(ctx context.Context, c Call, err error) Result {
 		}
 		return Result{State: jadwal.RunCancelled, Reason: reason, Message: "Cancelled while it ran"}
 	}
-	if refused, ok := errors.AsType[*Refused](err); ok {
+	if refused, ok := errors.AsType[*jadwal.Refusal](err); ok {
 		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: refusal(refused)}
 	}
 	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: trouble(err), Reach: Silent}
@@ -52,8 +52,13 @@ func ourShortage(err error) bool {
 
 const brokeOff = "The connection broke before the answer was complete"
 
-func refusal(r *Refused) string {
-	if r.All {
+func refusal(r *jadwal.Refusal) string {
+	switch {
+	case r.Kind == jadwal.Denied:
+		return "The target is one that the operator of this server has denied"
+	case r.Kind == jadwal.Own:
+		return "The target is this server itself, which no job may call"
+	case r.All:
 		return "The target's address is a " + r.Kind + " one, which may not be called"
 	}
 	return "The target's address is a " + r.Kind + " one, which only a superuser's job may call"
