@@ -9,19 +9,26 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/teknohole/jadwal"
 )
 
-// KeyFile is the name of the secret's file in the data directory, MasterKeyFile
-// that of the master key of secrets.
+// KeyFile is the name of the secret's file in the data directory,
+// RetiringKeyFile that of the one before it while that retires, and
+// MasterKeyFile that of the master key of secrets.
 const (
-	KeyFile       = "jadwal.key"
-	MasterKeyFile = "master.key"
+	KeyFile         = "jadwal.key"
+	RetiringKeyFile = "jadwal.retiring.key"
+	MasterKeyFile   = "master.key"
 )
 
 // MinSecret and MaxSecret bound a secret's length in bytes. A key of HS256
@@ -51,16 +58,28 @@ type Keys struct {
 	retiring []byte // nil: none
 }
 
-// LoadOrCreateKeys returns the keys of the configured secret. Without one it
-// reads the secret from KeyFile in dir, and makes that file (mode 0600) when
-// it is not there; the caller then holds dir's lock. retiring, when not empty,
-// is the secret that was in use before: what it signed stays good until it
-// expires.
+// LoadOrCreateKeys is LoadKeys, but makes KeyFile in dir (mode 0600) when it
+// would be read and is not there; the caller then holds dir's lock.
+func LoadOrCreateKeys(dir string, configured, retiring []byte) (Keys, error) {
+	k, err := LoadKeys(dir, configured, retiring)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return k, err
+	}
+	if _, err := createKeyFile(filepath.Join(dir, KeyFile)); err != nil {
+		return Keys{}, err
+	}
+	return LoadKeys(dir, configured, retiring)
+}
+
+// LoadKeys returns the keys of the configured secret. Without one it reads the
+// secret from KeyFile in dir, and the one before it from RetiringKeyFile, when
+// that is there and not empty. retiring, when not empty, is the secret that
+// was in use before: what it signed stays good until it expires.
 //
 // A secret's end of line does not count, so that a file and the environment
 // can hold the same one. Under MinSecret bytes, or over MaxSecret, is an
 // error; so is a key file that everybody on the machine can read.
-func LoadOrCreateKeys(dir string, configured, retiring []byte) (Keys, error) {
+func LoadKeys(dir string, configured, retiring []byte) (Keys, error) {
 	k := Keys{active: trimEOL(configured), retiring: trimEOL(retiring)}
 	if err := CheckSecret(k.retiring); len(k.retiring) > 0 && err != nil {
 		return Keys{}, fmt.Errorf("retiring secret: %w", err)
@@ -69,18 +88,65 @@ func LoadOrCreateKeys(dir string, configured, retiring []byte) (Keys, error) {
 		if err := CheckSecret(k.active); err != nil {
 			return Keys{}, fmt.Errorf("secret: %w", err)
 		}
-		return k, nil
+		return k.distinct(), nil
 	}
-	name := filepath.Join(dir, KeyFile)
-	secret, err := readKeyFile(name, "or remove it: a new one is made and everybody signs in again")
-	if errors.Is(err, fs.ErrNotExist) {
-		secret, err = createKeyFile(name)
-	}
+	// A rotation writes the retiring secret first, so this order never misses it.
+	active, err := readKeyFile(filepath.Join(dir, KeyFile), "or remove it: a new one is made and everybody signs in again")
 	if err != nil {
 		return Keys{}, err
 	}
-	k.active = secret
-	return k, nil
+	before, err := readRetiringFile(filepath.Join(dir, RetiringKeyFile))
+	if err != nil {
+		return Keys{}, err
+	}
+	if k.active = active; len(before) > 0 {
+		k.retiring = before
+	}
+	return k.distinct(), nil
+}
+
+// distinct is k without a retiring secret that is the active one, as a rotation
+// leaves it when it is cut short.
+func (k Keys) distinct() Keys {
+	if len(k.retiring) == 0 || bytes.Equal(k.active, k.retiring) {
+		k.retiring = nil
+	}
+	return k
+}
+
+// Equal tells whether both are of the same secrets.
+func (k Keys) Equal(o Keys) bool {
+	return bytes.Equal(k.active, o.active) && bytes.Equal(k.retiring, o.retiring)
+}
+
+// Holder is the secrets by names that do not tell them.
+func (k Keys) Holder() jadwal.SecretHolder {
+	active, retiring := k.Derive(PurposeCheck)
+	return jadwal.SecretHolder{Active: secretName(active), Retiring: secretName(retiring)}
+}
+
+func secretName(key []byte) string {
+	if key == nil {
+		return ""
+	}
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:])
+}
+
+// InForce is the keys that a server signs with and accepts, given what the
+// servers on its database agree on: the secret that signs first, and not the
+// one before it when what that signed was good for at most lifetime and that
+// is over at now.
+func (k Keys) InForce(agreed jadwal.SecretRecord, lifetime time.Duration, now time.Time) Keys {
+	h := k.Holder()
+	if agreed.Signs != h.Active && agreed.Signs == h.Retiring {
+		k.active, k.retiring = k.retiring, k.active
+		h.Active, h.Retiring = h.Retiring, h.Active
+	}
+	if agreed.Retired(h.Retiring, lifetime, now) {
+		k.retiring = nil
+	}
+	return k
 }
 
 // LoadOrCreateMasterKey returns the master key of secrets in MasterKeyFile in
@@ -139,11 +205,39 @@ func HasKeyFile(dir string) bool {
 
 func trimEOL(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
 
-// readKeyFile refuses a file that everybody can read. The group may: volumes
-// of a container platform are often opened to the group at every mount. What
-// else can be done about a file that holds no key, besides restoring it, is
-// given.
+// readKeyFile reads the secret in a file. What else can be done about one that
+// holds none, besides restoring it, is given.
 func readKeyFile(name, otherwise string) ([]byte, error) {
+	secret, err := readPrivate(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckSecret(secret); err != nil {
+		return nil, fmt.Errorf("%s: %w; restore it from a backup, %s", name, err, otherwise)
+	}
+	return secret, nil
+}
+
+// readRetiringFile reads the secret in a file that may be empty or not there:
+// nothing retires.
+func readRetiringFile(name string) ([]byte, error) {
+	secret, err := readPrivate(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(secret) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckSecret(secret); err != nil {
+		return nil, fmt.Errorf("%s: %w; restore it from a backup, or empty it: what the secret in it signed is good no more", name, err)
+	}
+	return secret, nil
+}
+
+// readPrivate reads a file, without its end of line, and refuses one that
+// everybody can read. The group may: volumes of a container platform are often
+// opened to the group at every mount.
+func readPrivate(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -157,29 +251,50 @@ func readKeyFile(name, otherwise string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: mode %04o lets everybody read the secret; run: chmod 600 %s", name, mode, name)
 	}
 	secret, err := io.ReadAll(io.LimitReader(f, MaxSecret+3))
-	if err != nil {
-		return nil, err
-	}
-	secret = trimEOL(secret)
-	if err := CheckSecret(secret); err != nil {
-		return nil, fmt.Errorf("%s: %w; restore it from a backup, %s", name, err, otherwise)
-	}
-	return secret, nil
+	return trimEOL(secret), err
 }
 
-// createKeyFile writes a new secret so that the file is whole or not there,
-// also after a power failure.
+// createKeyFile writes a new secret.
 func createKeyFile(name string) ([]byte, error) {
-	var raw [32]byte
-	rand.Read(raw[:])
-	secret := base64.RawURLEncoding.AppendEncode(nil, raw[:])
+	line := newSecretLine()
+	return trimEOL(line), writeWhole(name, line, 0o600, nil)
+}
 
-	dir := filepath.Dir(name)
-	f, err := os.CreateTemp(dir, filepath.Base(name)+".*") // mode 0600
-	if err != nil {
-		return nil, err
+// newSecretLine is a new secret, with an end of line.
+func newSecretLine() []byte {
+	var raw [32]byte
+	rand.Read(raw[:]) // never fails: crypto/rand, func Read
+	return append(base64.RawURLEncoding.AppendEncode(nil, raw[:]), '\n')
+}
+
+// partial is what the name of a file ends with, before some digits, that is
+// not whole yet.
+const partial = ".partial-"
+
+// removePartial removes what a crash has left of the writing of a file.
+func removePartial(name string) error {
+	left, err := filepath.Glob(name + partial + "*")
+	for _, name := range left {
+		err = errors.Join(err, os.Remove(name))
 	}
-	_, err = f.Write(append(secret[:len(secret):len(secret)], '\n'))
+	return err
+}
+
+// writeWhole puts text into a file so that the file is whole, or as it was,
+// also after a power failure. owner, when not nil, is whose it becomes.
+func writeWhole(name string, text []byte, mode fs.FileMode, owner *syscall.Stat_t) error {
+	dir := filepath.Dir(name)
+	f, err := os.CreateTemp(dir, filepath.Base(name)+partial+"*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil && owner != nil && int(owner.Uid) != os.Geteuid() {
+		err = f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	if err == nil {
+		err = f.Chmod(mode)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -188,9 +303,9 @@ func createKeyFile(name string) ([]byte, error) {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return secret, syncDir(dir)
+	return syncDir(dir)
 }
 
 func syncDir(dir string) error {

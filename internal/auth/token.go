@@ -9,6 +9,7 @@ import (
 	"hash"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -38,19 +39,32 @@ type Claims struct {
 // written exactly so is not ours: nothing is negotiated, and no two texts
 // stand for the same token.
 type Tokens struct {
-	active    *signer
-	retiring  *signer // nil: none
+	signers   atomic.Pointer[signers]
 	lifetimes Lifetimes
+}
+
+// signers are the keys in force at one moment.
+type signers struct {
+	active   *signer
+	retiring *signer // nil: none
 }
 
 // NewTokens signs with the active key and also accepts what the retiring key
 // signed; nil when none retires.
 func NewTokens(active, retiring []byte, l Lifetimes) *Tokens {
-	t := &Tokens{active: newSigner(active), lifetimes: l}
-	if len(retiring) > 0 {
-		t.retiring = newSigner(retiring)
-	}
+	t := &Tokens{lifetimes: l}
+	t.Use(active, retiring)
 	return t
+}
+
+// Use signs with the active key from now on, and accepts what it or the
+// retiring key signed; nil when none retires.
+func (t *Tokens) Use(active, retiring []byte) {
+	s := &signers{active: newSigner(active)}
+	if len(retiring) > 0 {
+		s.retiring = newSigner(retiring)
+	}
+	t.signers.Store(s)
 }
 
 // SessionEnd is when a session that begins at now ends for good. It is a whole
@@ -90,6 +104,7 @@ func (t *Tokens) Pair(s jadwal.Session, now time.Time) (access, refresh string) 
 	if accessEnd.After(refreshEnd) {
 		accessEnd = refreshEnd
 	}
+	active := t.signers.Load().active // of both tokens
 	sid := strconv.FormatInt(s.ID, 10)
 	gen := strconv.FormatInt(s.Generation, 10)
 
@@ -99,12 +114,12 @@ func (t *Tokens) Pair(s jadwal.Session, now time.Time) (access, refresh string) 
 
 	b := appendClaims(buf[:0], s.UserID, now, accessEnd, sid, useAccess)
 	b = base64.RawURLEncoding.AppendEncode(b, jti[:])
-	access = t.active.sign(append(b, `"}`...))
+	access = active.sign(append(b, `"}`...))
 
 	b = appendClaims(buf[:0], s.UserID, s.RotatedAt, refreshEnd, sid, useRefresh)
 	b = append(append(append(b, sid...), '.'), gen...) // unique: a session has each generation once
 	b = append(append(append(b, `","gen":`...), gen...), '}')
-	return access, t.active.sign(b)
+	return access, active.sign(b)
 }
 
 // appendClaims writes what both kinds of tokens have, up to the value of jti.
@@ -139,9 +154,10 @@ func (t *Tokens) parse(token, use string, now time.Time) (Claims, error) {
 		return Claims{}, errNotOurs
 	}
 	var buf [maxToken]byte
-	payload, ok := t.active.verify(token, buf[:0])
-	if !ok && t.retiring != nil {
-		payload, ok = t.retiring.verify(token, buf[:0])
+	signers := t.signers.Load()
+	payload, ok := signers.active.verify(token, buf[:0])
+	if !ok && signers.retiring != nil {
+		payload, ok = signers.retiring.verify(token, buf[:0])
 	}
 	if !ok {
 		return Claims{}, errNotOurs

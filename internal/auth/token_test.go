@@ -352,7 +352,7 @@ func FuzzParseAccess(f *testing.F) {
 			return false
 		}
 		payload, err := base64.RawURLEncoding.Strict().DecodeString(part[1])
-		return err == nil && (tokens.active.sign(payload) == token || tokens.retiring.sign(payload) == token)
+		return err == nil && (tokens.signers.Load().active.sign(payload) == token || tokens.signers.Load().retiring.sign(payload) == token)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
 		if _, err := tokens.ParseAccess(token, testNow); err == nil && !minted(token) {
