@@ -31,6 +31,9 @@ type commands struct {
 	User  struct {
 		ResetPassword resetPasswordCommand `cmd:"" help:"Set a user's password and end that user's sessions; beside a running server too."`
 	} `cmd:"" help:"The operator's hand on accounts."`
+	Secret struct {
+		Rotate rotateSecretCommand `cmd:"" help:"Make a new secret to sign tokens with; beside a running server too, and nobody is signed out."`
+	} `cmd:"" help:"The operator's hand on what tokens are signed with."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -104,11 +104,11 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 	}
 	// After the first user: so a key beside a database without users tells that
 	// the database was lost.
-	keys, err := auth.LoadOrCreateKeys(cfg.Data, cfg.Secret, cfg.RetiringSecret)
-	if err != nil {
-		return err
+	ring, err := openKeyring(ctx, st, cfg, log, time.Now())
+	if jadwal.CodeOf(err) == jadwal.CodeUnavailable {
+		return errUnwritable(cfg)
 	}
-	if err := sameSecret(ctx, st, keys); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := unlock(ctx, st, cfg); err != nil {
@@ -136,11 +136,11 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		member = node.New(node.Options{Store: st, Engine: eng, Address: listener.Addr().String(), Log: log})
 		health = func(now time.Time) error { return errors.Join(eng.Health(now), member.Health(now)) }
 	}
-	active, retiring := keys.Derive(auth.PurposeTokens)
-	server := newServer(log, api.New(api.Options{
+	active, retiring := ring.inForce.Derive(auth.PurposeTokens)
+	handler := api.New(api.Options{
 		Store:          st,
 		Tokens:         auth.NewTokens(active, retiring, auth.Lifetimes{Access: cfg.AccessLifetime, Refresh: cfg.RefreshLifetime, Session: cfg.SessionLifetime}),
-		Keys:           keys,
+		Keys:           ring.inForce,
 		EngineHealth:   health,
 		Metrics:        newMetrics(eng, st.Misplaced),
 		Nodes:          nodesOf(st, member, jadwal.Node{Address: listener.Addr().String(), Version: jadwal.Version, StartedAt: time.Now()}),
@@ -152,7 +152,9 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		TrustedProxies: cfg.TrustedProxies,
 		Log:            log,
 		Now:            time.Now,
-	}))
+	})
+	server := newServer(log, handler)
+	ring.use = handler.UseKeys
 
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
@@ -170,7 +172,12 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		defer close(heard)
 		st.Listen(keeping)
 	}()
-	defer func() { stopKeeping(); <-kept; <-heard }()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		ring.watch(keeping)
+	}()
+	defer func() { stopKeeping(); <-kept; <-heard; <-watched; ring.leave() }()
 	go func() { serverDone <- server.Serve(listener) }()
 	banner(stdout, cfg, st.Name(), listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
@@ -213,17 +220,6 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		log.Info("stopped")
 	}
 	return cause
-}
-
-// sameSecret refuses to serve beside servers that sign tokens with another
-// secret.
-func sameSecret(ctx context.Context, st *store.Store, keys auth.Keys) error {
-	active, retiring := keys.Derive(auth.PurposeCheck)
-	same, err := st.SameSecret(ctx, active, retiring)
-	if err == nil && !same {
-		err = errors.New("JADWAL_SECRET: the servers on this database have another one; set the same here, or, to change it, set the one they have as JADWAL_RETIRING_SECRET")
-	}
-	return err
 }
 
 // unlock gives the store the master key that secrets are sealed with: the one

@@ -35,6 +35,10 @@ func idempotencyKey(h http.Header) (string, error) {
 	return key, nil
 }
 
+// requestKeys are the keys that requests are hashed with. A request may have
+// been hashed with either; retiring is nil when no key retires.
+type requestKeys struct{ active, retiring []byte }
+
 // fingerprint is a keyed hash of a request: bodies hold passwords.
 func (c *call) fingerprint(key, body []byte) []byte {
 	h := hmac.New(sha256.New, key)
@@ -57,13 +61,14 @@ func (s *Server) repeated(c *call, body []byte) (a *answer, release func(), err 
 	}
 	release = func() { s.inProgress.Delete(k) }
 	request, saved, found, err := s.store.SavedAnswer(c, k.userID, k.key, c.now)
-	active := c.fingerprint(s.requestKey, body)
+	keys := s.requestKeys.Load()
+	active := c.fingerprint(keys.active, body)
 	switch {
 	case err != nil:
 	case !found:
 		c.once = &jadwal.Once{Key: key, Request: active}
 		return nil, release, nil
-	case !hmac.Equal(request, active) && !hmac.Equal(request, c.fingerprint(s.retiringRequestKey, body)):
+	case !hmac.Equal(request, active) && !hmac.Equal(request, c.fingerprint(keys.retiring, body)):
 		err = jadwal.Errorf(jadwal.CodeKeyReused, "This Idempotency-Key was used for another request")
 	default:
 		a, err = readAnswer(saved)

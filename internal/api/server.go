@@ -62,8 +62,8 @@ type Server struct {
 	tests        tests
 	ready        readiness
 
-	requestKey, retiringRequestKey []byte   // that requests are hashed with
-	inProgress                     sync.Map // of onceKey: requests that are not answered yet
+	requestKeys atomic.Pointer[requestKeys]
+	inProgress  sync.Map // of onceKey: requests that are not answered yet
 
 	applyWait     time.Duration // for the engine to apply a change
 	resetLifetime time.Duration
@@ -93,8 +93,16 @@ func New(o Options) *Server {
 		resetLifetime: o.ResetLifetime,
 		maxKeyLife:    o.MaxKeyLifetime,
 	}
-	s.requestKey, s.retiringRequestKey = o.Keys.Derive(auth.PurposeRequests)
+	s.UseKeys(o.Keys)
 	return s
+}
+
+// UseKeys has the server sign and hash with the active one of other keys from
+// now on, and accept what the retiring one has made.
+func (s *Server) UseKeys(k auth.Keys) {
+	s.tokens.Use(k.Derive(auth.PurposeTokens))
+	active, retiring := k.Derive(auth.PurposeRequests)
+	s.requestKeys.Store(&requestKeys{active, retiring})
 }
 
 // call is one request on its way. It is the context of its handler.

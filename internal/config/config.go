@@ -36,6 +36,7 @@ type Flags struct {
 	SessionLifetime string `name:"session-lifetime" env:"JADWAL_SESSION_LIFETIME" default:"720h" placeholder:"DURATION" help:"How long a sign-in lasts, however often it is refreshed (${env}, default ${default})."`
 	ResetLifetime   string `name:"reset-lifetime" env:"JADWAL_RESET_LIFETIME" default:"24h" placeholder:"DURATION" help:"How long a code that sets a password is good (${env}, default ${default})."`
 	MaxKeyLifetime  string `name:"max-key-lifetime" env:"JADWAL_MAX_KEY_LIFETIME" default:"8760h" placeholder:"DURATION" help:"How long an API key lives at most; 0s: as long as is asked for, even for ever (${env}, default ${default})."`
+	SecretRotation  string `name:"secret-rotation" env:"JADWAL_SECRET_ROTATION" default:"0s" placeholder:"DURATION" help:"How often the server makes a new secret to sign tokens with; 0s: never by itself (${env}, default ${default})."`
 	TrustedProxies  string `name:"trusted-proxies" env:"JADWAL_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed (${env}, default none)."`
 	AllowEgress     string `name:"allow-egress" env:"JADWAL_ALLOW_EGRESS" placeholder:"RULE,…" help:"What every user's jobs may call, though loopback, private or reserved: networks and host names, with or without a port, such as 10.0.0.0/8:443 or *.internal.example (${env}, default none)."`
 	DenyEgress      string `name:"deny-egress" env:"JADWAL_DENY_EGRESS" placeholder:"RULE,…" help:"What nobody's jobs may call, superusers' neither, even where it is allowed (${env}, default none)."`
@@ -76,6 +77,8 @@ type Config struct {
 	AdminPassword  string // "": none is set
 	Secret         []byte // signs tokens; empty: the key file of the data directory
 	RetiringSecret []byte // what Secret was before; empty: none
+	SecretFile     string // that Secret was read from; "": none
+	RetiringFile   string // that RetiringSecret was read from
 	MasterKey      []byte // secrets are sealed with it; empty: the file of the data directory, on PostgreSQL none
 
 	RetiringMasterKey []byte // what MasterKey was before, or is to be; empty: none
@@ -84,6 +87,7 @@ type Config struct {
 	SessionLifetime   time.Duration
 	ResetLifetime     time.Duration
 	MaxKeyLifetime    time.Duration // 0: no limit
+	SecretRotation    time.Duration // 0: never
 	TrustedProxies    []netip.Prefix
 	AllowEgress       []jadwal.EgressRule
 	DenyEgress        []jadwal.EgressRule
@@ -132,13 +136,16 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		AdminEmail:      f.AdminEmail,
 		AdminPassword:   string(r.secret(envAdminPassword)),
 		Secret:          r.secret(envSecret),
-		RetiringSecret:  r.secret(envRetiringSecret),
+		RetiringSecret:  r.retiringSecret(),
+		SecretFile:      r.file(envSecret),
+		RetiringFile:    r.file(envRetiringSecret),
 		MasterKey:       r.masterKey(envMasterKey),
 		AccessLifetime:  r.duration("AccessLifetime", f.AccessLifetime, time.Second, maxSession),
 		RefreshLifetime: r.duration("RefreshLifetime", f.RefreshLifetime, time.Second, maxSession),
 		SessionLifetime: r.duration("SessionLifetime", f.SessionLifetime, time.Second, maxSession),
 		ResetLifetime:   r.duration("ResetLifetime", f.ResetLifetime, time.Minute, maxReset),
 		MaxKeyLifetime:  r.duration("MaxKeyLifetime", f.MaxKeyLifetime, 0, maxSession),
+		SecretRotation:  r.duration("SecretRotation", f.SecretRotation, 0, maxSession),
 		TrustedProxies:  r.prefixes("TrustedProxies", f.TrustedProxies),
 		AllowEgress:     r.egress("AllowEgress", f.AllowEgress),
 		DenyEgress:      r.egress("DenyEgress", f.DenyEgress),
@@ -183,6 +190,13 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 	if c.RefreshLifetime > 0 && c.SessionLifetime > 0 && c.SessionLifetime < c.RefreshLifetime {
 		r.bad("SessionLifetime", "%s is shorter than the refresh token's %s; a session must last at least as long", f.SessionLifetime, f.RefreshLifetime)
 	}
+	switch signed := c.SignedFor(); {
+	case c.SecretRotation == 0:
+	case len(c.Secret) > 0:
+		r.bad("SecretRotation", "is about the secret that the server makes itself, and %s is set: rotate it where that comes from", envSecret)
+	case c.SecretRotation < signed:
+		r.bad("SecretRotation", "%s is shorter than the %s for which what a secret signs may be good; write %[2]s or more, or 0s", f.SecretRotation, jadwal.Duration(signed))
+	}
 	if c.History > 0 && c.FailureHistory > 0 && c.FailureHistory < c.History {
 		r.bad("FailureHistory", "%s is shorter than the %s of --history; failed runs are kept at least as long as others", f.FailureHistory, f.History)
 	}
@@ -199,6 +213,12 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+// SignedFor is for how long at most what a secret has signed is good: refresh
+// tokens, and hashes of requests under an Idempotency-Key.
+func (c *Config) SignedFor() time.Duration {
+	return max(c.AccessLifetime, c.RefreshLifetime, jadwal.OnceFor)
 }
 
 // fillDefaults gives every setting that is empty its default.
@@ -419,29 +439,54 @@ func DatabaseURL(given string, environment func(string) (string, bool)) (string,
 	return url, errors.Join(r.errs...)
 }
 
+// file is the file that a secret is in; "" when there is none.
+func (r *reader) file(name string) string {
+	file, _ := r.environment(name + "_FILE")
+	return file
+}
+
 // secret reads a secret from the environment, or from the file that the
 // variable with _FILE behind it names. One end of line at its end is none of
 // it. Empty is unset.
 func (r *reader) secret(name string) []byte {
+	secret, file := r.secretOrEmpty(name)
+	if file != "" && len(secret) == 0 {
+		r.badSecret(name+"_FILE", "%s is empty; write the secret into it, or unset %[2]s_FILE", file, name)
+	}
+	return secret
+}
+
+// retiringSecret is secret, but its file may be empty: no secret retires.
+func (r *reader) retiringSecret() []byte {
+	secret, _ := r.secretOrEmpty(envRetiringSecret)
+	return secret
+}
+
+func (r *reader) secretOrEmpty(name string) (secret []byte, file string) {
 	value, _ := r.environment(name)
-	file, _ := r.environment(name + "_FILE")
+	file = r.file(name)
 	switch {
 	case value != "" && file != "":
 		r.badSecret(name, "%s_FILE is set as well; set only one of them", name)
-		return nil
+		return nil, ""
 	case file == "" && value == "":
-		return nil
+		return nil, ""
 	case file == "":
-		return trimEOL([]byte(value))
+		return trimEOL([]byte(value)), ""
 	}
-	b, err := readFile(file)
-	switch {
-	case err != nil:
+	secret, err := ReadSecret(file)
+	if err != nil {
 		r.badSecret(name+"_FILE", "%v", err)
-	case len(trimEOL(b)) == 0:
-		r.badSecret(name+"_FILE", "%s is empty; write the secret into it, or unset %[2]s_FILE", file, name)
+		return nil, ""
 	}
-	return trimEOL(b)
+	return secret, file
+}
+
+// ReadSecret reads a secret from a file. One end of line at its end is none of
+// it; an empty file is no secret.
+func ReadSecret(file string) ([]byte, error) {
+	b, err := readFile(file)
+	return trimEOL(b), err
 }
 
 func (r *reader) secretLength(name string, secret []byte) {

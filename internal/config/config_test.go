@@ -42,7 +42,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
 	got, err := Flags{
 		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b",
-		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s",
+		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s", SecretRotation: "0s",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", DenyEgress: "10.0.0.0/8:443, *.internal.example:8443", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring, "JADWAL_MASTER_KEY": secret + "m\r\n", "JADWAL_RETIRING_MASTER_KEY_COMMAND": "echo " + secret + "o"}))
@@ -103,6 +103,9 @@ func TestWrongSettings(t *testing.T) {
 		{"a code that sets a password is good for a minute at least", Flags{ResetLifetime: "59s"}, nil, `--reset-lifetime (JADWAL_RESET_LIFETIME): 59s must be 1m to 720h`},
 		{"an API key lives for ten years at most, or without a limit", Flags{MaxKeyLifetime: "87601h"}, nil, `--max-key-lifetime (JADWAL_MAX_KEY_LIFETIME): 87601h must be 0s to 87600h`},
 		{"a refresh token lives at least as long as an access token", Flags{RefreshLifetime: "14m"}, nil, `--refresh-lifetime (JADWAL_REFRESH_LIFETIME): 14m is shorter than the access token's 15m`},
+		{"a secret is not rotated while the one before is needed", Flags{SecretRotation: "167h"}, nil, `--secret-rotation (JADWAL_SECRET_ROTATION): 167h is shorter than the 168h for which what a secret signs may be good; write 168h or more, or 0s`},
+		{"a secret signs what is good for a day at least", Flags{SecretRotation: "23h", RefreshLifetime: "1h"}, nil, `--secret-rotation (JADWAL_SECRET_ROTATION): 23h is shorter than the 24h`},
+		{"the server rotates only what it has made", Flags{SecretRotation: "720h"}, map[string]string{"JADWAL_SECRET": strings.Repeat("s", 32)}, `--secret-rotation (JADWAL_SECRET_ROTATION): is about the secret that the server makes itself, and JADWAL_SECRET is set`},
 		{"history is kept for an hour at least", Flags{History: "59m"}, nil, `--history (JADWAL_HISTORY): 59m must be 1h to 87600h`},
 		{"a size is a number with a unit", Flags{HistoryMax: "much"}, nil, `--history-max (JADWAL_HISTORY_MAX): "much" is not a size; write for example 10GB, 500MB or 20GiB`},
 		{"a size is whole", Flags{HistoryMax: "1.5GB"}, nil, `--history-max (JADWAL_HISTORY_MAX): "1.5GB" is not a size`},
@@ -202,6 +205,24 @@ func TestSecretsFromFiles(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tt.wrong)
 			}
 		})
+	}
+}
+
+func TestTheFilesOfSecretsAreKnown(t *testing.T) {
+	dir := t.TempDir()
+	active, retiring := filepath.Join(dir, "active"), filepath.Join(dir, "retiring")
+	for name, text := range map[string]string{active: strings.Repeat("s", 32) + "\n", retiring: ""} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Flags{}.Read(environment(map[string]string{"JADWAL_SECRET_FILE": active, "JADWAL_RETIRING_SECRET_FILE": retiring}))
+	if err != nil || c.SecretFile != active || c.RetiringFile != retiring || len(c.RetiringSecret) > 0 || string(c.Secret) != strings.Repeat("s", 32) {
+		t.Errorf("an empty retiring file means that no secret retires: got %+v, %v", c, err)
+	}
+	_, err = Flags{}.Read(environment(map[string]string{"JADWAL_SECRET_FILE": retiring}))
+	if err == nil || !strings.HasPrefix(err.Error(), "JADWAL_SECRET_FILE: "+retiring+" is empty") {
+		t.Errorf("an empty secret file: %v", err)
 	}
 }
 

@@ -2,43 +2,138 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"strconv"
+	"time"
+
+	"github.com/teknohole/jadwal"
 )
 
-// secretHash is the key of table meta for a hash of what the servers' keys come
-// from.
-const secretHash = "secret"
+// The keys of table meta for what the servers agree on about secrets.
+const (
+	secretSigns  = "secret"
+	secretBefore = "secret_before"
+	secretSince  = "secret_since"
+)
 
-// SameSecret tells whether this server's secret is that of the others on its
-// database, by keys that are derived from it for nothing else: active, or
-// retiring (nil: none) when that is still theirs. Then active takes its place.
-// The first server's counts. On SQLite there are no others, and it is true.
-func (s *Store) SameSecret(ctx context.Context, active, retiring []byte) (same bool, err error) {
-	if _, shared := s.db.(*postgresDB); !shared {
-		return true, nil
+// A server that has not been heard of for holderGone does not live, as far as
+// secrets go; each is heard of every holderSeen.
+const (
+	holderGone = 30 * time.Second
+	holderSeen = 10 * time.Second
+)
+
+// MeetSecrets has this server, id, meet the others on its database about what
+// signs (jadwal.SecretRecord.Meet), and returns what they agree on. replace is
+// to have its active secret sign whatever the record says, as it may where
+// there are no others: on SQLite. same is false when the server has none of
+// the secrets that they agree on; nothing is written then.
+//
+// Others are servers on PostgreSQL that met within the last 30 s. It is to be called
+// at least that often, and costs one read when there is nothing new.
+func (s *Store) MeetSecrets(ctx context.Context, id string, self jadwal.SecretHolder, replace bool, now time.Time) (agreed jadwal.SecretRecord, same bool, err error) {
+	shared := s.Shared()
+	meet := func(t *tx) (stored jadwal.SecretRecord, seen bool, err error) {
+		if stored, err = secretRecord(t); err != nil {
+			return stored, false, err
+		}
+		var others []jadwal.SecretHolder
+		if shared {
+			if others, seen, err = secretHolders(t, id, self); err != nil {
+				return stored, false, err
+			}
+		}
+		if agreed, same = stored.Meet(self, others, now); !same && replace && !shared {
+			agreed, same = stored.Replace(self, now), true
+		}
+		return stored, seen || !shared, nil
+	}
+	changed := false
+	if err := s.read(ctx, func(t *tx) error {
+		stored, seen, err := meet(t)
+		changed = same && (!seen || stored != agreed)
+		return err
+	}); err != nil || !changed {
+		return agreed, same, err
 	}
 	err = s.write(ctx, laneAPI, func(t *tx) error {
-		stored := ""
-		found, err := t.one("SELECT value FROM meta WHERE key = $1", func(r row) { stored = r.text(0) }, secretHash)
-		if err != nil {
+		stored, _, err := meet(t)
+		if err != nil || !same {
 			return err
 		}
-		same = true
-		switch {
-		case found && stored == hashOf(active):
-			return nil
-		case found && (retiring == nil || stored != hashOf(retiring)):
-			same = false
+		if shared {
+			if err := seeHolder(t, id, self); err != nil {
+				return err
+			}
+		}
+		if stored == agreed {
 			return nil
 		}
-		_, err = t.exec("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value", secretHash, hashOf(active))
-		return err
+		if err := setSecretRecord(t, agreed); err != nil || stored.Signs == "" {
+			return err
+		}
+		return audited(t, jadwal.Actor{}, now, "secret.rotate", "secret/"+agreed.Signs[:16], detail{"before": "secret/" + stored.Signs[:16]})
 	})
-	return same, err
+	return agreed, same, err
 }
 
-func hashOf(key []byte) string {
-	sum := sha256.Sum256(key)
-	return hex.EncodeToString(sum[:])
+func secretRecord(t *tx) (r jadwal.SecretRecord, err error) {
+	err = t.query("SELECT key, value FROM meta WHERE key IN ($1, $2, $3)", func(row row) error {
+		switch value := row.text(1); row.text(0) {
+		case secretSigns:
+			r.Signs = value
+		case secretBefore:
+			r.Before = value
+		case secretSince:
+			micros, err := strconv.ParseInt(value, 10, 64)
+			r.Since = time.UnixMicro(micros).UTC()
+			return err
+		}
+		return nil
+	}, secretSigns, secretBefore, secretSince)
+	return r, err
+}
+
+func setSecretRecord(t *tx, r jadwal.SecretRecord) error {
+	for _, pair := range [...][2]string{{secretSigns, r.Signs}, {secretBefore, r.Before}, {secretSince, strconv.FormatInt(r.Since.UnixMicro(), 10)}} {
+		if _, err := t.exec("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value", pair[0], pair[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// secretHolders returns the servers that live but id, and whether id is known
+// as self and was heard of just now.
+func secretHolders(t *tx, id string, self jadwal.SecretHolder) (others []jadwal.SecretHolder, seen bool, err error) {
+	err = t.query("SELECT id, active, retiring, "+clockSQL+" - seen_at FROM secret_holder WHERE seen_at > "+clockSQL+" - $1", func(r row) error {
+		h := jadwal.SecretHolder{Active: r.text(1), Retiring: r.text(2)}
+		if r.text(0) == id {
+			seen = h == self && r.int(3) < holderSeen.Microseconds()
+		} else {
+			others = append(others, h)
+		}
+		return nil
+	}, holderGone.Microseconds())
+	return others, seen, err
+}
+
+// seeHolder notes that a server lives, and forgets those that do not.
+func seeHolder(t *tx, id string, self jadwal.SecretHolder) error {
+	if _, err := t.exec("DELETE FROM secret_holder WHERE seen_at <= "+clockSQL+" - $1", holderGone.Microseconds()); err != nil {
+		return err
+	}
+	_, err := t.exec(`INSERT INTO secret_holder (id, active, retiring, seen_at) VALUES ($1, $2, $3, `+clockSQL+`)
+		ON CONFLICT (id) DO UPDATE SET active = excluded.active, retiring = excluded.retiring, seen_at = excluded.seen_at`, id, self.Active, self.Retiring)
+	return err
+}
+
+// LeaveSecrets tells the others that this server has ended.
+func (s *Store) LeaveSecrets(ctx context.Context, id string) error {
+	if !s.Shared() {
+		return nil
+	}
+	return s.write(ctx, laneAPI, func(t *tx) error {
+		_, err := t.exec("DELETE FROM secret_holder WHERE id = $1", id)
+		return err
+	})
 }
