@@ -120,9 +120,9 @@ func (k Keys) Equal(o Keys) bool {
 }
 
 // Holder is the secrets by names that do not tell them.
-func (k Keys) Holder() jadwal.SecretHolder {
+func (k Keys) Holder() jadwal.SigningHolder {
 	active, retiring := k.Derive(PurposeCheck)
-	return jadwal.SecretHolder{Active: secretName(active), Retiring: secretName(retiring)}
+	return jadwal.SigningHolder{Active: secretName(active), Retiring: secretName(retiring)}
 }
 
 func secretName(key []byte) string {
@@ -137,7 +137,7 @@ func secretName(key []byte) string {
 // servers on its database agree on: the secret that signs first, and not the
 // one before it when what that signed was good for at most lifetime and that
 // is over at now.
-func (k Keys) InForce(agreed jadwal.SecretRecord, lifetime time.Duration, now time.Time) Keys {
+func (k Keys) InForce(agreed jadwal.SigningRecord, lifetime time.Duration, now time.Time) Keys {
 	h := k.Holder()
 	if agreed.Signs != h.Active && agreed.Signs == h.Retiring {
 		k.active, k.retiring = k.retiring, k.active

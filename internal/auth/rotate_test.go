@@ -263,15 +263,15 @@ func TestWhichKeysAreInForce(t *testing.T) {
 	k := Keys{active: testKey, retiring: otherKey}
 	active, retiring := k.Holder().Active, k.Holder().Retiring
 	for name, tt := range map[string]struct {
-		agreed jadwal.SecretRecord
+		agreed jadwal.SigningRecord
 		now    time.Time
 		want   Keys
 	}{
-		"the active one signs":                               {jadwal.SecretRecord{Signs: active, Before: retiring, Since: now}, now, k},
-		"not before the others know it":                      {jadwal.SecretRecord{Signs: retiring, Since: now}, now.Add(time.Hour * 999), Keys{active: otherKey, retiring: testKey}},
-		"the one before is not accepted for ever":            {jadwal.SecretRecord{Signs: active, Before: retiring, Since: now}, now.Add(time.Hour + time.Minute), Keys{active: testKey}},
-		"one that has not signed yet is":                     {jadwal.SecretRecord{Signs: active, Since: now}, now.Add(time.Hour * 999), k},
-		"the one before is dropped where it is still active": {jadwal.SecretRecord{Signs: retiring, Before: active, Since: now}, now.Add(time.Hour + time.Minute), Keys{active: otherKey}},
+		"the active one signs":                               {jadwal.SigningRecord{Signs: active, Before: retiring, Since: now}, now, k},
+		"not before the others know it":                      {jadwal.SigningRecord{Signs: retiring, Since: now}, now.Add(time.Hour * 999), Keys{active: otherKey, retiring: testKey}},
+		"the one before is not accepted for ever":            {jadwal.SigningRecord{Signs: active, Before: retiring, Since: now}, now.Add(time.Hour + time.Minute), Keys{active: testKey}},
+		"one that has not signed yet is":                     {jadwal.SigningRecord{Signs: active, Since: now}, now.Add(time.Hour * 999), k},
+		"the one before is dropped where it is still active": {jadwal.SigningRecord{Signs: retiring, Before: active, Since: now}, now.Add(time.Hour + time.Minute), Keys{active: otherKey}},
 	} {
 		if got := k.InForce(tt.agreed, time.Hour, tt.now); !got.Equal(tt.want) {
 			t.Errorf("%s: got %+v", name, got)

@@ -2,20 +2,20 @@ package jadwal
 
 import "time"
 
-// SecretHolder is a server by the secrets that it has, each by a name that
+// SigningHolder is a server by the secrets that it has, each by a name that
 // does not tell it: Active is the one that it is to sign with, Retiring
 // another one whose signatures it accepts; "": none.
-type SecretHolder struct {
+type SigningHolder struct {
 	Active   string
 	Retiring string
 }
 
 // accepts tells whether h accepts what the secret of that name signed.
-func (h SecretHolder) accepts(name string) bool { return h.Active == name || h.Retiring == name }
+func (h SigningHolder) accepts(name string) bool { return h.Active == name || h.Retiring == name }
 
-// SecretRecord is what the servers on a database agree on: the secret that
+// SigningRecord is what the servers on a database agree on: the secret that
 // signs, the one that did before it, and since when; zero on a new database.
-type SecretRecord struct {
+type SigningRecord struct {
 	Signs  string
 	Before string
 	Since  time.Time
@@ -31,10 +31,10 @@ type SecretRecord struct {
 // same is false when self does not have the secret that signs: it may not
 // serve beside the others, and the record stays. Otherwise self signs with the
 // secret that the record names, which is one of its own.
-func (r SecretRecord) Meet(self SecretHolder, others []SecretHolder, now time.Time) (after SecretRecord, same bool) {
+func (r SigningRecord) Meet(self SigningHolder, others []SigningHolder, now time.Time) (after SigningRecord, same bool) {
 	switch {
 	case r.Signs == "":
-		return SecretRecord{Signs: self.Active, Since: now}, true
+		return SigningRecord{Signs: self.Active, Since: now}, true
 	case r.Signs == self.Active:
 		return r, true
 	case r.Signs != self.Retiring:
@@ -50,25 +50,25 @@ func (r SecretRecord) Meet(self SecretHolder, others []SecretHolder, now time.Ti
 
 // Replace is the record when self's active secret signs from now on, whoever
 // knows it.
-func (r SecretRecord) Replace(self SecretHolder, now time.Time) SecretRecord {
+func (r SigningRecord) Replace(self SigningHolder, now time.Time) SigningRecord {
 	if r.Signs == self.Active {
 		return r
 	}
-	return SecretRecord{Signs: self.Active, Before: r.Signs, Since: now}
+	return SigningRecord{Signs: self.Active, Before: r.Signs, Since: now}
 }
 
-// secretSlack is how long a server may take to sign with the secret that the
+// signingSlack is how long a server may take to sign with the secret that the
 // record names, and how far apart clocks may be.
-const secretSlack = time.Minute
+const signingSlack = time.Minute
 
 // RetiresAt is when nothing is good any more that the secret before signed,
 // given that it was good for at most lifetime.
-func (r SecretRecord) RetiresAt(lifetime time.Duration) time.Time {
-	return r.Since.Add(lifetime + secretSlack)
+func (r SigningRecord) RetiresAt(lifetime time.Duration) time.Time {
+	return r.Since.Add(lifetime + signingSlack)
 }
 
 // Retired tells whether the secret of that name has signed before and nothing
 // that it signed is good at now.
-func (r SecretRecord) Retired(name string, lifetime time.Duration, now time.Time) bool {
+func (r SigningRecord) Retired(name string, lifetime time.Duration, now time.Time) bool {
 	return name != "" && name == r.Before && !now.Before(r.RetiresAt(lifetime))
 }

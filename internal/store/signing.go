@@ -22,23 +22,23 @@ const (
 	holderSeen = 10 * time.Second
 )
 
-// MeetSecrets has this server, id, meet the others on its database about what
-// signs (jadwal.SecretRecord.Meet), and returns what they agree on. replace is
+// MeetSigning has this server, id, meet the others on its database about what
+// signs (jadwal.SigningRecord.Meet), and returns what they agree on. replace is
 // to have its active secret sign whatever the record says, as it may where
 // there are no others: on SQLite. same is false when the server has none of
 // the secrets that they agree on; nothing is written then.
 //
 // Others are servers on PostgreSQL that met within the last 30 s. It is to be called
 // at least that often, and costs one read when there is nothing new.
-func (s *Store) MeetSecrets(ctx context.Context, id string, self jadwal.SecretHolder, replace bool, now time.Time) (agreed jadwal.SecretRecord, same bool, err error) {
+func (s *Store) MeetSigning(ctx context.Context, id string, self jadwal.SigningHolder, replace bool, now time.Time) (agreed jadwal.SigningRecord, same bool, err error) {
 	shared := s.Shared()
-	meet := func(t *tx) (stored jadwal.SecretRecord, seen bool, err error) {
-		if stored, err = secretRecord(t); err != nil {
+	meet := func(t *tx) (stored jadwal.SigningRecord, seen bool, err error) {
+		if stored, err = signingRecord(t); err != nil {
 			return stored, false, err
 		}
-		var others []jadwal.SecretHolder
+		var others []jadwal.SigningHolder
 		if shared {
-			if others, seen, err = secretHolders(t, id, self); err != nil {
+			if others, seen, err = signingHolders(t, id, self); err != nil {
 				return stored, false, err
 			}
 		}
@@ -68,15 +68,15 @@ func (s *Store) MeetSecrets(ctx context.Context, id string, self jadwal.SecretHo
 		if stored == agreed {
 			return nil
 		}
-		if err := setSecretRecord(t, agreed); err != nil || stored.Signs == "" {
+		if err := setSigningRecord(t, agreed); err != nil || stored.Signs == "" {
 			return err
 		}
-		return audited(t, jadwal.Actor{}, now, "secret.rotate", "secret/"+agreed.Signs[:16], detail{"before": "secret/" + stored.Signs[:16]})
+		return audited(t, jadwal.Actor{}, now, "signing.rotate", "signing/"+agreed.Signs[:16], detail{"before": "signing/" + stored.Signs[:16]})
 	})
 	return agreed, same, err
 }
 
-func secretRecord(t *tx) (r jadwal.SecretRecord, err error) {
+func signingRecord(t *tx) (r jadwal.SigningRecord, err error) {
 	err = t.query("SELECT key, value FROM meta WHERE key IN ($1, $2, $3)", func(row row) error {
 		switch value := row.text(1); row.text(0) {
 		case secretSigns:
@@ -93,7 +93,7 @@ func secretRecord(t *tx) (r jadwal.SecretRecord, err error) {
 	return r, err
 }
 
-func setSecretRecord(t *tx, r jadwal.SecretRecord) error {
+func setSigningRecord(t *tx, r jadwal.SigningRecord) error {
 	for _, pair := range [...][2]string{{secretSigns, r.Signs}, {secretBefore, r.Before}, {secretSince, strconv.FormatInt(r.Since.UnixMicro(), 10)}} {
 		if _, err := t.exec("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value", pair[0], pair[1]); err != nil {
 			return err
@@ -102,11 +102,11 @@ func setSecretRecord(t *tx, r jadwal.SecretRecord) error {
 	return nil
 }
 
-// secretHolders returns the servers that live but id, and whether id is known
+// signingHolders returns the servers that live but id, and whether id is known
 // as self and was heard of just now.
-func secretHolders(t *tx, id string, self jadwal.SecretHolder) (others []jadwal.SecretHolder, seen bool, err error) {
-	err = t.query("SELECT id, active, retiring, "+clockSQL+" - seen_at FROM secret_holder WHERE seen_at > "+clockSQL+" - $1", func(r row) error {
-		h := jadwal.SecretHolder{Active: r.text(1), Retiring: r.text(2)}
+func signingHolders(t *tx, id string, self jadwal.SigningHolder) (others []jadwal.SigningHolder, seen bool, err error) {
+	err = t.query("SELECT id, active, retiring, "+clockSQL+" - seen_at FROM signing_holder WHERE seen_at > "+clockSQL+" - $1", func(r row) error {
+		h := jadwal.SigningHolder{Active: r.text(1), Retiring: r.text(2)}
 		if r.text(0) == id {
 			seen = h == self && r.int(3) < holderSeen.Microseconds()
 		} else {
@@ -118,22 +118,22 @@ func secretHolders(t *tx, id string, self jadwal.SecretHolder) (others []jadwal.
 }
 
 // seeHolder notes that a server lives, and forgets those that do not.
-func seeHolder(t *tx, id string, self jadwal.SecretHolder) error {
-	if _, err := t.exec("DELETE FROM secret_holder WHERE seen_at <= "+clockSQL+" - $1", holderGone.Microseconds()); err != nil {
+func seeHolder(t *tx, id string, self jadwal.SigningHolder) error {
+	if _, err := t.exec("DELETE FROM signing_holder WHERE seen_at <= "+clockSQL+" - $1", holderGone.Microseconds()); err != nil {
 		return err
 	}
-	_, err := t.exec(`INSERT INTO secret_holder (id, active, retiring, seen_at) VALUES ($1, $2, $3, `+clockSQL+`)
+	_, err := t.exec(`INSERT INTO signing_holder (id, active, retiring, seen_at) VALUES ($1, $2, $3, `+clockSQL+`)
 		ON CONFLICT (id) DO UPDATE SET active = excluded.active, retiring = excluded.retiring, seen_at = excluded.seen_at`, id, self.Active, self.Retiring)
 	return err
 }
 
-// LeaveSecrets tells the others that this server has ended.
-func (s *Store) LeaveSecrets(ctx context.Context, id string) error {
+// LeaveSigning tells the others that this server has ended.
+func (s *Store) LeaveSigning(ctx context.Context, id string) error {
 	if !s.Shared() {
 		return nil
 	}
 	return s.write(ctx, laneAPI, func(t *tx) error {
-		_, err := t.exec("DELETE FROM secret_holder WHERE id = $1", id)
+		_, err := t.exec("DELETE FROM signing_holder WHERE id = $1", id)
 		return err
 	})
 }

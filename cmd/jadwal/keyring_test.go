@@ -248,8 +248,8 @@ func TestRotateSecret(t *testing.T) {
 	})
 	t.Run("the audit log tells of each", func(t *testing.T) {
 		var lines []struct{ Actor, Object string }
-		call(t, s.mustSignIn("admin", "admin123"), http.StatusOK, "GET", "/audit?action=secret.rotate", nil, &lines)
-		if len(lines) != 3 || lines[0].Actor != "server" || !strings.HasPrefix(lines[0].Object, "secret/") {
+		call(t, s.mustSignIn("admin", "admin123"), http.StatusOK, "GET", "/audit?action=signing.rotate", nil, &lines)
+		if len(lines) != 3 || lines[0].Actor != "server" || !strings.HasPrefix(lines[0].Object, "signing/") {
 			t.Errorf("got %+v", lines)
 		}
 	})

@@ -15,11 +15,11 @@ func secretNamed(c string) string { return strings.Repeat(c, 64) }
 // that signs afterwards; "": it may not serve.
 func meetAs(t *testing.T, s *Store, id, active, retiring string, replace bool, now time.Time) string {
 	t.Helper()
-	self := jadwal.SecretHolder{Active: secretNamed(active)}
+	self := jadwal.SigningHolder{Active: secretNamed(active)}
 	if retiring != "" {
 		self.Retiring = secretNamed(retiring)
 	}
-	agreed, same, err := s.MeetSecrets(t.Context(), id, self, replace, now)
+	agreed, same, err := s.MeetSigning(t.Context(), id, self, replace, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,14 +55,14 @@ func TestServersAgreeOnASecret(t *testing.T) {
 	t.Run("the change is told in the audit log, without the secret", func(t *testing.T) {
 		var lines []string
 		if err := here.read(t.Context(), func(tx *tx) error {
-			return tx.query("SELECT actor, object, detail FROM audit WHERE action = 'secret.rotate'", func(r row) error {
+			return tx.query("SELECT actor, object, detail FROM audit WHERE action = 'signing.rotate'", func(r row) error {
 				lines = append(lines, r.text(0)+" "+r.text(1)+" "+r.text(2))
 				return nil
 			})
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if want := "server secret/bbbbbbbbbbbbbbbb " + `{"before":"secret/aaaaaaaaaaaaaaaa"}`; len(lines) != 1 || lines[0] != want {
+		if want := "server signing/bbbbbbbbbbbbbbbb " + `{"before":"signing/aaaaaaaaaaaaaaaa"}`; len(lines) != 1 || lines[0] != want {
 			t.Errorf("got %q, want %q", lines, want)
 		}
 	})
@@ -71,7 +71,7 @@ func TestServersAgreeOnASecret(t *testing.T) {
 			t.Fatalf("%q signs", got)
 		}
 		for _, id := range []string{"2", "4"} {
-			if err := there.LeaveSecrets(t.Context(), id); err != nil {
+			if err := there.LeaveSigning(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -82,7 +82,7 @@ func TestServersAgreeOnASecret(t *testing.T) {
 	t.Run("nor does one that was not heard of for half a minute", func(t *testing.T) {
 		meetAs(t, there, "5", "c", "", false, now)
 		if err := here.write(t.Context(), laneAPI, func(tx *tx) error {
-			_, err := tx.exec("UPDATE secret_holder SET seen_at = seen_at - 31000000 WHERE id = '5'")
+			_, err := tx.exec("UPDATE signing_holder SET seen_at = seen_at - 31000000 WHERE id = '5'")
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -111,8 +111,8 @@ func TestOnSQLiteASecretIsReplaced(t *testing.T) {
 			t.Fatalf("%s: %q signs, want %q", step.what, got, step.want)
 		}
 	}
-	agreed, _, err := s.MeetSecrets(t.Context(), "1", jadwal.SecretHolder{Active: secretNamed("c")}, false, now.Add(time.Hour))
-	if want := (jadwal.SecretRecord{Signs: secretNamed("c"), Before: secretNamed("b"), Since: now}); err != nil || agreed != want {
+	agreed, _, err := s.MeetSigning(t.Context(), "1", jadwal.SigningHolder{Active: secretNamed("c")}, false, now.Add(time.Hour))
+	if want := (jadwal.SigningRecord{Signs: secretNamed("c"), Before: secretNamed("b"), Since: now}); err != nil || agreed != want {
 		t.Errorf("got %+v, %v, want %+v", agreed, err, want)
 	}
 }

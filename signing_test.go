@@ -7,28 +7,28 @@ import (
 
 func TestWhichSecretSigns(t *testing.T) {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	old := SecretRecord{Signs: "old", Since: now.Add(-time.Hour)}
-	rotated := SecretRecord{Signs: "new", Before: "old", Since: now}
-	type holders = []SecretHolder
+	old := SigningRecord{Signs: "old", Since: now.Add(-time.Hour)}
+	rotated := SigningRecord{Signs: "new", Before: "old", Since: now}
+	type holders = []SigningHolder
 	for _, tt := range []struct {
 		name   string
-		record SecretRecord
-		self   SecretHolder
+		record SigningRecord
+		self   SigningHolder
 		others holders
-		want   SecretRecord
+		want   SigningRecord
 		same   bool
 	}{
-		{"the first server's signs", SecretRecord{}, SecretHolder{"old", ""}, nil, SecretRecord{Signs: "old", Since: now}, true},
-		{"a server with the same one changes nothing", old, SecretHolder{"old", ""}, holders{{"old", ""}}, old, true},
-		{"a server with another one is none of them", old, SecretHolder{"new", ""}, nil, old, false},
-		{"nor is one whose retiring secret is another one", old, SecretHolder{"new", "older"}, nil, old, false},
-		{"alone, a new one signs at once", old, SecretHolder{"new", "old"}, nil, rotated, true},
-		{"it waits for a server that does not know it", old, SecretHolder{"new", "old"}, holders{{"new", "old"}, {"old", ""}}, old, true},
-		{"it is enough that the others accept it", old, SecretHolder{"new", "old"}, holders{{"old", "new"}, {"new", "old"}}, rotated, true},
-		{"a server that was not told follows", rotated, SecretHolder{"old", "new"}, holders{{"new", "old"}, {"old", "new"}}, rotated, true},
-		{"a server that never heard of the new one is none of them", rotated, SecretHolder{"old", ""}, holders{{"new", "old"}}, rotated, false},
-		{"the one before comes back when everybody wants it", rotated, SecretHolder{"old", "new"}, holders{{"old", "new"}}, SecretRecord{Signs: "old", Before: "new", Since: now}, true},
-		{"the retiring one is left out and nothing changes", rotated, SecretHolder{"new", ""}, holders{{"new", "old"}}, rotated, true},
+		{"the first server's signs", SigningRecord{}, SigningHolder{"old", ""}, nil, SigningRecord{Signs: "old", Since: now}, true},
+		{"a server with the same one changes nothing", old, SigningHolder{"old", ""}, holders{{"old", ""}}, old, true},
+		{"a server with another one is none of them", old, SigningHolder{"new", ""}, nil, old, false},
+		{"nor is one whose retiring secret is another one", old, SigningHolder{"new", "older"}, nil, old, false},
+		{"alone, a new one signs at once", old, SigningHolder{"new", "old"}, nil, rotated, true},
+		{"it waits for a server that does not know it", old, SigningHolder{"new", "old"}, holders{{"new", "old"}, {"old", ""}}, old, true},
+		{"it is enough that the others accept it", old, SigningHolder{"new", "old"}, holders{{"old", "new"}, {"new", "old"}}, rotated, true},
+		{"a server that was not told follows", rotated, SigningHolder{"old", "new"}, holders{{"new", "old"}, {"old", "new"}}, rotated, true},
+		{"a server that never heard of the new one is none of them", rotated, SigningHolder{"old", ""}, holders{{"new", "old"}}, rotated, false},
+		{"the one before comes back when everybody wants it", rotated, SigningHolder{"old", "new"}, holders{{"old", "new"}}, SigningRecord{Signs: "old", Before: "new", Since: now}, true},
+		{"the retiring one is left out and nothing changes", rotated, SigningHolder{"new", ""}, holders{{"new", "old"}}, rotated, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, same := tt.record.Meet(tt.self, tt.others, now)
@@ -43,16 +43,16 @@ func TestWhichSecretSigns(t *testing.T) {
 // that all of them accept at that moment.
 func TestNoServerSignsWithASecretThatAnotherOneDoesNotKnow(t *testing.T) {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	before, between, after := SecretHolder{"old", ""}, SecretHolder{"old", "new"}, SecretHolder{"new", "old"}
+	before, between, after := SigningHolder{"old", ""}, SigningHolder{"old", "new"}, SigningHolder{"new", "old"}
 	// Each server goes from before to after, some by way of between; state holds
 	// how far each is, and every order of steps and meetings is walked through.
 	type state struct {
 		at     [3]int
-		record SecretRecord
+		record SigningRecord
 	}
-	ways := [][]SecretHolder{{before, after}, {before, between, after}}
+	ways := [][]SigningHolder{{before, after}, {before, between, after}}
 	for choice := range 8 {
-		way := [3][]SecretHolder{}
+		way := [3][]SigningHolder{}
 		for i := range way {
 			way[i] = ways[choice>>i&1]
 		}
@@ -67,7 +67,7 @@ func TestNoServerSignsWithASecretThatAnotherOneDoesNotKnow(t *testing.T) {
 				if !way[i][s.at[i]].accepts(s.record.Signs) {
 					t.Fatalf("%v: server %d does not know what signs: %+v", s.at, i, s.record)
 				}
-				var others []SecretHolder
+				var others []SigningHolder
 				for j := range s.at {
 					if j != i {
 						others = append(others, way[j][s.at[j]])
@@ -83,8 +83,8 @@ func TestNoServerSignsWithASecretThatAnotherOneDoesNotKnow(t *testing.T) {
 				}
 			}
 		}
-		walk(state{record: SecretRecord{Signs: "old", Since: now}})
-		end := state{record: SecretRecord{Signs: "new", Before: "old", Since: now}}
+		walk(state{record: SigningRecord{Signs: "old", Since: now}})
+		end := state{record: SigningRecord{Signs: "new", Before: "old", Since: now}}
 		for i := range end.at {
 			end.at[i] = len(way[i]) - 1
 		}
@@ -96,7 +96,7 @@ func TestNoServerSignsWithASecretThatAnotherOneDoesNotKnow(t *testing.T) {
 
 func TestWhenASecretHasRetired(t *testing.T) {
 	since := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	r := SecretRecord{Signs: "new", Before: "old", Since: since}
+	r := SigningRecord{Signs: "new", Before: "old", Since: since}
 	end := since.Add(time.Hour + time.Minute)
 	for _, tt := range []struct {
 		name   string
@@ -114,7 +114,7 @@ func TestWhenASecretHasRetired(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
-	if (SecretRecord{Signs: "a"}).Retired("", 0, since) {
+	if (SigningRecord{Signs: "a"}).Retired("", 0, since) {
 		t.Error("without one before")
 	}
 }

@@ -77,7 +77,7 @@ type keyring struct {
 	use   func(auth.Keys) // nil before the server is made
 
 	read    auth.Keys // as they were read last and could be used
-	agreed  jadwal.SecretRecord
+	agreed  jadwal.SigningRecord
 	inForce auth.Keys
 	told    string // the last complaint
 }
@@ -94,7 +94,7 @@ func openKeyring(ctx context.Context, st *store.Store, cfg config.Config, log *s
 		return nil, err
 	}
 	k := &keyring{cfg: cfg, store: st, log: log, id: rand.Text(), read: keys}
-	agreed, same, err := st.MeetSecrets(ctx, k.id, keys.Holder(), true, now)
+	agreed, same, err := st.MeetSigning(ctx, k.id, keys.Holder(), true, now)
 	if err == nil && !same {
 		err = errors.New("JADWAL_SECRET: the servers on this database have another one; set the same here, or, to change it, set the one they have as JADWAL_RETIRING_SECRET")
 	}
@@ -129,7 +129,7 @@ func (k *keyring) watch(ctx context.Context) {
 func (k *keyring) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err := k.store.LeaveSecrets(ctx, k.id); err != nil {
+	if err := k.store.LeaveSigning(ctx, k.id); err != nil {
 		k.log.Warn("the other servers were not told that this one has ended", "err", err)
 	}
 }
@@ -158,11 +158,11 @@ func (k *keyring) step(ctx context.Context, now time.Time) error {
 		k.put(read.InForce(k.agreed, k.cfg.SignedFor(), now))
 	}
 	if changed || k.store.Shared() {
-		agreed, same, failed := k.store.MeetSecrets(ctx, k.id, read.Holder(), k.owns(), now)
+		agreed, same, failed := k.store.MeetSigning(ctx, k.id, read.Holder(), k.owns(), now)
 		if failed == nil && !same {
 			err = errors.New("JADWAL_SECRET_FILE: has a secret that is new, and JADWAL_RETIRING_SECRET_FILE has not the one that signs; write that one there, or start the server again without it, so that everybody signs in again")
 			read = k.read
-			agreed, same, failed = k.store.MeetSecrets(ctx, k.id, read.Holder(), false, now)
+			agreed, same, failed = k.store.MeetSigning(ctx, k.id, read.Holder(), false, now)
 		}
 		if failed != nil {
 			return errors.Join(err, failed)
@@ -210,7 +210,7 @@ func (k *keyring) put(keys auth.Keys) {
 }
 
 // tell logs what is about to change.
-func (k *keyring) tell(read auth.Keys, agreed jadwal.SecretRecord) {
+func (k *keyring) tell(read auth.Keys, agreed jadwal.SigningRecord) {
 	switch {
 	case agreed.Signs != k.agreed.Signs:
 		k.log.Info("a new secret signs", "what the one before signed may be good until", agreed.RetiresAt(k.cfg.SignedFor()).UTC().Format(time.RFC3339))
