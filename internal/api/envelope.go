@@ -36,6 +36,7 @@ var (
 	headerJSON    = []string{"application/json"}
 	headerNosniff = []string{"nosniff"}
 	headerNoStore = []string{"no-store"}
+	headerClose   = []string{"close"}
 )
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
@@ -54,6 +55,12 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 	h["Cache-Control"] = headerNoStore
 	c.fields = [2]string{c.requestID}
 	h["X-Request-Id"] = c.fields[0:1:1]
+	if c.request.TransferEncoding != nil {
+		// A Content-Length may have been there besides, which net/http does not
+		// tell, and then the next request may not be its sender's: RFC 9112,
+		// section 6.1.
+		h["Connection"] = headerClose
+	}
 	if a.file != nil {
 		h["Content-Type"] = a.file.contentType
 		if a.file.policy != nil {

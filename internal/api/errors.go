@@ -104,7 +104,7 @@ func refuse(err error) (a *answer, internal bool) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		a.header["Retry-After"] = []string{strconv.FormatInt(retrySeconds(e.RetryAfter), 10)}
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
-		a.header["Connection"] = []string{"close"} // the rest of the body is not read
+		a.header["Connection"] = headerClose // the rest of the body is not read
 	}
 	return a, internal
 }

@@ -64,9 +64,16 @@ type server struct {
 	addr  string
 	file  string // of the database
 	url   string // of the database, on PostgreSQL; "": it is SQLite
-	fires bool   // an engine runs
+	past  *direct
+	fires bool // an engine runs
 	log   *lockedBuffer
 	clock *clock
+}
+
+// direct is a connection to a PostgreSQL database past the store.
+type direct struct {
+	mu   sync.Mutex
+	conn *pgx.Conn // nil: nothing was asked yet
 }
 
 // in is s for a sub-test.
@@ -128,7 +135,7 @@ func readTimeout(d time.Duration) serverOption {
 // newServer starts a server whose first user is the superuser admin.
 func newServer(t testing.TB, options ...serverOption) *server {
 	t.Helper()
-	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}}
+	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}, past: &direct{}}
 	dir := dirtest.New(t)
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	where := store.Options{Dir: dir, Log: log}
@@ -178,6 +185,9 @@ func newServer(t testing.TB, options ...serverOption) *server {
 	t.Cleanup(func() {
 		s.http.Close()
 		stop()
+		if s.past.conn != nil {
+			s.past.conn.Close(context.Background())
+		}
 		if err := s.store.Close(); err != nil {
 			t.Error(err)
 		}
@@ -386,7 +396,7 @@ func (s *server) each(sql string, fn func(row []string)) {
 	s.t.Helper()
 	var err error
 	if s.url != "" {
-		err = eachPostgres(s.url, sql, fn)
+		err = s.past.each(s.url, sql, fn)
 	} else {
 		err = eachSQLite(s.file, sql, fn)
 	}
@@ -411,14 +421,16 @@ func eachSQLite(file, sql string, fn func(row []string)) error {
 	}})
 }
 
-func eachPostgres(url, sql string, fn func(row []string)) error {
+func (d *direct) each(url, sql string, fn func(row []string)) (err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
+	if d.conn == nil {
+		if d.conn, err = pgx.Connect(ctx, url); err != nil {
+			return err
+		}
 	}
-	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, sql)
+	rows, err := d.conn.Query(ctx, sql)
 	if err != nil {
 		return err
 	}

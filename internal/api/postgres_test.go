@@ -25,6 +25,7 @@ var suite = map[string]func(*testing.T){
 	"TestAPanicIsEnvelopedAndLogged":                        TestAPanicIsEnvelopedAndLogged,
 	"TestARepeatedChangeIsNotAnsweredBeforeTheFirst":        TestARepeatedChangeIsNotAnsweredBeforeTheFirst,
 	"TestASessionThatEndsBeforeTheBodyIsThereWritesNothing": TestASessionThatEndsBeforeTheBodyIsThereWritesNothing,
+	"TestAttacks":                            TestAttacks,
 	"TestAudit":                              TestAudit,
 	"TestBadInputIsRefusedAndChangesNothing": TestBadInputIsRefusedAndChangesNothing,
 	"TestBootstrapCredential":                TestBootstrapCredential,

@@ -91,6 +91,7 @@ const (
 	tokenHeader = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9." // {"typ":"JWT","alg":"HS256"}
 	macLength   = 43                                      // 32 bytes in base64url without padding
 	maxToken    = 512
+	maxAhead    = time.Minute // of an access token's iat: clocks of nodes are that near to each other
 	useAccess   = "access"
 	useRefresh  = "refresh"
 )
@@ -133,13 +134,20 @@ func appendClaims(b []byte, userID int64, issued, expires time.Time, sid, use st
 }
 
 // ParseAccess returns the claims of an access token of ours that is alive at
-// now. The error has CodeInvalidToken. That the session lives is for the
-// caller to check.
+// now. The error has CodeInvalidToken, also for a token that was issued more
+// than a minute after now: a clock that was wrong has made it, and it would
+// live for too long. That the session lives is for the caller to check.
 func (t *Tokens) ParseAccess(token string, now time.Time) (Claims, error) {
-	return t.parse(token, useAccess, now)
+	c, err := t.parse(token, useAccess, now)
+	if err == nil && c.IssuedAt.After(now.Add(maxAhead)) {
+		return Claims{}, errNotOurs
+	}
+	return c, err
 }
 
-// ParseRefresh is ParseAccess for refresh tokens.
+// ParseRefresh is ParseAccess for refresh tokens, whenever they were issued:
+// with one a client gets away from a clock that was wrong, and how long it is
+// good is what the session says.
 func (t *Tokens) ParseRefresh(token string, now time.Time) (Claims, error) {
 	return t.parse(token, useRefresh, now)
 }

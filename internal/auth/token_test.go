@@ -170,6 +170,29 @@ func TestTokensEndAtTheirSecond(t *testing.T) {
 	}
 }
 
+func TestAccessTokensOfTheFuture(t *testing.T) {
+	tokens := NewTokens(testKey, nil, testTimes)
+	access, refresh := tokens.Pair(testSession(), testNow)
+	second := testNow.Truncate(time.Second)
+	for _, c := range []struct {
+		rule string
+		now  time.Time
+		want error
+	}{
+		{"a clock may be a minute behind the one that minted", second.Add(-time.Minute), nil},
+		{"and not more", second.Add(-time.Minute - 1), errNotOurs},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			if _, err := tokens.ParseAccess(access, c.now); err != c.want {
+				t.Errorf("got %v", err)
+			}
+			if _, err := tokens.ParseRefresh(refresh, c.now); err != nil {
+				t.Errorf("the refresh token: %v", err)
+			}
+		})
+	}
+}
+
 func TestTokensThatAreNotOurs(t *testing.T) {
 	tokens := NewTokens(testKey, nil, testTimes)
 	access, refresh := tokens.Pair(testSession(), testNow)
