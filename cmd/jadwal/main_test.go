@@ -97,7 +97,7 @@ type server struct {
 	url            string // without a slash at its end
 }
 
-var apiURL = regexp.MustCompile(`(?m)^  API  (http://\S+)/    Docs`)
+var apiURL = regexp.MustCompile(`(?m)^  API  (https?://\S+)/    Docs`)
 
 // startServer starts a server on a free port of loopback, unless args say otherwise,
 // and waits for its banner. It is killed at the test's end.

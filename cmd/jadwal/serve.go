@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -137,6 +139,10 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		health = func(now time.Time) error { return errors.Join(eng.Health(now), member.Health(now)) }
 	}
 	active, retiring := ring.inForce.Derive(auth.PurposeTokens)
+	secure, err := serverTLS(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
 	handler := api.New(api.Options{
 		Store:          st,
 		Tokens:         auth.NewTokens(active, retiring, auth.Lifetimes{Access: cfg.AccessLifetime, Refresh: cfg.RefreshLifetime, Session: cfg.SessionLifetime}),
@@ -153,7 +159,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		Log:            log,
 		Now:            time.Now,
 	})
-	server := newServer(log, handler)
+	server := newServer(log, secure, handler)
 	ring.use = handler.UseKeys
 
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
@@ -178,7 +184,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		ring.watch(keeping)
 	}()
 	defer func() { stopKeeping(); <-kept; <-heard; <-watched; ring.leave() }()
-	go func() { serverDone <- server.Serve(listener) }()
+	go func() { serverDone <- answer(server, listener) }()
 	banner(stdout, cfg, st.Name(), listener.Addr(), admin)
 	log.Info("serving", "address", listener.Addr().String(), "version", jadwal.Version)
 
@@ -345,9 +351,14 @@ func dataError(databaseURL string, err error) error {
 // newServer bounds what a stranger can hold open: a header for 10 s, a request
 // for 30 s, an answer for a minute, an idle connection for two, and a share of
 // the connections.
-func newServer(log *slog.Logger, handler http.Handler) *http.Server {
+// secure nil: without TLS.
+func newServer(log *slog.Logger, secure *tls.Config, handler http.Handler) *http.Server {
+	if secure != nil {
+		handler = strict(handler)
+	}
 	return &http.Server{
 		Handler:                      handler,
+		TLSConfig:                    secure,
 		ReadHeaderTimeout:            10 * time.Second,
 		ReadTimeout:                  30 * time.Second,
 		WriteTimeout:                 time.Minute,
@@ -355,8 +366,16 @@ func newServer(log *slog.Logger, handler http.Handler) *http.Server {
 		MaxHeaderBytes:               32 << 10,
 		DisableGeneralOptionsHandler: true,
 		ConnState:                    newCrowd(mostConnections()).see,
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:                     stdlog.New(serverLog{log}, "", 0),
 	}
+}
+
+// answer serves until the server is told to stop, with TLS if it has that.
+func answer(server *http.Server, l net.Listener) error {
+	if server.TLSConfig != nil {
+		return server.ServeTLS(l, "", "")
+	}
+	return server.Serve(l)
 }
 
 // listen tells in one sentence why an address cannot be had.
@@ -383,7 +402,13 @@ func banner(stdout io.Writer, cfg config.Config, database string, addr net.Addr,
 	if admin.isNew {
 		kind = "new, " + kind
 	}
-	base := "http://" + browsable(addr) + "/"
+	base := cfg.Scheme() + "://" + browsable(addr) + "/"
+	if len(cfg.ACMEHosts) > 0 { // what the certificate is for
+		base = "https://" + cfg.ACMEHosts[0] + "/"
+		if _, port, err := net.SplitHostPort(addr.String()); err == nil && port != "443" {
+			base = "https://" + net.JoinHostPort(cfg.ACMEHosts[0], port) + "/"
+		}
+	}
 	fmt.Fprintf(w, "Jadwal %s · %s (%s) · zone database %s\n", jadwal.Version, place, kind, schedule.ZoneVersion())
 	fmt.Fprintf(w, "  API  %s    Docs  %sdocs\n", base, base)
 	switch {

@@ -27,6 +27,10 @@ import (
 // Secrets are not here: whoever lists processes sees flags.
 type Flags struct {
 	Listen          string `name:"listen" env:"JADWAL_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; :8080 is every address (${env}, default ${default})."`
+	TLSCert         string `name:"tls-cert" env:"JADWAL_TLS_CERT" placeholder:"FILE" help:"Certificate, with the chain behind it, in PEM: then the server speaks TLS only; read again when it changes (${env}, default none)."`
+	TLSKey          string `name:"tls-key" env:"JADWAL_TLS_KEY" placeholder:"FILE" help:"Private key of --tls-cert in PEM (${env}, default none)."`
+	ACMEHosts       string `name:"acme-hosts" env:"JADWAL_ACME_HOSTS" placeholder:"NAME,…" help:"Host names that certificates are got for by ACME, over port 443 (TLS-ALPN-01); says yes to the terms of the ACME server (${env}, default none)."`
+	ACMEDirectory   string `name:"acme-directory" env:"JADWAL_ACME_DIRECTORY" default:"https://acme-v02.api.letsencrypt.org/directory" placeholder:"URL" help:"Directory of the ACME server (${env}, default ${default})."`
 	Data            string `name:"data" env:"JADWAL_DATA" default:"./jadwal-data" placeholder:"DIR" help:"Data directory (${env}, default ${default})."`
 	DatabaseURL     string `name:"database-url" env:"JADWAL_DATABASE_URL" placeholder:"URL" help:"PostgreSQL database that servers share, as postgres://user@host:5432/name; a password is better off in the variable, or in the file of JADWAL_DATABASE_URL_FILE (${env}, default: SQLite in the data directory)."`
 	Unsafe          bool   `name:"unsafe" env:"JADWAL_UNSAFE" help:"Use a PostgreSQL that a power failure may destroy: with fsync or full_page_writes off (${env})."`
@@ -70,9 +74,13 @@ const envDatabaseURL = "JADWAL_DATABASE_URL"
 // Config is the settings of the server, all of them valid.
 type Config struct {
 	Listen         string // host:port
-	Data           string // a directory, which may not be there yet
-	DatabaseURL    string // of PostgreSQL; "": SQLite in Data
-	Unsafe         bool   // PostgreSQL need not survive a power failure
+	TLSCert        string // a file, with TLSKey; "": none
+	TLSKey         string
+	ACMEHosts      []string // that certificates are got for; none: no ACME
+	ACMEDirectory  string   // a URL
+	Data           string   // a directory, which may not be there yet
+	DatabaseURL    string   // of PostgreSQL; "": SQLite in Data
+	Unsafe         bool     // PostgreSQL need not survive a power failure
 	AdminEmail     string
 	AdminPassword  string // "": none is set
 	Secret         []byte // signs tokens; empty: the key file of the data directory
@@ -130,6 +138,10 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 	r := reader{environment: environment}
 	c := Config{
 		Listen:          r.listen(f.Listen),
+		TLSCert:         f.TLSCert,
+		TLSKey:          f.TLSKey,
+		ACMEHosts:       r.hosts("ACMEHosts", f.ACMEHosts),
+		ACMEDirectory:   f.ACMEDirectory,
 		Data:            f.Data,
 		DatabaseURL:     r.databaseURL(f.DatabaseURL),
 		Unsafe:          f.Unsafe,
@@ -160,6 +172,7 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 
 		RetiringMasterKey: r.masterKey(envRetiringMasterKey),
 	}
+	r.tls(c)
 	if strings.ContainsRune(f.Data, 0) {
 		r.bad("Data", "must not contain a NUL byte")
 	}

@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Listen: "127.0.0.1:8080", Data: DefaultData, AdminEmail: "admin@teknohole.com",
+		Listen: "127.0.0.1:8080", ACMEDirectory: "https://acme-v02.api.letsencrypt.org/directory", Data: DefaultData, AdminEmail: "admin@teknohole.com",
 		AccessLifetime: 15 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour, SessionLifetime: 30 * 24 * time.Hour, ResetLifetime: 24 * time.Hour, MaxKeyLifetime: 365 * 24 * time.Hour,
 		MaxInFlight: 4096, MaxPerHost: 256, DrainTimeout: 20 * time.Second, LogFormat: "text", LogLevel: slog.LevelInfo,
 		History: 30 * 24 * time.Hour, FailureHistory: 60 * 24 * time.Hour, HistoryMax: 10e9, AuditHistory: 400 * 24 * time.Hour,
@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 func TestEverySettingIsRead(t *testing.T) {
 	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
 	got, err := Flags{
-		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b",
+		Listen: "[::1]:0", ACMEHosts: "a.example.com, B.example.com", ACMEDirectory: "https://ca/", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b",
 		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s", SecretRotation: "0s",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", DenyEgress: "10.0.0.0/8:443, *.internal.example:8443", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
@@ -50,7 +50,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Listen: "[::1]:0", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring), MasterKey: []byte(secret + "m"), RetiringMasterKey: []byte(secret + "o"),
+		Listen: "[::1]:0", ACMEHosts: []string{"a.example.com", "b.example.com"}, ACMEDirectory: "https://ca/", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b", AdminPassword: "admin123", Secret: []byte(secret), RetiringSecret: []byte(retiring), MasterKey: []byte(secret + "m"), RetiringMasterKey: []byte(secret + "o"),
 		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour, ResetLifetime: 30 * 24 * time.Hour,
 		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour, HistoryMax: 2 << 30, AuditHistory: 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
@@ -93,6 +93,17 @@ func TestWrongSettings(t *testing.T) {
 		{"a port is at most 65535", Flags{Listen: ":65536"}, nil, `--listen (JADWAL_LISTEN): port "65536" is not a number`},
 		{"a port has no leading zero", Flags{Listen: ":080"}, nil, `--listen (JADWAL_LISTEN): port "080" is not a number`},
 		{"a port is not left out", Flags{Listen: "localhost:"}, nil, `--listen (JADWAL_LISTEN): port "" is not a number`},
+		{"a certificate has a key", Flags{TLSCert: "/c"}, nil, `--tls-key (JADWAL_TLS_KEY): must be set where --tls-cert is`},
+		{"a key has a certificate", Flags{TLSKey: "/k"}, nil, `--tls-cert (JADWAL_TLS_CERT): must be set where --tls-key is`},
+		{"a certificate's file is there", Flags{TLSCert: "/nowhere/c", TLSKey: "/nowhere/k"}, nil, `--tls-cert (JADWAL_TLS_CERT): /nowhere/c with --tls-key /nowhere/k: open /nowhere/c: no such file or directory`},
+		{"a certificate is one", Flags{TLSCert: "config.go", TLSKey: "config.go"}, nil, `--tls-cert (JADWAL_TLS_CERT): config.go with --tls-key config.go: tls: failed to find any PEM data`},
+		{"a certificate has one source", Flags{TLSCert: "/c", TLSKey: "/k", ACMEHosts: "a.example.com"}, nil, `--acme-hosts (JADWAL_ACME_HOSTS): is set as well as --tls-cert; set only one of them`},
+		{"an address has no ACME certificate", Flags{ACMEHosts: "192.0.2.1"}, nil, `--acme-hosts (JADWAL_ACME_HOSTS): "192.0.2.1" is not a host name that can have a certificate; write for example jadwal.example.com`},
+		{"nor has a wildcard", Flags{ACMEHosts: "*.example.com"}, nil, `--acme-hosts (JADWAL_ACME_HOSTS): "*.example.com" is not`},
+		{"nor has a name without a dot", Flags{ACMEHosts: "localhost"}, nil, `--acme-hosts (JADWAL_ACME_HOSTS): "localhost" is not`},
+		{"nor has a name with a port", Flags{ACMEHosts: "a.example.com:443"}, nil, `--acme-hosts (JADWAL_ACME_HOSTS): "a.example.com:443" is not`},
+		{"a list of host names has an end", Flags{ACMEHosts: strings.Repeat("a,", 1000) + "a"}, nil, `--acme-hosts (JADWAL_ACME_HOSTS): 1001 names are more than 1000`},
+		{"an ACME server speaks TLS", Flags{ACMEDirectory: "http://ca.example.com/"}, nil, `--acme-directory (JADWAL_ACME_DIRECTORY): is not a URL that begins with https://`},
 		{"a directory's name has no NUL", Flags{Data: "a\x00b"}, nil, `--data (JADWAL_DATA): must not contain`},
 		{"the admin's email is an address", Flags{AdminEmail: "admin"}, nil, `--admin-email (JADWAL_ADMIN_EMAIL): email must be an address such as name@example.com`},
 		{"a lifetime has a unit", Flags{AccessLifetime: "900"}, nil, `--access-lifetime (JADWAL_ACCESS_LIFETIME): "900" is not a duration; write for example 90s`},
@@ -223,6 +234,31 @@ func TestTheFilesOfSecretsAreKnown(t *testing.T) {
 	_, err = Flags{}.Read(environment(map[string]string{"JADWAL_SECRET_FILE": retiring}))
 	if err == nil || !strings.HasPrefix(err.Error(), "JADWAL_SECRET_FILE: "+retiring+" is empty") {
 		t.Errorf("an empty secret file: %v", err)
+	}
+}
+
+// Nothing turns the check of certificates off, of the server's targets or of
+// anything else.
+func TestCertificatesAreAlwaysChecked(t *testing.T) {
+	for f := range reflect.TypeFor[Flags]().Fields() {
+		for _, word := range []string{"insecure", "skip", "verify"} {
+			if strings.Contains(f.Tag.Get("name"), word) || strings.Contains(strings.ToLower(f.Tag.Get("env")), word) {
+				t.Errorf("there is a setting --%s", f.Tag.Get("name"))
+			}
+		}
+	}
+	err := filepath.WalkDir("../..", func(name string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		if strings.Contains(string(text), "InsecureSkipVerify") {
+			t.Errorf("%s turns the check of certificates off", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
