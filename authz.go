@@ -8,27 +8,28 @@ type Action string
 
 // The actions there are.
 const (
-	ActionPublic      Action = "public"
-	ActionReadSelf    Action = "account.read"
-	ActionOwnAccount  Action = "account.own"
-	ActionOwnSession  Action = "session.own"
-	ActionOwnKey      Action = "key.own"
-	ActionReadUser    Action = "user.read"
-	ActionCreateUser  Action = "user.create"
-	ActionEditUser    Action = "user.edit"
-	ActionDeleteUser  Action = "user.delete"
-	ActionCreateJob   Action = "job.create"
-	ActionReadJob     Action = "job.read"
-	ActionOperateJob  Action = "job.operate"
-	ActionEditJob     Action = "job.edit"
-	ActionCloneJob    Action = "job.clone"
-	ActionShareJob    Action = "job.share"
-	ActionReadRun     Action = "run.read"
-	ActionOperateRun  Action = "run.operate"
-	ActionPreview     Action = "schedule.preview"
-	ActionReadMetrics Action = "metrics.read"
-	ActionListNodes   Action = "node.list"
-	ActionReadAudit   Action = "audit.read"
+	ActionPublic       Action = "public"
+	ActionReadSelf     Action = "account.read"
+	ActionOwnAccount   Action = "account.own"
+	ActionOwnSession   Action = "session.own"
+	ActionOwnKey       Action = "key.own"
+	ActionOwnSignature Action = "signature.own"
+	ActionReadUser     Action = "user.read"
+	ActionCreateUser   Action = "user.create"
+	ActionEditUser     Action = "user.edit"
+	ActionDeleteUser   Action = "user.delete"
+	ActionCreateJob    Action = "job.create"
+	ActionReadJob      Action = "job.read"
+	ActionOperateJob   Action = "job.operate"
+	ActionEditJob      Action = "job.edit"
+	ActionCloneJob     Action = "job.clone"
+	ActionShareJob     Action = "job.share"
+	ActionReadRun      Action = "run.read"
+	ActionOperateRun   Action = "run.operate"
+	ActionPreview      Action = "schedule.preview"
+	ActionReadMetrics  Action = "metrics.read"
+	ActionListNodes    Action = "node.list"
+	ActionReadAudit    Action = "audit.read"
 )
 
 // Object is what an action is done to. The zero Object stands for none yet:
@@ -64,27 +65,28 @@ type right struct {
 
 // rights is who may do what. An action that is not in it is forbidden.
 var rights = map[Action]right{
-	ActionPublic:      {anybody, anyScope},
-	ActionReadSelf:    {signedIn, anyScope},
-	ActionOwnAccount:  {signedIn, ""},
-	ActionOwnSession:  {owner, ""},
-	ActionOwnKey:      {owner, ""},
-	ActionReadUser:    {superuser, ScopeReadUser},
-	ActionCreateUser:  {superuser, ""},
-	ActionEditUser:    {superuser, ""},
-	ActionDeleteUser:  {superuser, ""},
-	ActionCreateJob:   {signedIn, ScopeWriteJob},
-	ActionReadJob:     {viewer, ScopeReadJob},
-	ActionOperateJob:  {operator, ScopeWriteJob},
-	ActionEditJob:     {editor, ScopeWriteJob},
-	ActionCloneJob:    {owner, ScopeWriteJob},
-	ActionShareJob:    {owner, ""},
-	ActionReadRun:     {viewer, ScopeReadRun},
-	ActionOperateRun:  {operator, ScopeWriteRun},
-	ActionPreview:     {signedIn, anyScope},
-	ActionReadMetrics: {superuser, ScopeReadMetrics},
-	ActionReadAudit:   {superuser, ScopeReadAudit},
-	ActionListNodes:   {superuser, ""},
+	ActionPublic:       {anybody, anyScope},
+	ActionReadSelf:     {signedIn, anyScope},
+	ActionOwnAccount:   {signedIn, ""},
+	ActionOwnSession:   {owner, ""},
+	ActionOwnKey:       {owner, ""},
+	ActionOwnSignature: {owner, ""},
+	ActionReadUser:     {superuser, ScopeReadUser},
+	ActionCreateUser:   {superuser, ""},
+	ActionEditUser:     {superuser, ""},
+	ActionDeleteUser:   {superuser, ""},
+	ActionCreateJob:    {signedIn, ScopeWriteJob},
+	ActionReadJob:      {viewer, ScopeReadJob},
+	ActionOperateJob:   {operator, ScopeWriteJob},
+	ActionEditJob:      {editor, ScopeWriteJob},
+	ActionCloneJob:     {owner, ScopeWriteJob},
+	ActionShareJob:     {owner, ""},
+	ActionReadRun:      {viewer, ScopeReadRun},
+	ActionOperateRun:   {operator, ScopeWriteRun},
+	ActionPreview:      {signedIn, anyScope},
+	ActionReadMetrics:  {superuser, ScopeReadMetrics},
+	ActionReadAudit:    {superuser, ScopeReadAudit},
+	ActionListNodes:    {superuser, ""},
 }
 
 // KeyNeeds returns the scope that an API key needs for an action, "" when any

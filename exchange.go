@@ -6,11 +6,10 @@ import "time"
 // for it, as an attempt of a run would send it. It is no run: nothing of it is
 // in the history, and no schedule knows of it.
 type Test struct {
-	Key     RunKey // makes the id, which TestID writes
-	JobID   int64
-	OwnerID int64
+	Key     RunKey      // makes the id, which TestID writes
 	Job     *Definition // as it is, or as an edit would have it
 	Limited bool        // a normal user's egress rules apply
+	Signer  *Signer
 	Timeout time.Duration
 }
 

@@ -45,6 +45,9 @@ var rights = map[string][8]int{ // nobody, deleted, other, viewer, operator, edi
 	"GET /key":                            {401, 401, 0, 0, 0, 0, 0, 0},
 	"POST /key":                           {401, 401, 0, 0, 0, 0, 0, 0},
 	"DELETE /key/{id}":                    {401, 401, 404, 404, 404, 404, 0, 0},
+	"GET /signature-key":                  {401, 401, 0, 0, 0, 0, 0, 0},
+	"POST /signature-key":                 {401, 401, 0, 0, 0, 0, 0, 0},
+	"DELETE /signature-key/{id}":          {401, 401, 404, 404, 404, 404, 0, 0},
 	"GET /job":                            {401, 401, 0, 0, 0, 0, 0, 0},
 	"POST /job":                           {401, 401, 0, 0, 0, 0, 0, 0},
 	"GET /job/{job}":                      {401, 401, 404, 0, 0, 0, 0, 0},
@@ -119,6 +122,8 @@ func TestRoleByRoute(t *testing.T) {
 					target = strings.Replace(target, "{id}", s.asUser(unique+"-victim", false).do("GET", "/user/me", "").text("id"), 1)
 				case target == "/key/{id}":
 					target = "/key/" + owner.newKey(jadwal.ScopeReadJob).text("id")
+				case target == "/signature-key/{id}":
+					target = "/signature-key/" + owner.do("POST", "/signature-key", `{}`).text("id")
 				case target == "/session/{id}":
 					target = "/session/" + owner.do("GET", "/session", "").text("0.id")
 				case target == "/user/password/reset":
@@ -142,11 +147,12 @@ func TestRoleByRoute(t *testing.T) {
 					"login": `{"identifier":"admin","password":"admin123"}`, "refreshToken": `{"refresh_token":"` + admin.refresh + `"}`,
 					"logout": `{"refresh_token":"` + who.refresh + `"}`, "patchMe": `{"is_superuser":false}`, "patchUser": `{"is_superuser":false}`,
 					"putGrant": `{"level":"viewer"}`, "setOwner": `{"owner":` + victim + `}`,
-					"createKey":      `{"name":"new","scopes":["job:read"]}`,
-					"changePassword": `{"current_password":"` + userPassword + `","new_password":"another one"}`,
-					"redeemReset":    `{"code":"` + code + `","new_password":"another one"}`,
-					"createUser":     `{"username":"` + unique + `-new","password":"new-password","email":"` + unique + `@new"}`,
-					"createJob":      `{"name":"new",` + hook + `}`, "putJob": `{` + hook + `}`, "cloneJob": `{"name":"copy"}`, "patchJob": `{"description":"x"}`, "previewSchedule": `{"schedules":[{"every":"1h"}]}`,
+					"createSignatureKey": `{}`,
+					"createKey":          `{"name":"new","scopes":["job:read"]}`,
+					"changePassword":     `{"current_password":"` + userPassword + `","new_password":"another one"}`,
+					"redeemReset":        `{"code":"` + code + `","new_password":"another one"}`,
+					"createUser":         `{"username":"` + unique + `-new","password":"new-password","email":"` + unique + `@new"}`,
+					"createJob":          `{"name":"new",` + hook + `}`, "putJob": `{` + hook + `}`, "cloneJob": `{"name":"copy"}`, "patchJob": `{"description":"x"}`, "previewSchedule": `{"schedules":[{"every":"1h"}]}`,
 				}[r.doc.id]
 				got := s.status(r.method, target, body, who.access)
 				expected := want[i]
@@ -195,6 +201,7 @@ func (c *session) newKey(scopes ...jadwal.Scope) *response {
 // none will do. What is not named is public.
 var scopes = map[string]string{
 	"POST /logout": "-", "GET /session": "-", "DELETE /session/{id}": "-", "GET /key": "-", "POST /key": "-", "DELETE /key/{id}": "-",
+	"GET /signature-key": "-", "POST /signature-key": "-", "DELETE /signature-key/{id}": "-",
 	"GET /user/me": "", "PATCH /user/me": "-", "POST /user/me/password": "-", "GET /user": "user:read", "GET /user/{id}": "user:read", "GET /user/{id}/status": "user:read",
 	"POST /user": "-", "DELETE /user/{id}": "-", "PATCH /user/{id}": "-", "POST /user/{id}/disable": "-", "POST /user/{id}/enable": "-", "POST /user/{id}/password/reset": "-",
 	"GET /metrics": "metrics:read", "GET /node": "-", "GET /audit": "audit:read", "POST /schedule/preview": "",
@@ -233,7 +240,7 @@ func TestScopeByRoute(t *testing.T) {
 			continue
 		}
 		// Ids of nothing, and no bodies: what is asked is refused in any case.
-		target := strings.NewReplacer("/user/{id}", "/user/999", "/session/{id}", "/session/999", "/key/{id}", "/key/"+jadwal.FormatKeyID(9), "{job}", "none", "{n}", "1", "{user}", "2",
+		target := strings.NewReplacer("/user/{id}", "/user/999", "/session/{id}", "/session/999", "/signature-key/{id}", "/signature-key/"+jadwal.FormatKeyID(9), "/key/{id}", "/key/"+jadwal.FormatKeyID(9), "{job}", "none", "{n}", "1", "{user}", "2",
 			"/run/{id}", "/run/"+(jadwal.RunKey{DueAt: 1, JobID: 1}).ID()).Replace(r.pattern)
 		if target == "/metrics" {
 			target += "?x=1"

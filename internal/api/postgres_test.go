@@ -77,6 +77,7 @@ var suite = map[string]func(*testing.T){
 	"TestSendingATest":                           TestSendingATest,
 	"TestSentTestsAreBounded":                    TestSentTestsAreBounded,
 	"TestSessionsAreListedAndEnded":              TestSessionsAreListedAndEnded,
+	"TestSignatureKeys":                          TestSignatureKeys,
 	"TestSignInsBeyondTheQueueAreToldToComeBack": TestSignInsBeyondTheQueueAreToldToComeBack,
 	"TestSuperuserCallsAreForbiddenToOthersWhateverTheySend": TestSuperuserCallsAreForbiddenToOthersWhateverTheySend,
 	"TestTheEndOfKeys": TestTheEndOfKeys,

@@ -8,14 +8,15 @@ import (
 
 // The tags that routes are sorted by in the documentation.
 const (
-	tagServer   = "Server"
-	tagSession  = "Sessions"
-	tagKey      = "API keys"
-	tagUser     = "Users"
-	tagJob      = "Jobs"
-	tagRun      = "Runs"
-	tagSchedule = "Schedules"
-	tagAudit    = "Audit"
+	tagServer    = "Server"
+	tagSession   = "Sessions"
+	tagKey       = "API keys"
+	tagSignature = "Signature keys"
+	tagUser      = "Users"
+	tagJob       = "Jobs"
+	tagRun       = "Runs"
+	tagSchedule  = "Schedules"
+	tagAudit     = "Audit"
 )
 
 // shortPages is what the lists of runs tell about filters.
@@ -104,6 +105,26 @@ func routes() []*route {
 			id: "deleteKey", tag: tagKey,
 			summary: "Delete an API key",
 			detail:  "It is dead before the answer leaves. A superuser may delete anybody's.",
+		}),
+
+		endpoint("GET", "/signature-key", jadwal.ActionOwnSignature, (*Server).listSignatureKeys, doc{
+			id: "listSignatureKeys", tag: tagSignature,
+			summary: "The keys that sign the requests of the caller's jobs, or of one job, the active one first",
+			detail:  "Of a job: its own ones, which sign in the place of its owner's. A superuser may ask for those of another user. The keys themselves are not told.",
+			fails:   []jadwal.Code{jadwal.CodeNotFound},
+		}),
+		endpoint("POST", "/signature-key", jadwal.ActionOwnSignature, (*Server).createSignatureKey, doc{
+			id: "createSignatureKey", tag: tagSignature, status: 201,
+			summary: "Make a key that signs requests, or rotate it",
+			detail: "It is told here and never again, in the form that Standard Webhooks has: give it to the receiver. The first one begins to sign all requests of the caller's jobs, " +
+				"or of the job. Any other one takes the place of the active one, which signs beside it for `overlap` longer: receivers accept either signature. In force on every server within a second.",
+			fails: []jadwal.Code{jadwal.CodeNotFound, jadwal.CodeConflict, jadwal.CodeNoMasterKey},
+		}),
+		endpoint("DELETE", "/signature-key/{id}", jadwal.ActionOwnSignature, (*Server).deleteSignatureKey, doc{
+			id: "deleteSignatureKey", tag: tagSignature,
+			summary: "Delete a key that signs requests",
+			detail: "It signs nothing any more. When it is the only one, requests have no signature from then on; when it is the active one of two, the former one is active again. " +
+				"A superuser may delete anybody's.",
 		}),
 
 		endpoint("GET", "/user/me", jadwal.ActionReadSelf, (*Server).getMe, doc{

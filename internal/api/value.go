@@ -121,6 +121,18 @@ func (v *keyRef) read(name, text string) error {
 	return nil
 }
 
+// signatureRef is the id of a signature key in a path.
+type signatureRef int64
+
+func (v *signatureRef) read(name, text string) error {
+	n, ok := jadwal.ParseKeyID(text)
+	if !ok {
+		return jadwal.Invalid(name, "invalid", "%s must be the id of a signature key, 11 digits and letters", name)
+	}
+	*v = signatureRef(n)
+	return nil
+}
+
 // jobRef is a job in a path: its id, or the caller's own name for it.
 type jobRef struct {
 	id   int64

@@ -40,6 +40,13 @@ func NewKey() (id int64, key string, hash []byte) {
 	return id, key, hash
 }
 
+// NewSignatureKey makes a key that requests are signed with.
+func NewSignatureKey() []byte {
+	key := make([]byte, jadwal.SignatureKeyBytes)
+	rand.Read(key) // never fails: crypto/rand, func Read
+	return key
+}
+
 // LooksLikeKey tells an API key, even one that is not valid, from an access
 // token.
 func LooksLikeKey(token string) bool { return strings.HasPrefix(token, keyPrefix) }

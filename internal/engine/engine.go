@@ -59,6 +59,10 @@ type Store interface {
 	// UserByID returns a live user, without a query.
 	UserByID(id int64) (jadwal.User, bool)
 
+	// Signer returns what the requests of a job are signed with, without a query;
+	// nil: nothing.
+	Signer(jobID, ownerID int64) *jadwal.Signer
+
 	// Subscribe asks for hints, given after each commit in its order.
 	Subscribe(func(jadwal.Hint))
 }

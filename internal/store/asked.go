@@ -170,7 +170,7 @@ func due(job jadwal.Job, key jadwal.RunKey, now time.Time) bool {
 // stored. CodeNotFound: there is no such job, or the caller may not know of it;
 // CodeConflict: its owner has no rights.
 func (s *Store) TestJob(ctx context.Context, by jadwal.Actor, key jadwal.RunKey, edited *jadwal.Definition, now time.Time) (jadwal.Test, error) {
-	test := jadwal.Test{Key: key, JobID: key.JobID}
+	var test jadwal.Test
 	err := s.write(ctx, laneAPI, func(t *tx) error {
 		before, err := oneJob(t, jobByID, key.JobID)
 		if err != nil {
@@ -201,7 +201,7 @@ func (s *Store) TestJob(ctx context.Context, by jadwal.Actor, key jadwal.RunKey,
 		if err != nil {
 			return err
 		}
-		test.OwnerID, test.Job, test.Limited = before.OwnerID, &after.Definition, limited || !owner.IsSuperuser
+		test = jadwal.Test{Key: key, Job: &after.Definition, Limited: limited || !owner.IsSuperuser, Signer: s.Signer(key.JobID, owner.ID)}
 		d := detail{"test": jadwal.TestID(key), "version": before.Version}
 		if edited != nil {
 			d["changes"] = changes

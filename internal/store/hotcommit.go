@@ -163,11 +163,12 @@ func lastEnded(o *jadwal.Outcome) (last *jadwal.Run, failures, keep int64) {
 	return last, failures, keep
 }
 
-func orNull(us int64) any {
-	if us == 0 {
+// orNull is a number, NULL for 0.
+func orNull(n int64) any {
+	if n == 0 {
 		return nil
 	}
-	return us
+	return n
 }
 
 // appendRun adds a final record to history, and what is kept of its output.

@@ -15,12 +15,14 @@ import (
 // order: so a user is never replaced by an older one, nor a session by an
 // earlier generation, and what has died does not come back.
 type identities struct {
-	mu       sync.RWMutex
-	users    map[int64]jadwal.User
-	sessions map[int64]jadwal.Session
-	of       map[int64]map[int64]struct{} // session ids of a user
-	keys     map[int64]liveKey
-	dead     map[identity]time.Time // when it died; ids are never used again. nil: of SQLite, whose writes come in order
+	mu        sync.RWMutex
+	signature sync.Mutex // held from a read of signature keys until they are in memory, so that a later read is not undone
+	users     map[int64]jadwal.User
+	sessions  map[int64]jadwal.Session
+	of        map[int64]map[int64]struct{} // session ids of a user
+	keys      map[int64]liveKey
+	signers   map[jadwal.SignatureHolder]*jadwal.Signer // nil: the store is locked
+	dead      map[identity]time.Time                    // when it died; ids are never used again. nil: of SQLite, whose writes come in order
 }
 
 type identity struct {
@@ -162,6 +164,9 @@ func (s *Store) loadIdentities(t *tx) error {
 	if err != nil {
 		return err
 	}
+	if err := s.reloadSigners(t); err != nil {
+		return err
+	}
 	if err := t.query("SELECT "+sessionColumns+" FROM session", func(r row) error {
 		n := scanSession(r)
 		sessions[n.ID] = n
@@ -301,9 +306,10 @@ func (l *identities) bury(now time.Time) {
 	}
 }
 
-// forgetUser takes a user and its sessions and keys out for who holds mu.
+// forgetUser takes a user and its sessions and keys of both kinds out for who holds mu.
 func (l *identities) forgetUser(id int64) {
 	delete(l.users, id)
+	delete(l.signers, jadwal.SignatureHolder{UserID: id})
 	maps.DeleteFunc(l.keys, func(_ int64, k liveKey) bool { return k.key.UserID == id })
 	for session := range l.of[id] {
 		delete(l.sessions, session)

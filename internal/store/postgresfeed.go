@@ -26,7 +26,7 @@ const (
 	channelName = "jadwal"
 )
 
-// feed keeps what is in memory of accounts, sessions and keys as the database has it:
+// feed keeps what is in memory of accounts, sessions and keys of both kinds as the database has it:
 // every write of them leaves a row in identity_change, which each node reads a
 // few times a second, and at once when it hears of it.
 type feed struct {
@@ -48,6 +48,9 @@ const (
 	kindUser    = "user"
 	kindSession = "session"
 	kindKey     = "key"
+
+	kindSigner    = "signer" // the signature keys of a user, by the user's id
+	kindJobSigner = "job_signer"
 )
 
 // fresh tells whether what is in memory can be trusted.
@@ -267,6 +270,9 @@ func (d *postgresDB) catchUp(ctx context.Context, s *Store, c *pgx.Conn) error {
 		return err
 	}
 	if err := s.refreshIdentities(t, changed[kindUser], changed[kindSession], changed[kindKey]); err != nil {
+		return err
+	}
+	if err := s.refreshSigners(t, changed[kindSigner], changed[kindJobSigner]); err != nil {
 		return err
 	}
 	f.low, f.done = low, all

@@ -77,7 +77,7 @@ func (s *Store) Keep(ctx context.Context, r Retention) {
 // oldest first and at most 500 of a kind: runs with their output and attempts,
 // deleted jobs of which nothing is left, versions of jobs that were in force
 // only before any history that is kept, answers that were saved for a repeated
-// request, lines of the audit log. It tells whether there may be more. From then
+// request, lines of the audit log, signature keys that sign no more. It tells whether there may be more. From then
 // on Check does not ask for records of what was due before.
 //
 // It looks for all that while others write; the one write only removes. On
@@ -97,7 +97,12 @@ func (s *Store) Retain(ctx context.Context, now time.Time, r Retention) (more bo
 	}); err != nil || w.empty() {
 		return false, err
 	}
-	return w.more, s.write(ctx, laneBatch, w.remove)
+	return w.more, s.write(ctx, laneBatch, func(t *tx) error {
+		if err := w.remove(t); err != nil {
+			return err
+		}
+		return s.removeSignature(t, w.signature, now)
+	})
 }
 
 // sweep is what one step of Retain tells the next. Retain holds it.
@@ -111,15 +116,16 @@ type sweep struct {
 
 // waste is what one step removes.
 type waste struct {
-	more     bool
-	runs     []jadwal.RunKey
-	from     time.Time // the new historyFrom; zero: as it is
-	swept    time.Time // the new historySwept; zero: as it is
-	jobs     []int64
-	versions []versionKey
-	answers  []answerKey
-	answered time.Time // what was saved later than this stays
-	audit    []int64
+	more      bool
+	runs      []jadwal.RunKey
+	from      time.Time // the new historyFrom; zero: as it is
+	swept     time.Time // the new historySwept; zero: as it is
+	jobs      []int64
+	versions  []versionKey
+	answers   []answerKey
+	answered  time.Time // what was saved later than this stays
+	audit     []int64
+	signature []jadwal.SignatureHolder
 }
 
 type versionKey struct{ job, version int64 }
@@ -130,7 +136,7 @@ type answerKey struct {
 }
 
 func (w *waste) empty() bool {
-	return len(w.runs)+len(w.jobs)+len(w.versions)+len(w.answers)+len(w.audit) == 0 && w.swept.IsZero()
+	return len(w.runs)+len(w.jobs)+len(w.versions)+len(w.answers)+len(w.audit)+len(w.signature) == 0 && w.swept.IsZero()
 }
 
 func (s *Store) findWaste(t *tx, now time.Time, r Retention) (w waste, err error) {
@@ -167,6 +173,9 @@ func (s *Store) findWaste(t *tx, now time.Time, r Retention) (w waste, err error
 		}, retainStep); err != nil {
 			return w, err
 		}
+	}
+	if w.signature, err = findSignature(t, now); err != nil {
+		return w, err
 	}
 	w.more = w.more || len(w.jobs) == retainStep || len(w.versions) == retainStep || len(w.answers) == retainStep || len(w.audit) == retainStep
 	return w, nil

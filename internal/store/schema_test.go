@@ -26,6 +26,7 @@ func testTheSchemaRefuses(t *testing.T, s *Store) {
 		run     = "INSERT INTO run (due_at, job_id, n, through_at, version, state, reason, trigger_by, attempts, started_at, finished_at, status_code, message) VALUES "
 		key     = "INSERT INTO api_key (id, user_id, name, scopes, created_at, expires_at, hash) VALUES "
 		grant   = "INSERT INTO job_grant (job_id, user_id, level, granted_by, created_at, updated_at) VALUES "
+		sign    = "INSERT INTO signature_key (id, user_id, job_id, created_at, retires_at, sealed) VALUES "
 		code    = "INSERT INTO password_reset (user_id, created_at, expires_at, hash) VALUES "
 	)
 	hash := func(size int) string {
@@ -48,6 +49,9 @@ func testTheSchemaRefuses(t *testing.T, s *Store) {
 		key + "(1, 1, 'k', 's', 1, NULL, " + hash(32),
 		grant + "(1, 1, 'viewer', 1, 1, 1)",
 		code + "(1, 1, 2, " + hash(32),
+		sign + "(1, 1, NULL, 1, NULL, " + hash(1),
+		sign + "(2, 1, NULL, 1, 2, " + hash(1),
+		sign + "(3, NULL, 1, 1, NULL, " + hash(1),
 	}
 	if err := s.write(t.Context(), laneAPI, func(t *tx) error {
 		for _, sql := range good {
@@ -104,6 +108,13 @@ func testTheSchemaRefuses(t *testing.T, s *Store) {
 		"a code without a hash":                code + "(2, 1, 2, " + hash(1),
 		"a code that was never good":           code + "(2, 1, 1, " + hash(32),
 		"two codes of one user":                code + "(1, 1, 2, " + hash(32),
+		"a signature key of nobody":            sign + "(4, NULL, NULL, 1, NULL, " + hash(1),
+		"a signature key of a user and a job":  sign + "(4, 2, 1, 1, 2, " + hash(1),
+		"a signature key of no user":           sign + "(4, 9, NULL, 1, NULL, " + hash(1),
+		"a signature key of no job":            sign + "(4, NULL, 9, 1, NULL, " + hash(1),
+		"a signature key without the key":      sign + "(4, 2, NULL, 1, NULL, " + hash(0),
+		"two active keys of a user":            sign + "(4, 1, NULL, 1, NULL, " + hash(1),
+		"two active keys of a job":             sign + "(4, NULL, 1, 1, NULL, " + hash(1),
 		"an audit line without an action":      "INSERT INTO audit (at, actor_id, actor, action, object) VALUES (1, 1, 'a', '', 'b')",
 		"a blob for a definition":              job + "(1, 'b', x'00', 'enabled', 1, 1, 1)",
 		"an account without most of it":        "INSERT INTO account (id, username) VALUES (9, 'x')",

@@ -74,7 +74,7 @@ func (s *Store) Unlock(ctx context.Context, v *vault.Vault) error {
 		}
 	}
 	s.vault = v
-	return nil
+	return s.loadSigners(ctx)
 }
 
 // seal seals a text for its place in a table. CodeNoMasterKey: the server has

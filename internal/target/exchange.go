@@ -21,8 +21,8 @@ var yes = []string{"true"}
 func (h *HTTP) Test(ctx context.Context, t jadwal.Test) jadwal.Exchange {
 	var seen jadwal.Exchange
 	r := h.watch(ctx, Call{
-		Key: t.Key, Attempt: 1, DueAt: time.UnixMicro(t.Key.DueAt), Job: t.Job, JobID: t.JobID,
-		Limited: t.Limited, Test: true, Timeout: t.Timeout,
+		Key: t.Key, Attempt: 1, DueAt: time.UnixMicro(t.Key.DueAt), Job: t.Job, JobID: t.Key.JobID,
+		Limited: t.Limited, Signer: t.Signer, Test: true, Timeout: t.Timeout,
 	}, &seen)
 	seen.State, seen.Reason, seen.Message, seen.Took = r.State, r.Reason, r.Message, r.FinishedAt.Sub(r.StartedAt)
 	return seen

@@ -14,7 +14,7 @@ import (
 
 func testOf(url string) jadwal.Test {
 	c := callTo(url)
-	return jadwal.Test{Key: c.Key, JobID: c.JobID, Job: c.Job, Timeout: c.Timeout}
+	return jadwal.Test{Key: c.Key, Job: c.Job, Timeout: c.Timeout}
 }
 
 // valueOf is the value of a header field, and whether it is shown.

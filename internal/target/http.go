@@ -31,8 +31,9 @@ type Call struct {
 	Version    int64
 	JobID      int64
 	Epoch      int64
-	Limited    bool          // a normal user's egress rules apply
-	Redelivery bool          // an earlier delivery of this very attempt may have arrived
+	Limited    bool // a normal user's egress rules apply
+	Redelivery bool // an earlier delivery of this very attempt may have arrived
+	Signer     *jadwal.Signer
 	Test       bool          // it is none of a run: Key makes a jadwal.TestID
 	Timeout    time.Duration // of the whole attempt, the reading of the answer included
 }
@@ -220,6 +221,9 @@ func (h *HTTP) watch(ctx context.Context, c Call, seen *jadwal.Exchange) Result 
 }
 
 func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
+	if c.Signer.Locked() {
+		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The key that signs the request cannot be opened; make another one"}
+	}
 	req, ok := h.request(s.trace(ctx), c)
 	if !ok {
 		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's URL is not one that can be called"}
@@ -367,8 +371,8 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	if c.Test {
 		id = jadwal.TestID(c.Key)
 	}
-	header := make(http.Header, len(t.Headers)+10)
-	values := make([]string, 0, len(t.Headers)+8)
+	header := make(http.Header, len(t.Headers)+12)
+	values := make([]string, 0, len(t.Headers)+10)
 	set := func(canonical, value string) {
 		values = append(values, value)
 		header[canonical] = values[len(values)-1 : len(values) : len(values)]
@@ -393,7 +397,12 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	}
 	req := blank.WithContext(ctx)
 	req.Method, req.URL, req.Host, req.Header = t.Method, u, u.Host, header
-	if body, kind := payload(t.Body); body != nil {
+	body, kind := payload(t.Body)
+	if at, signature := c.Signer.Sign(id, time.Now(), body); signature != "" {
+		set("Webhook-Timestamp", at)
+		set("Webhook-Signature", signature)
+	}
+	if body != nil {
 		if _, own := header["Content-Type"]; !own {
 			set("Content-Type", kind)
 		}

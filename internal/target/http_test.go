@@ -82,6 +82,30 @@ func TestRequest(t *testing.T) {
 			t.Errorf("%s %s %q", g.r.Method, g.r.RequestURI, g.body)
 		}
 	})
+	t.Run("what is signed is what is sent, at the time when it is sent", func(t *testing.T) {
+		var none *jadwal.Signer
+		signer := none.With([]byte(strings.Repeat("k", jadwal.SignatureKeyBytes)), time.Time{})
+		for _, body := range []string{"", `{"a": 1}`, `"caf\u00e9"`} {
+			c := callTo(srv.URL)
+			c.Signer, c.Job.Target.Body = signer, jadwal.RawJSON(body)
+			before := time.Now().Unix()
+			g := send(t, c)
+			seconds, err := strconv.ParseInt(g.r.Header.Get("Webhook-Timestamp"), 10, 64)
+			if err != nil || seconds < before || seconds > time.Now().Unix() {
+				t.Errorf("%v", g.r.Header)
+			}
+			if _, want := signer.Sign(g.r.Header.Get("Webhook-Id"), time.Unix(seconds, 0), []byte(g.body)); g.r.Header.Get("Webhook-Signature") != want {
+				t.Errorf("%q: %v", g.body, g.r.Header)
+			}
+		}
+	})
+	t.Run("nothing is sent when the key is locked", func(t *testing.T) {
+		c := callTo(srv.URL)
+		c.Signer = jadwal.LockedSigner()
+		if r := h.Do(t.Context(), c); r.State != jadwal.RunFailed || r.Reason != jadwal.ReasonTargetRefused || len(requests) != 0 {
+			t.Errorf("%+v", r)
+		}
+	})
 	t.Run("a redelivery says so", func(t *testing.T) {
 		c := callTo(srv.URL)
 		c.Redelivery, c.Attempt = true, 3

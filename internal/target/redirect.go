@@ -15,8 +15,9 @@ import (
 //
 // 307 and 308 repeat method and body. 301 and 302 make a GET of a POST, 303 of
 // everything but HEAD, and the body and what describes it go. To another origin
-// no secret header is sent, nor on any later hop. Where the address leads is
-// checked when it is dialled, as for every call.
+// no secret header is sent, nor on any later hop, and no signature: it was made
+// for whom the job names. Nor is it sent with another body than it was made of.
+// Where the address leads is checked when it is dialled, as for every call.
 func redirected(req *http.Request, resp *http.Response) (*http.Request, bool) {
 	method := req.Method
 	switch resp.StatusCode {
@@ -47,6 +48,8 @@ func redirected(req *http.Request, resp *http.Response) (*http.Request, bool) {
 	for name := range next.Header {
 		switch {
 		case method != req.Method && strings.HasPrefix(name, "Content-"):
+			delete(next.Header, name)
+		case (crosses || method != req.Method) && (name == "Webhook-Signature" || name == "Webhook-Timestamp"):
 			delete(next.Header, name)
 		case name != "Idempotency-Key" && crosses && jadwal.SecretHeader(name):
 			delete(next.Header, name)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/teknohole/jadwal"
 )
@@ -115,6 +116,35 @@ func TestRedirects(t *testing.T) {
 			}
 			if id := c.Key.ID(); header.Get("Idempotency-Key") != id || header.Get("Webhook-Id") != id || header.Get("Jadwal-Run-Id") != id {
 				t.Errorf("the run's name is lost: %v", header)
+			}
+		}
+	})
+	t.Run("a signature goes on with the body that it was made of, to the same origin, and nowhere else", func(t *testing.T) {
+		var none *jadwal.Signer
+		first, second := newStop(t), newStop(t)
+		for _, tt := range []struct {
+			to     string
+			signed bool
+		}{
+			{"307&to=/b", true},
+			{"302&to=/b", false}, // it makes a GET of the POST
+			{"307&to=" + second.URL + "/b", false},
+			{"307&to=" + second.URL + "/b%3Fstatus%3D307%26to%3D" + first.URL + "/c", false},
+		} {
+			first.saw, second.saw = nil, nil
+			c := callTo(first.URL + "/a?status=" + tt.to)
+			c.Job.Target.Redirects, c.Job.Target.Body = 2, jadwal.RawJSON(`"hello"`)
+			c.Signer = none.With([]byte(strings.Repeat("k", jadwal.SignatureKeyBytes)), time.Time{})
+			if r := newHTTP(t, Options{}).Do(t.Context(), c); r.State != jadwal.RunSucceeded {
+				t.Fatalf("%+v", r)
+			}
+			for i, header := range append(first.saw[1:], second.saw...) {
+				if got := header.Get("Webhook-Signature"); (got != "") != tt.signed || (header.Get("Webhook-Timestamp") != "") != tt.signed {
+					t.Errorf("%s, hop %d: %v", tt.to, i+1, header)
+				}
+			}
+			if first.saw[0].Get("Webhook-Signature") == "" {
+				t.Errorf("%v", first.saw[0])
 			}
 		}
 	})
