@@ -19,6 +19,7 @@ type Target struct {
 	Body      RawJSON           `json:"body"` // a JSON string is sent as its text, anything else as JSON; null: no body
 	Expect    Expect            `json:"expect"`
 	Redirects int               `json:"redirects"` // how many of an attempt's redirects are followed
+	Locked    bool              `json:"-"`         // the values of its secret headers could not be opened, and are empty here
 }
 
 // RawJSON is one JSON value, kept as it was written.
@@ -198,6 +199,17 @@ func (t *Target) SecretHeaders() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// SecretValues are the values of t's headers that are never shown again.
+func (t *Target) SecretValues() map[string]string {
+	values := map[string]string{}
+	for name, value := range t.Headers {
+		if SecretHeader(name) {
+			values[name] = value
+		}
+	}
+	return values
 }
 
 // Shown is t without the values that are never shown again. Answers and audit

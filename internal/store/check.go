@@ -140,7 +140,7 @@ func (c *checker) readSpans(t *tx) error {
 		WHERE job_id = $1 AND version <= $2 ORDER BY version`, func(r row) error {
 		v := version{span{version: r.int(0), from: r.time(3)}, jadwal.JobState(r.text(2))}
 		var d jadwal.Definition
-		if err := decode(c.id, r.bytes(1), &d); err != nil {
+		if err := t.decode(c.id, r.bytes(1), &d); err != nil {
 			return err
 		}
 		plan, err := d.Plan(c.created, c.id)

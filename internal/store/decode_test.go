@@ -76,20 +76,20 @@ func TestDecode(t *testing.T) {
 			if err := json.Unmarshal(text, &want); err != nil {
 				t.Fatal(err)
 			}
-			if err := decode(1, text, &got); err != nil || !reflect.DeepEqual(got, want) {
+			if err := new(tx).decode(1, text, &got); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("%v, got\n%+v, want\n%+v", err, got, want)
 			}
 		})
 	}
 	t.Run("one that was stored before jobs could choose what they keep has the default", func(t *testing.T) {
 		var got jadwal.Definition
-		if err := decode(1, []byte(`{"name":"old"}`), &got); err != nil || got.Output != jadwal.DefaultOutput {
+		if err := new(tx).decode(1, []byte(`{"name":"old"}`), &got); err != nil || got.Output != jadwal.DefaultOutput {
 			t.Errorf("%v, %+v", err, got.Output)
 		}
 	})
 	t.Run("what is no definition is an error that names the job", func(t *testing.T) {
 		for _, text := range []string{"", "{", `{"name":1}`, `{"timeout":"soon"}`, `{} {}`} {
-			err := decode(77, []byte(text), new(jadwal.Definition))
+			err := new(tx).decode(77, []byte(text), new(jadwal.Definition))
 			if err == nil || err.Error()[:len("definition of job 77: ")] != "definition of job 77: " {
 				t.Errorf("%q: %v", text, err)
 			}
@@ -118,7 +118,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	var ours, theirs time.Duration
 	for b.Loop() {
-		ours += run(func(d *jadwal.Definition) error { return decode(1, text, d) })
+		ours += run(func(d *jadwal.Definition) error { return new(tx).decode(1, text, d) })
 		theirs += run(func(d *jadwal.Definition) error { return json.Unmarshal(text, d) })
 	}
 	b.ReportMetric(0, "ns/op")

@@ -2,12 +2,8 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/teknohole/jadwal"
 )
@@ -114,7 +110,7 @@ func (s *Store) Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time,
 			if !shards.HasJob(r.int(1)) {
 				return nil
 			}
-			p, err := scanChange(r)
+			p, err := scanChange(t, r)
 			news.Changes = append(news.Changes, p)
 			return err
 		}
@@ -154,7 +150,7 @@ func readChanges(t *tx, shards jadwal.ShardSet, take func(row) error) error {
 	return t.query(changesSQL, take)
 }
 
-func scanChange(r row) (jadwal.PendingChange, error) {
+func scanChange(t *tx, r row) (jadwal.PendingChange, error) {
 	p := jadwal.PendingChange{
 		Change: jadwal.Change{
 			ID: r.int(0), JobID: r.int(1), Kind: jadwal.ChangeKind(r.text(2)), Version: r.int(3), At: r.int(4),
@@ -171,27 +167,14 @@ func scanChange(r row) (jadwal.PendingChange, error) {
 	}
 	p.New = p.Old
 	p.New.OwnerID, p.New.State, p.New.Version = r.int(13), jadwal.JobState(r.text(12)), p.Version
-	if err := decode(p.JobID, r.bytes(8), &p.Old.Definition); err != nil {
+	if err := t.decode(p.JobID, r.bytes(8), &p.Old.Definition); err != nil {
 		return p, err
 	}
 	switch p.Kind {
 	case jadwal.ChangeDelete, jadwal.ChangeRun, jadwal.ChangeCancel, jadwal.ChangeCreate:
 		return p, nil // they have no definition of their own
 	}
-	return p, decode(p.JobID, r.bytes(11), &p.New.Definition)
-}
-
-// leniently reads what encoding/json has written, whatever a body holds.
-var leniently = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-
-// decode reads a definition as it is stored: before its jobs could choose what
-// they keep, without that.
-func decode(jobID int64, text []byte, into *jadwal.Definition) error {
-	into.Output = jadwal.DefaultOutput
-	if err := json.Unmarshal(text, into, leniently); err != nil {
-		return fmt.Errorf("definition of job %d: %w", jobID, err)
-	}
-	return nil
+	return p, t.decode(p.JobID, r.bytes(11), &p.New.Definition)
 }
 
 const openRunColumns = "due_at, job_id, n, version, state, trigger_by, attempt, ready_at, started_at, retry_of"
@@ -304,7 +287,7 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 				FROM job j JOIN cursor c ON c.job_id = j.id WHERE j.id = $1 AND j.deleted_at IS NULL`, func(r row) {
 				var job jadwal.Job
 				left -= r.len(5)
-				job, text, bad = scanDefinition(r, id, text)
+				job, text, bad = scanDefinition(t, r, id, text)
 				jobs = append(jobs, job)
 			}, id); err != nil {
 				return err
@@ -323,11 +306,11 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 
 // scanDefinition reads a job as Definitions has it, by way of text, and returns
 // that for the next one.
-func scanDefinition(r row, id int64, text []byte) (jadwal.Job, []byte, error) {
+func scanDefinition(t *tx, r row, id int64, text []byte) (jadwal.Job, []byte, error) {
 	job := jadwal.Job{
 		ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
 		EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
 	}
 	text = r.append(text[:0], 5)
-	return job, text, decode(id, text, &job.Definition)
+	return job, text, t.decode(id, text, &job.Definition)
 }

@@ -162,19 +162,15 @@ func yieldNames(t *tx, from, heir, last int64) error {
 		return err
 	}
 	for _, c := range clashes {
-		var d jadwal.Definition
-		err := decode(c.id, c.definition, &d)
+		name, err := freeName(t, from, heir, c.name)
 		if err != nil {
 			return err
 		}
-		if d.Name, err = freeName(t, from, heir, c.name); err != nil {
-			return err
-		}
-		text, err := encode(&d)
+		text, err := renamed(c.id, c.definition, name)
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec("UPDATE job SET name = $2, definition = $3 WHERE id = $1", c.id, d.Name, text); err != nil {
+		if _, err := t.exec("UPDATE job SET name = $2, definition = $3 WHERE id = $1", c.id, name, text); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -38,7 +37,7 @@ const (
 		ORDER BY g.job_id LIMIT CAST($2 AS BIGINT)`
 )
 
-func scanJob(r row) (jadwal.Job, error) {
+func scanJob(t *tx, r row) (jadwal.Job, error) {
 	job := jadwal.Job{
 		ID: r.int(0), OwnerID: r.int(1), State: jadwal.JobState(r.text(3)), PauseReason: r.text(4),
 		Version: r.int(5), EgressLimited: r.bool(6), CreatedAt: r.time(7), UpdatedAt: r.time(8), NextAt: r.time(9),
@@ -54,7 +53,7 @@ func scanJob(r row) (jadwal.Job, error) {
 			StartedAt: r.time(13), FinishedAt: r.time(14), ReadyAt: r.time(18),
 		}
 	}
-	return job, decode(job.ID, r.bytes(2), &job.Definition)
+	return job, t.decode(job.ID, r.bytes(2), &job.Definition)
 }
 
 func errNoJob() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no such job") }
@@ -64,20 +63,18 @@ func errNoJob() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no s
 // depend on the id. A paused one has none. It sets ID, Version and the times.
 // CodeNameTaken: the owner has a job of that name.
 func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, now time.Time) (jadwal.Job, error) {
-	definition, err := encode(&job.Definition)
-	if err != nil {
+	if err := keepLocked(&job.Definition, &job.Definition); err != nil {
 		return job, err
 	}
 	now = now.Truncate(time.Microsecond).UTC()
 	job.Version, job.CreatedAt, job.UpdatedAt = 1, now, now
-	err = s.write(ctx, laneAPI, func(t *tx) error {
+	err := s.write(ctx, laneAPI, func(t *tx) error {
 		if err := allowed(t, by, jadwal.ActionCreateJob, jadwal.Object{OwnerID: job.OwnerID}); err != nil {
 			return err
 		}
-		if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, egress_limited, paused_by, version, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $6, $7, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
-			job.OwnerID, job.Definition.Name, definition, string(job.State), now, job.EgressLimited, job.PausedBy); err != nil {
-			return nameTaken(err, job.Definition.Name)
+		definition, err := insertJob(t, &job, now)
+		if err != nil {
+			return err
 		}
 		next := job.NextAt
 		if next.IsZero() && job.State != jadwal.JobPaused {
@@ -105,6 +102,31 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		return nil
 	})
 	return job, err
+}
+
+// insertJob stores the row of a new job and sets its id. It returns the
+// definition as it is stored. What is sealed in it needs the id first.
+func insertJob(t *tx, job *jadwal.Job, now time.Time) (definition string, err error) {
+	shown, secret := job.Definition, len(job.Definition.Target.SecretHeaders()) > 0
+	if secret {
+		shown.Target = shown.Target.Shown()
+	}
+	if definition, err = t.encode(&shown, 0, 1); err != nil {
+		return "", err
+	}
+	if _, err := t.one(`INSERT INTO job (owner_id, name, definition, state, egress_limited, paused_by, version, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $6, $7, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
+		job.OwnerID, job.Definition.Name, definition, string(job.State), now, job.EgressLimited, job.PausedBy); err != nil {
+		return "", nameTaken(err, job.Definition.Name)
+	}
+	if !secret {
+		return definition, nil
+	}
+	if definition, err = t.encode(&job.Definition, job.ID, 1); err != nil {
+		return "", err
+	}
+	_, err = t.exec("UPDATE job SET definition = $2 WHERE id = $1", job.ID, definition)
+	return definition, err
 }
 
 // putCursor stores the cursor of a new job and tells the owner of its shard.
@@ -165,7 +187,7 @@ func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
 	found := false
 	err = t.query(text, func(r row) error {
 		found = true
-		job, err = scanJob(r)
+		job, err = scanJob(t, r)
 		return err
 	}, args...)
 	if err == nil && !found {
@@ -189,7 +211,7 @@ func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
 	err := s.reader(q)(ctx, func(t *tx) error {
 		jobs = jobs[:0]
 		add := func(r row) error {
-			job, err := scanJob(r)
+			job, err := scanJob(t, r)
 			jobs = append(jobs, job)
 			return err
 		}
@@ -259,19 +281,19 @@ func (s *Store) UpdateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 // ResumeJob is UpdateJob where catchup says which of the instants of a pause
 // that it ends run after all, one after the other. The others are skipped.
 func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, fromVersion int64, catchup jadwal.Catchup, now time.Time) (jadwal.Job, int64, error) {
-	definition, err := encode(&job.Definition)
-	if err != nil {
-		return job, 0, err
-	}
 	change := int64(0)
-	err = s.write(ctx, laneAPI, func(t *tx) error {
-		before, stored, err := jobWithText(t, job.ID)
+	err := s.write(ctx, laneAPI, func(t *tx) error {
+		before, definition, err := jobWithText(t, job.ID)
+		if err != nil {
+			return err
+		}
+		same, err := sameDefinition(&before.Definition, &job.Definition)
 		if err != nil {
 			return err
 		}
 		kind := changeKind(before.State, job.State)
 		action := jadwal.ActionOperateJob
-		if definition != stored || kind == jadwal.ChangeEdit {
+		if !same || kind == jadwal.ChangeEdit {
 			action = jadwal.ActionEditJob
 		}
 		if err := allowedJob(t, by, action, before); err != nil {
@@ -280,9 +302,17 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if before.Version != fromVersion {
 			return versionMismatch(before.Version, fromVersion)
 		}
+		if !same {
+			if err := keepLocked(&before.Definition, &job.Definition); err != nil {
+				return err
+			}
+			if definition, err = t.encode(&job.Definition, job.ID, before.Version+1); err != nil {
+				return err
+			}
+		}
 		job.UpdatedAt, job.Version, job.Started = before.UpdatedAt, before.Version, before.Started
 		job.OwnerID, job.CreatedAt, job.NextAt, job.LastRun = before.OwnerID, before.CreatedAt, before.NextAt, before.LastRun
-		if job.EgressLimited, err = limitedBy(t, by, before, definition != stored); err != nil {
+		if job.EgressLimited, err = limitedBy(t, by, before, !same); err != nil {
 			return err
 		}
 		if job.State != jadwal.JobPaused {
@@ -481,16 +511,4 @@ func (s *Store) resumeElapsed(ctx context.Context, now time.Time) error {
 
 func versionMismatch(is, want int64) error {
 	return jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is at version %d, not at %d", is, want)
-}
-
-// encode writes a definition as it is stored. What it holds as JSON keeps its
-// text, but for white space.
-func encode(d *jadwal.Definition) (string, error) {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(d); err != nil {
-		return "", fmt.Errorf("definition of job %s: %w", d.Name, err)
-	}
-	return strings.TrimSuffix(b.String(), "\n"), nil
 }

@@ -63,7 +63,7 @@ func (s *Store) Ledger(ctx context.Context, jobID int64, from time.Time, limit i
 func readLedgerVersions(t *tx, l *jadwal.Ledger, from time.Time) error {
 	bytes := 0
 	err := t.query(ledgerVersionsSQL, func(r row) error {
-		v, err := scanVersion(r, l.JobID)
+		v, err := scanVersion(t, r, l.JobID)
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func definitionsPostgres(t *tx, ids []int64, bytes int) (jobs []jadwal.Job, cons
 		bytes -= r.len(5)
 		var job jadwal.Job
 		var err error
-		if job, text, err = scanDefinition(r, r.int(7), text); err != nil {
+		if job, text, err = scanDefinition(t, r, r.int(7), text); err != nil {
 			return err
 		}
 		if jobs = append(jobs, job); bytes < 0 {

@@ -45,6 +45,9 @@ func (s *Store) Keep(ctx context.Context, r Retention) {
 	defer wait.Stop()
 	defer write.Stop()
 	defer s.lastUsage(context.WithoutCancel(ctx))
+	if err := s.retireMaster(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("the retiring master key is still needed; the next start tries again", "error", err)
+	}
 	for {
 		if err := s.inherit(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.log.Error("the jobs of a deleted user are still on their way", "error", err)
@@ -58,6 +61,9 @@ func (s *Store) Keep(ctx context.Context, r Retention) {
 			}
 			continue
 		case <-wait.C:
+		}
+		if err := s.nameMaster(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("the master key could not be noted", "error", err)
 		}
 		begun := time.Now()
 		more, err := s.Retain(ctx, begun, r)

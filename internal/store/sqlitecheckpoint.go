@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,6 +20,32 @@ const (
 	idleLog        = 8 << 20
 	trimTimeout    = 100 * time.Millisecond // for each of the few marks that readers hold
 )
+
+// rewrite writes the database anew, without free pages, and cuts the log: so
+// that neither holds what was deleted or replaced. Meanwhile it takes as much
+// room as the database has twice: in the log, and where SQLite has its temporary
+// files. Nobody else uses the database.
+// https://www.sqlite.org/lang_vacuum.html
+func (d *sqliteDB) rewrite(ctx context.Context) error {
+	c, err := openConn(d.path, writing)
+	if err != nil {
+		return err
+	}
+	c.raw.SetInterrupt(ctx.Done())
+	t := &tx{c: c}
+	busy := false
+	_, err = t.exec("PRAGMA temp_store = file") // and not in memory, however large it is
+	if err == nil {
+		_, err = t.exec("VACUUM")
+	}
+	if err == nil {
+		_, err = t.one("PRAGMA wal_checkpoint(TRUNCATE)", func(r row) { busy = r.bool(0) })
+	}
+	if err == nil && busy {
+		err = errors.New("the log could not be cut: another process reads the database")
+	}
+	return errors.Join(err, c.close())
+}
 
 // trim cuts the log when it is too large, or worth it while the store is idle.
 // When readers stay in the way, the next tick tries again.

@@ -187,14 +187,25 @@ func newStore(o Options, db database) (*Store, error) {
 // process to close the database leaves one file, without a log beside it.
 func (s *Store) Close() error { return s.close() }
 
-// read, single and write are the database's.
+// read, single and write are the database's, with the vault at hand.
 
-func (s *Store) read(ctx context.Context, fn func(*tx) error) error { return s.db.read(ctx, fn) }
+func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
+	return s.db.read(ctx, s.unlocked(fn))
+}
 
-func (s *Store) single(ctx context.Context, fn func(*tx) error) error { return s.db.single(ctx, fn) }
+func (s *Store) single(ctx context.Context, fn func(*tx) error) error {
+	return s.db.single(ctx, s.unlocked(fn))
+}
 
 func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
-	return s.db.write(ctx, l, fn)
+	return s.db.write(ctx, l, s.unlocked(fn))
+}
+
+func (s *Store) unlocked(fn func(*tx) error) func(*tx) error {
+	return func(t *tx) error {
+		t.vault = s.vault
+		return fn(t)
+	}
 }
 
 func errClosing() error {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
+
+	"github.com/teknohole/jadwal/internal/vault"
 )
 
 // tx is a transaction: a reader's, or a write's. It has one arm for each
@@ -22,7 +24,8 @@ type tx struct {
 	pg    *session        // PostgreSQL's; nil: SQLite's
 	ctx   context.Context // of a reader; nil: a writer's, which is never interrupted
 	hooks []func()
-	wrote bool // something was changed, or may have been; of SQLite's
+	wrote bool         // something was changed, or may have been; of SQLite's
+	vault *vault.Vault // nil: there is no master key
 }
 
 // exec runs one statement and returns how many rows it inserted, changed or

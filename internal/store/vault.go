@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/teknohole/jadwal"
@@ -40,8 +41,9 @@ func (s *Store) Sealed(ctx context.Context) (sealed bool, err error) {
 var ErrOtherMaster = errors.New("what is sealed in this database needs another master key")
 
 // Unlock gives s the vault that secrets are sealed and opened with; without one
-// they cannot be stored. It is called once, before anything is asked of s but
-// Sealed. ErrOtherMaster: v does not know a master key that something may be
+// they cannot be stored. What lies in clear from before there were master keys is
+// sealed. It is called once, before anything is asked of s but Sealed.
+// ErrOtherMaster: v does not know a master key that something may be
 // sealed with.
 func (s *Store) Unlock(ctx context.Context, v *vault.Vault) error {
 	active := v.Active().String()
@@ -74,7 +76,24 @@ func (s *Store) Unlock(ctx context.Context, v *vault.Vault) error {
 		}
 	}
 	s.vault = v
-	return s.loadSigners(ctx)
+	return errors.Join(s.loadSigners(ctx), s.sealClear(ctx))
+}
+
+// nameMaster notes again that something may be sealed with the active master
+// key, if a server to which it is the retiring one has taken that away.
+func (s *Store) nameMaster(ctx context.Context) error {
+	if s.vault == nil {
+		return nil
+	}
+	active, noted := s.vault.Active().String(), false
+	if err := s.single(ctx, func(t *tx) error {
+		ids, err := masterKeys(t)
+		noted = slices.Contains(ids, active)
+		return err
+	}); err != nil || noted {
+		return err
+	}
+	return s.write(ctx, laneAPI, func(t *tx) error { return putMeta(t, masterKey+active, "") })
 }
 
 // seal seals a text for its place in a table. CodeNoMasterKey: the server has

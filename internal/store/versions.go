@@ -10,9 +10,9 @@ import (
 
 const versionColumns = "version, definition, state, effective_at"
 
-func scanVersion(r row, jobID int64) (jadwal.JobVersion, error) {
+func scanVersion(t *tx, r row, jobID int64) (jadwal.JobVersion, error) {
 	v := jadwal.JobVersion{Version: r.int(0), State: jadwal.JobState(r.text(2)), EffectiveAt: r.time(3)}
-	return v, decode(jobID, r.bytes(1), &v.Definition)
+	return v, t.decode(jobID, r.bytes(1), &v.Definition)
 }
 
 // versionBytes is how much of definitions a page of versions holds, more or
@@ -34,7 +34,7 @@ func (s *Store) Versions(ctx context.Context, jobID, before int64, limit int) (a
 				more = true
 				return errEnough
 			}
-			v, err := scanVersion(r, jobID)
+			v, err := scanVersion(t, r, jobID)
 			all = append(all, v)
 			bytes += r.len(1)
 			return err
@@ -56,7 +56,7 @@ func (s *Store) Version(ctx context.Context, jobID, version int64) (v jadwal.Job
 		found := false
 		err := t.query(`SELECT `+versionColumns+` FROM job_version WHERE job_id = $1 AND version = $2`, func(r row) error {
 			found = true
-			v, err = scanVersion(r, jobID)
+			v, err = scanVersion(t, r, jobID)
 			return err
 		}, jobID, version)
 		if err == nil && !found {

@@ -224,6 +224,9 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 	if c.Signer.Locked() {
 		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The key that signs the request cannot be opened; make another one"}
 	}
+	if c.Job.Target.Locked {
+		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The values of the job's secret headers cannot be opened: send them again, or give the server the master key that they are sealed with"}
+	}
 	req, ok := h.request(s.trace(ctx), c)
 	if !ok {
 		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's URL is not one that can be called"}

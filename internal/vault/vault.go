@@ -148,6 +148,9 @@ func newAEAD(key []byte) cipher.AEAD {
 // Active is the id of the key that v seals with.
 func (v *Vault) Active() KeyID { return v.active.id }
 
+// Retiring is the id of the retiring key; false: there is none.
+func (v *Vault) Retiring() (KeyID, bool) { return v.retiring.id, v.retiring.aead != nil }
+
 // Knows tells whether v opens what was sealed with that key.
 func (v *Vault) Knows(id KeyID) bool {
 	_, ok := v.master(id)

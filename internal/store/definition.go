@@ -1,0 +1,151 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/vault"
+)
+
+// storedDefinition is a definition as it is stored: in place of the values of
+// secret headers it has empty ones, and the values sealed.
+type storedDefinition struct {
+	*jadwal.Definition
+	Sealed *sealedHeaders `json:"sealed,omitempty"`
+}
+
+// sealedHeaders are the values of secret headers, a JSON object of their names,
+// sealed for the job's version at the time: later ones that have the same
+// definition keep the text.
+type sealedHeaders struct {
+	Version int64  `json:"version"`
+	Text    []byte `json:"text"`
+}
+
+// placeOfHeaders is where the values of a job's secret headers belong. They are
+// bound to the origin of the target.
+func placeOfHeaders(jobID, version int64, target *jadwal.Target) vault.Place {
+	return vault.Place{Table: "job", ID: jobID, Field: "target.headers", Version: version, Bound: target.Origin()}
+}
+
+// encode writes the definition of a job as it is stored from that version on.
+// What it holds as JSON keeps its text, but for white space. CodeNoMasterKey: it
+// has secret headers, and the server has no master key.
+func (t *tx) encode(d *jadwal.Definition, jobID, version int64) (string, error) {
+	values := d.Target.SecretValues()
+	if len(values) == 0 {
+		return encodePlain(&storedDefinition{Definition: d})
+	}
+	if t.vault == nil {
+		return "", errNoMasterKey
+	}
+	text, err := json.Marshal(values)
+	if err != nil {
+		return "", fmt.Errorf("headers of job %s: %w", d.Name, err)
+	}
+	stored := *d
+	stored.Target.Headers = maps.Clone(d.Target.Headers)
+	for name := range values {
+		stored.Target.Headers[name] = ""
+	}
+	sealed := t.vault.Seal(placeOfHeaders(jobID, version, &d.Target), text)
+	return encodePlain(&storedDefinition{&stored, &sealedHeaders{version, sealed}})
+}
+
+func encodePlain(d *storedDefinition) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(d); err != nil {
+		return "", fmt.Errorf("definition of job %s: %w", d.Name, err)
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
+
+// leniently reads what encoding/json has written, whatever a body holds.
+var leniently = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// decode reads a definition as it is stored. When its secret headers cannot be
+// opened their values stay empty, and the target is Locked.
+func (t *tx) decode(jobID int64, text []byte, into *jadwal.Definition) error {
+	stored, err := decodeStored(jobID, text, into)
+	if err != nil || stored.Sealed == nil {
+		return err
+	}
+	into.Target.Locked = !t.unseal(jobID, &stored)
+	return nil
+}
+
+// decodeStored is decode that leaves closed what is sealed.
+func decodeStored(jobID int64, text []byte, into *jadwal.Definition) (storedDefinition, error) {
+	stored := storedDefinition{Definition: into}
+	into.Output = jadwal.DefaultOutput // of those that were stored before jobs could choose
+	if err := jsonv2.Unmarshal(text, &stored, leniently); err != nil {
+		return stored, fmt.Errorf("definition of job %d: %w", jobID, err)
+	}
+	return stored, nil
+}
+
+func (t *tx) unseal(jobID int64, d *storedDefinition) bool {
+	if t.vault == nil {
+		return false
+	}
+	text, err := t.vault.Open(placeOfHeaders(jobID, d.Sealed.Version, &d.Target), d.Sealed.Text)
+	if err != nil {
+		return false
+	}
+	var values map[string]string
+	if jsonv2.Unmarshal(text, &values, leniently) != nil {
+		return false
+	}
+	maps.Copy(d.Target.Headers, values)
+	return true
+}
+
+// sameDefinition tells whether two definitions are stored alike, but for how
+// they are sealed.
+func sameDefinition(a, b *jadwal.Definition) (bool, error) {
+	one, err := encodePlain(&storedDefinition{Definition: a})
+	if err != nil {
+		return false, err
+	}
+	other, err := encodePlain(&storedDefinition{Definition: b})
+	return one == other, err
+}
+
+// keepLocked refuses an edit that would store the empty value of a secret
+// header that could not be opened.
+func keepLocked(before, after *jadwal.Definition) error {
+	if !before.Target.Locked && !after.Target.Locked {
+		return nil
+	}
+	var wrong []jadwal.FieldError
+	for _, name := range after.Target.SecretHeaders() {
+		if after.Target.Headers[name] == "" {
+			wrong = append(wrong, jadwal.FieldError{
+				Field: "target.headers." + name, Code: "required",
+				Message: "header " + name + " must be sent again, since its value cannot be opened",
+			})
+		}
+	}
+	if len(wrong) > 0 {
+		return jadwal.InvalidFields(wrong...)
+	}
+	return nil
+}
+
+// renamed is a stored definition with another name, and all else as it is.
+func renamed(jobID int64, text []byte, name string) (string, error) {
+	stored, err := decodeStored(jobID, text, new(jadwal.Definition))
+	if err != nil {
+		return "", err
+	}
+	stored.Name = name
+	return encodePlain(&stored)
+}
