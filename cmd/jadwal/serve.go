@@ -156,6 +156,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		Hasher:         hasher,
 		Limiter:        auth.NewLimiter(),
 		TrustedProxies: cfg.TrustedProxies,
+		Origins:        cfg.CORSOrigins,
 		Log:            log,
 		Now:            time.Now,
 	})

@@ -144,6 +144,7 @@ func checkHeader(resp *http.Response, body []byte, fail func(string, ...any)) {
 	h := resp.Header
 	for name, want := range map[string]string{
 		"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+		"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 		"Content-Length": strconv.Itoa(len(body)),
 	} {
 		if got := h[name]; len(got) != 1 || got[0] != want {
@@ -153,7 +154,11 @@ func checkHeader(resp *http.Response, body []byte, fail func(string, ...any)) {
 	if len(h["X-Request-Id"]) != 1 || !requestID.MatchString(h.Get("X-Request-Id")) {
 		fail("header X-Request-Id is %q", h["X-Request-Id"])
 	}
-	allowed := []string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Length", "X-Request-Id", "Date", "Connection"}
+	allowed := []string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Length", "X-Request-Id", "Date", "Connection",
+		"Referrer-Policy", "Cross-Origin-Resource-Policy", "Content-Security-Policy"}
+	if slices.Contains(h["Vary"], "Origin") {
+		allowed = append(allowed, "Vary", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age")
+	}
 	if resp.StatusCode/100 == 2 {
 		allowed = append(allowed, "Etag", "Location", "Link", "X-Total-Count", "X-Total-Count-Exact", "Vary", "Idempotent-Replayed")
 	}

@@ -44,7 +44,7 @@ func TestDocsNeedNothingFromElsewhere(t *testing.T) {
 		if err != nil || resp.StatusCode != 200 {
 			t.Fatalf("%s: %d, %v", path, resp.StatusCode, err)
 		}
-		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin"} {
 			if resp.Header.Get(name) != want {
 				t.Errorf("%s: %s is %q", path, name, resp.Header[name])
 			}
@@ -61,6 +61,9 @@ func TestDocsNeedNothingFromElsewhere(t *testing.T) {
 	h, page := get("/docs")
 	if h.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Errorf("docs is %s", h.Get("Content-Type"))
+	}
+	if opener := h.Get("Cross-Origin-Opener-Policy"); opener != "same-origin" {
+		t.Errorf("a page that opens it keeps a hold on it: %q", opener)
 	}
 	style := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindStringSubmatch(page)
 	sum := sha256.Sum256([]byte(style[1]))

@@ -37,6 +37,10 @@ var (
 	headerNosniff = []string{"nosniff"}
 	headerNoStore = []string{"no-store"}
 	headerClose   = []string{"close"}
+
+	headerNoReferrer = []string{"no-referrer"}
+	headerSameOrigin = []string{"same-origin"}
+	headerNoPage     = []string{"default-src 'none'; frame-ancestors 'none'"} // a browser that shows it runs nothing of it, and frames it nowhere
 )
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
@@ -53,6 +57,11 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 	}
 	h["X-Content-Type-Options"] = headerNosniff
 	h["Cache-Control"] = headerNoStore
+	h["Referrer-Policy"] = headerNoReferrer
+	h["Cross-Origin-Resource-Policy"] = headerSameOrigin
+	if c.server.origins != nil {
+		c.server.allowOrigin(h, c.request)
+	}
 	c.fields = [2]string{c.requestID}
 	h["X-Request-Id"] = c.fields[0:1:1]
 	if c.request.TransferEncoding != nil {
@@ -63,13 +72,16 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 	}
 	if a.file != nil {
 		h["Content-Type"] = a.file.contentType
+		h["Content-Security-Policy"] = headerNoPage
 		if a.file.policy != nil {
 			h["Content-Security-Policy"] = a.file.policy
+			h["Cross-Origin-Opener-Policy"] = headerSameOrigin
 		}
 		c.send(w, a.status, a.file.body)
 		return nil
 	}
 	h["Content-Type"] = headerJSON
+	h["Content-Security-Policy"] = headerNoPage
 
 	buf := buffers.Get().(*[]byte)
 	b, err := appendEnvelope((*buf)[:0], c.path, c.now, a)

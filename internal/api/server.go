@@ -29,6 +29,7 @@ type Options struct {
 	Hasher         *auth.Hasher
 	Limiter        *auth.Limiter
 	TrustedProxies []netip.Prefix            // whose X-Forwarded-For is believed; none: nobody's
+	Origins        []string                  // whose pages may read answers in a browser; none: nobody's
 	EngineHealth   func(now time.Time) error // why the engine is not well; nil: it is
 	Metrics        func(io.Writer) error     // in the Prometheus text format
 	Nodes          Nodes
@@ -50,6 +51,7 @@ type Server struct {
 	hasher  *auth.Hasher
 	limiter *auth.Limiter
 	trusted []netip.Prefix
+	origins []string // nil: no other origin's page may read an answer
 	log     *slog.Logger
 	now     func() time.Time
 	router  *router
@@ -80,6 +82,7 @@ func New(o Options) *Server {
 		hasher:  o.Hasher,
 		limiter: o.Limiter,
 		trusted: o.TrustedProxies,
+		origins: o.Origins,
 		log:     o.Log,
 		now:     o.Now,
 		router:  newRouter(routes()),
@@ -207,6 +210,9 @@ func (s *Server) handle(c *call) (*answer, error) {
 	c.params = values
 	route := res.route(r.Method)
 	if route == nil {
+		if a := s.preflight(r, res); a != nil {
+			return a, nil
+		}
 		a, _ := refuse(jadwal.Errorf(jadwal.CodeMethodNotAllowed, "This path answers only %s", res.allow))
 		a.header["Allow"] = []string{res.allow}
 		return a, nil

@@ -42,6 +42,7 @@ type Flags struct {
 	MaxKeyLifetime  string `name:"max-key-lifetime" env:"JADWAL_MAX_KEY_LIFETIME" default:"8760h" placeholder:"DURATION" help:"How long an API key lives at most; 0s: as long as is asked for, even for ever (${env}, default ${default})."`
 	SecretRotation  string `name:"secret-rotation" env:"JADWAL_SECRET_ROTATION" default:"0s" placeholder:"DURATION" help:"How often the server makes a new secret to sign tokens with; 0s: never by itself (${env}, default ${default})."`
 	TrustedProxies  string `name:"trusted-proxies" env:"JADWAL_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed (${env}, default none)."`
+	CORSOrigins     string `name:"cors-origins" env:"JADWAL_CORS_ORIGINS" placeholder:"ORIGIN,…" help:"Origins whose pages may call the API from a browser, each exactly as https://app.example.com (${env}, default none)."`
 	AllowEgress     string `name:"allow-egress" env:"JADWAL_ALLOW_EGRESS" placeholder:"RULE,…" help:"What every user's jobs may call, though loopback, private or reserved: networks and host names, with or without a port, such as 10.0.0.0/8:443 or *.internal.example (${env}, default none)."`
 	DenyEgress      string `name:"deny-egress" env:"JADWAL_DENY_EGRESS" placeholder:"RULE,…" help:"What nobody's jobs may call, superusers' neither, even where it is allowed (${env}, default none)."`
 	MaxInFlight     string `name:"max-in-flight" env:"JADWAL_MAX_IN_FLIGHT" default:"4096" placeholder:"N" help:"Attempts that may run at once; never more than half of the limit of open files (${env}, default ${default})."`
@@ -97,6 +98,7 @@ type Config struct {
 	MaxKeyLifetime    time.Duration // 0: no limit
 	SecretRotation    time.Duration // 0: never
 	TrustedProxies    []netip.Prefix
+	CORSOrigins       []string
 	AllowEgress       []jadwal.EgressRule
 	DenyEgress        []jadwal.EgressRule
 	MaxInFlight       int
@@ -159,6 +161,7 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		MaxKeyLifetime:  r.duration("MaxKeyLifetime", f.MaxKeyLifetime, 0, maxSession),
 		SecretRotation:  r.duration("SecretRotation", f.SecretRotation, 0, maxSession),
 		TrustedProxies:  r.prefixes("TrustedProxies", f.TrustedProxies),
+		CORSOrigins:     r.origins("CORSOrigins", f.CORSOrigins),
 		AllowEgress:     r.egress("AllowEgress", f.AllowEgress),
 		DenyEgress:      r.egress("DenyEgress", f.DenyEgress),
 		MaxInFlight:     r.number("MaxInFlight", f.MaxInFlight, 1, maxInFlight),

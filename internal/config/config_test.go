@@ -42,7 +42,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
 	got, err := Flags{
 		Listen: "[::1]:0", ACMEHosts: "a.example.com, B.example.com", ACMEDirectory: "https://ca/", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b",
-		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s", SecretRotation: "0s",
+		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s", SecretRotation: "0s", CORSOrigins: "https://a.example, http://localhost:5173",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", DenyEgress: "10.0.0.0/8:443, *.internal.example:8443", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring, "JADWAL_MASTER_KEY": secret + "m\r\n", "JADWAL_RETIRING_MASTER_KEY_COMMAND": "echo " + secret + "o"}))
@@ -54,6 +54,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour, ResetLifetime: 30 * 24 * time.Hour,
 		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour, HistoryMax: 2 << 30, AuditHistory: 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
+		CORSOrigins:    []string{"https://a.example", "http://localhost:5173"},
 		AllowEgress:    rules(t, "::1/128"), DenyEgress: rules(t, "10.0.0.0/8:443", "*.internal.example:8443"),
 		MaxInFlight: 1, MaxPerHost: 2, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
 	}
@@ -137,6 +138,15 @@ func TestWrongSettings(t *testing.T) {
 		{"what may be called is a network or a name", Flags{AllowEgress: "10.0.0.0/33"}, nil, `--allow-egress (JADWAL_ALLOW_EGRESS): "10.0.0.0/33" is neither a network nor a host name; write for example 10.0.0.0/8, 10.1.2.3:443, [fd00::/8]:443 or *.internal.example:8443`},
 		{"what may not be called, too", Flags{DenyEgress: "example.com,http://example.com/"}, nil, `--deny-egress (JADWAL_DENY_EGRESS): "http://example.com/" is neither`},
 		{"a list of what may be called has an end", Flags{DenyEgress: strings.Repeat("a,", 1000) + "a"}, nil, `--deny-egress (JADWAL_DENY_EGRESS): 1001 entries are more than 1000`},
+		{"not everybody's pages are let in", Flags{CORSOrigins: "*"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "*" would let pages of anybody in; list the origins, such as https://app.example.com`},
+		{"nor is there a pattern", Flags{CORSOrigins: "https://*.example.com"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://*.example.com" is not an origin`},
+		{"null is the origin of anybody's file", Flags{CORSOrigins: "https://a.example,null"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "null" would let pages of anybody in`},
+		{"an origin has a scheme", Flags{CORSOrigins: "app.example.com"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "app.example.com" is not an origin; write scheme, name`},
+		{"an origin has no path", Flags{CORSOrigins: "https://app.example.com/ui"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://app.example.com/ui" is not an origin`},
+		{"nor a slash at its end", Flags{CORSOrigins: "https://app.example.com/"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://app.example.com/" is sent by browsers as https://app.example.com; write that`},
+		{"browsers write names in lower case", Flags{CORSOrigins: "https://App.example.com"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://App.example.com" is sent by browsers as https://app.example.com`},
+		{"browsers leave out the scheme's port", Flags{CORSOrigins: "https://app.example.com:443"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://app.example.com:443" is sent by browsers as https://app.example.com`},
+		{"an origin has no user", Flags{CORSOrigins: "https://me@app.example.com"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://me@app.example.com" is not an origin`},
 		{"attempts in flight are a number", Flags{MaxInFlight: "many"}, nil, `--max-in-flight (JADWAL_MAX_IN_FLIGHT): "many" must be a number from 1 to 1048576`},
 		{"attempts against a host are a number", Flags{MaxPerHost: "1e3"}, nil, `--max-per-host (JADWAL_MAX_PER_HOST): "1e3" must be a number from 1 to 1048576`},
 		{"at least one attempt can run against a host", Flags{MaxPerHost: "0"}, nil, `--max-per-host (JADWAL_MAX_PER_HOST): "0" must be a number from 1`},
