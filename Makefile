@@ -28,7 +28,7 @@ export GOFLAGS ?= -buildvcs=$(shell git status >/dev/null 2>&1 && echo auto || e
 need = command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qqy --no-install-recommends $(2) >/dev/null; } || { echo "$(1) is missing: install the package $(2)"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt vet lint race fuzz smoke crash faults chaos dst bench cover clean
+.PHONY: help build test check fmt vet lint race fuzz smoke recipes crash faults chaos dst bench cover clean
 
 help: ## print this
 	@echo "make <target>, of which there are:"
@@ -40,9 +40,10 @@ build: ## the binary: bin/jadwal
 test: ## every test
 	go test ./...
 
-check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, faults, short crash
+check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, recipes, faults, short crash
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=100000x
 	@$(MAKE) --no-print-directory smoke
+	@$(MAKE) --no-print-directory recipes
 	@$(MAKE) --no-print-directory faults
 	@$(MAKE) --no-print-directory crash ROUNDS=100
 
@@ -72,6 +73,13 @@ fuzz: ## every fuzz target with FUZZTIME (300000x) inputs
 smoke: ## the commands of README.md against a fresh server, and their output
 	@$(call need,curl,curl ca-certificates)
 	go run ./internal/harness/smoke
+
+recipes: ## what docs/reference/signatures.md tells receivers to do, in each language, against a real server
+	@$(call need,node,nodejs)
+	@$(call need,npm,npm)
+	@$(call need,python3,python3)
+	@$(call need,php,php-cli)
+	go run ./internal/harness/recipes
 
 crash: ## kill -9 a real server ROUNDS (200) times, then look for what is lost or doubled
 	go run ./internal/harness/crash -rounds $(ROUNDS)

@@ -102,8 +102,13 @@ func TestRequest(t *testing.T) {
 	t.Run("nothing is sent when the key is locked", func(t *testing.T) {
 		c := callTo(srv.URL)
 		c.Signer = jadwal.LockedSigner()
-		if r := h.Do(t.Context(), c); r.State != jadwal.RunFailed || r.Reason != jadwal.ReasonTargetRefused || len(requests) != 0 {
+		if r := h.Do(t.Context(), c); r.State != jadwal.RunFailed || r.Reason != jadwal.ReasonTargetRefused {
 			t.Errorf("%+v", r)
+		}
+		select {
+		case g := <-requests:
+			t.Errorf("%v", g.r.Header)
+		default:
 		}
 	})
 	t.Run("a redelivery says so", func(t *testing.T) {
