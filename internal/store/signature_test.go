@@ -15,7 +15,7 @@ import (
 func unlockTest(t testing.TB, stores ...*Store) {
 	t.Helper()
 	for _, s := range stores {
-		v, err := vault.New(bytes.Repeat([]byte("m"), vault.MinMaster), nil)
+		v, err := vault.New(masterOf("m"), nil)
 		if err == nil {
 			err = s.Unlock(t.Context(), v)
 		}
@@ -24,6 +24,9 @@ func unlockTest(t testing.TB, stores ...*Store) {
 		}
 	}
 }
+
+// masterOf is a master key of one letter.
+func masterOf(letter string) []byte { return []byte(strings.Repeat(letter, vault.MinMaster)) }
 
 // signers is a store with a superuser, two users and a job of the first one.
 type signers struct {
@@ -278,6 +281,24 @@ func testSignatureKeys(t *testing.T, open func(testing.TB) *Store) {
 			t.Fatal(err)
 		}
 		expect(t, w, "c")
+	})
+	t.Run("they are sealed anew when the master key retires", func(t *testing.T) {
+		w := newSigners(t, open(t))
+		w.make(t, w.ani, user(w), "a", 0)
+		w.make(t, w.ani, jadwal.SignatureHolder{JobID: w.newJob(t, "b")}, "j", 0)
+		for _, retiring := range [][]byte{masterOf("m"), nil} {
+			v, err := vault.New(masterOf("n"), retiring)
+			if err == nil {
+				err = w.Unlock(t.Context(), v)
+			}
+			if err == nil {
+				err = w.retireMaster(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, w, "a")
+		}
 	})
 	t.Run("without a master key there are none", func(t *testing.T) {
 		s := open(t)

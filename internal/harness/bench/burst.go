@@ -72,7 +72,7 @@ func (b *bench) bursts(s *servers, p place, others int) error {
 	worst := []time.Duration{}
 	for i := -1; i < min(b.turns, 3); {
 		machine := harness.ReadStolen()
-		mine, err := b.burstOfJobs(s, session.Access, clients, &making)
+		mine, err := b.burstOfJobs(s, session.Access, clients, &making, "")
 		if err != nil {
 			return err
 		}
@@ -129,14 +129,14 @@ func makeJobs(clients []*client, token string, n int, body func(i int) string) e
 // burstOfJobs makes jobs that are all due at one instant, and takes the time
 // from that instant until the last one has arrived. The processor time goes on
 // until they are recorded too. making is how long their making is expected to
-// take, and then how long it took.
-func (b *bench) burstOfJobs(s *servers, token string, clients []*client, making *time.Duration) (total, error) {
+// take, and then how long it took; more are members of their targets.
+func (b *bench) burstOfJobs(s *servers, token string, clients []*client, making *time.Duration, more string) (total, error) {
 	begun := time.Now()
 	due := begun.Add(2**making + 3*time.Second).UTC().Truncate(time.Second)
 	from := b.seen.count.Load()
 	if err := makeJobs(clients, token, burst, func(i int) string {
-		return fmt.Sprintf(`{"name":"burst-%d-%d","schedules":[{"cron":%q}],"target":{"type":"http","method":"POST","url":"%s/burst"}}`,
-			due.Unix(), i, due.Format("5 4 15 * * *"), b.sink.URL()) // every day at that second
+		return fmt.Sprintf(`{"name":"burst-%d-%d","schedules":[{"cron":%q}],"target":{"type":"http","method":"POST","url":"%s/burst"%s}}`,
+			due.Unix(), i, due.Format("5 4 15 * * *"), b.sink.URL(), more) // every day at that second
 	}); err != nil {
 		return total{}, err
 	}

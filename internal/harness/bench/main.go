@@ -58,6 +58,7 @@ var measures = []measure{
 	{"login", false, fresh(benchLogin)},
 	{"create", false, fresh(benchCreate)},
 	{"burst", false, benchBurst},
+	{"guarded", false, benchGuarded},
 	{"steady", false, benchSteady},
 	{"store", false, benchStore},
 	{"pgburst", false, benchPostgresBurst},
