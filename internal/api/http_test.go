@@ -67,7 +67,7 @@ func TestForwardingHeadersCountOnlyFromATrustedProxy(t *testing.T) {
 			o := settings{}
 			trusting(c.trusted...)(&o)
 			r := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.header}}
-			if got := (&call{server: New(o.api), request: r}).source(); got.String() != c.want {
+			if got := (&call{server: &Server{trusted: o.api.TrustedProxies}, request: r}).source(); got.String() != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
