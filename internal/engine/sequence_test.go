@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"reflect"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
+	"github.com/teknohole/jadwal/internal/store/dirtest"
+	"github.com/teknohole/jadwal/internal/store/storetest"
 	"pgregory.net/rapid"
 )
 
@@ -64,6 +67,8 @@ func sequences(t *testing.T, races bool) {
 			t.Logf("the first sequence that failed:\n%s", strings.Join(first, "\n"))
 		}
 	})
+	empty := dirtest.New(t)
+	synctest.Test(t, func(t *testing.T) { storetest.OpenDir(t, empty) })
 	rapid.Check(t, func(t *rapid.T) {
 		s := &story{T: t}
 		defer func() {
@@ -71,7 +76,7 @@ func sequences(t *testing.T, races bool) {
 				first = s.lines
 			}
 		}()
-		sequenced(s, races)
+		sequenced(s, races, empty)
 	})
 }
 
@@ -128,9 +133,15 @@ type sequence struct {
 	ended map[string]time.Duration // the names of versions, by when their end was answered
 	final map[string]jadwal.Run
 	facts map[string]bool // what has happened, of that which gives reasons
+
+	seed  uint64         // of how long the ways to the store take
+	calls map[string]int // that were made so far
+	slow  time.Duration  // the longest way
 }
 
-func sequenced(t *story, races bool) {
+// sequenced makes one, in a world that begins with a copy of that empty store:
+// making its tables takes longer than most of what comes after.
+func sequenced(t *story, races bool, empty string) {
 	// Thousands of databases: in memory, where there is such a directory (shm_overview(7)).
 	dir, err := os.MkdirTemp("/dev/shm", "sequence")
 	if err != nil {
@@ -139,9 +150,14 @@ func sequenced(t *story, races bool) {
 		}
 	}
 	defer os.RemoveAll(dir)
+	if err := os.CopyFS(dir, os.DirFS(empty)); err != nil {
+		t.Fatal(err)
+	}
 	rapid.SyncTest(t.T, func(*rapid.T) {
-		s := &sequence{t: t, w: newWorldIn(t, dir, ""), m: &model{}, races: races, ended: map[string]time.Duration{}, final: map[string]jadwal.Run{}, facts: map[string]bool{}}
+		s := &sequence{t: t, w: newWorldIn(t, dir, ""), m: &model{}, races: races, ended: map[string]time.Duration{}, final: map[string]jadwal.Run{}, facts: map[string]bool{}, calls: map[string]int{}}
 		s.w.drain = 2 * time.Second
+		s.seed = uint64(s.draw("seed of the ways to the store", 0, 1<<20))
+		s.slow = pick(s, "the longest way to the store", 0, time.Millisecond, 3*time.Millisecond)
 		s.listen()
 		s.start()
 		s.create()
@@ -236,6 +252,19 @@ func (s *sequence) listen() {
 		defer s.w.sink.mu.Unlock()
 		return answers[name(d)].status
 	}
+}
+
+// takes is how long the next way to the store or back takes: the answers of
+// different calls overtake each other, and what else comes in. It depends on
+// the call and on how many of the same came before, so that a sequence that is
+// played again is the same again, as far as that can be.
+func (s *sequence) takes(call string) time.Duration {
+	s.w.sink.mu.Lock()
+	defer s.w.sink.mu.Unlock()
+	s.calls[call]++
+	h := fnv.New64a()
+	fmt.Fprint(h, s.seed, call, s.calls[call])
+	return time.Duration(h.Sum64() % uint64(s.slow+1))
 }
 
 // indexOf is the inverse of labelOf.
@@ -534,7 +563,7 @@ func (s *sequence) remove() {
 
 func (s *sequence) start() {
 	s.w.run()
-	s.w.fault.on(func(f *faults) { f.barred = s.m.barred })
+	s.w.fault.on(func(f *faults) { f.barred, f.takes = s.m.barred, s.takes })
 	s.m.now = since()
 	s.m.arrive()
 	synctest.Wait()

@@ -65,11 +65,12 @@ type faults struct {
 	Store
 	mu      sync.Mutex
 	dead    bool
-	deaf    bool                          // hints get lost
-	barred  bool                          // owners have no rights
-	before  func([]*jadwal.Outcome) error // runs before a commit; its error fails it
-	after   func([]*jadwal.Outcome) error // runs after a commit; its error loses the answer
-	load    func(from int64)              // runs before a window is read
+	deaf    bool                            // hints get lost
+	barred  bool                            // owners have no rights
+	before  func([]*jadwal.Outcome) error   // runs before a commit; its error fails it
+	after   func([]*jadwal.Outcome) error   // runs after a commit; its error loses the answer
+	load    func(from int64)                // runs before a window is read
+	takes   func(call string) time.Duration // the way to the store, and the way back; nil: no time
 	commits int
 	rows    int
 
@@ -81,6 +82,16 @@ type faults struct {
 }
 
 var errDead = errors.New("this process is dead")
+
+// way passes the time of the way to the store or back.
+func (f *faults) way(call string) {
+	f.mu.Lock()
+	takes := f.takes
+	f.mu.Unlock()
+	if takes != nil {
+		time.Sleep(takes(call))
+	}
+}
 
 func (f *faults) gone() error {
 	f.mu.Lock()
@@ -112,6 +123,8 @@ func (f *faults) Begin(ctx context.Context) (*jadwal.Holding, error) {
 }
 
 func (f *faults) Load(ctx context.Context, shards jadwal.ShardSet, from, to, through int64) ([]jadwal.Due, error) {
+	f.way("load")
+	defer f.way("load")
 	if err := f.gone(); err != nil {
 		return nil, err
 	}
@@ -125,6 +138,8 @@ func (f *faults) Load(ctx context.Context, shards jadwal.ShardSet, from, to, thr
 }
 
 func (f *faults) Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time, after, to int64) (jadwal.News, error) {
+	f.way("poll")
+	defer f.way("poll")
 	if err := f.gone(); err != nil {
 		return jadwal.News{}, err
 	}
@@ -146,10 +161,30 @@ func (f *faults) Poll(ctx context.Context, shards jadwal.ShardSet, now time.Time
 }
 
 func (f *faults) Definitions(ctx context.Context, ids []int64, bytes int) ([]jadwal.Job, int, error) {
+	f.way("definitions")
+	defer f.way("definitions")
 	if err := f.gone(); err != nil {
 		return nil, 0, err
 	}
 	return f.Store.Definitions(ctx, ids, bytes)
+}
+
+func (f *faults) Cursors(ctx context.Context, ids []int64) ([]jadwal.Cursor, error) {
+	f.way("cursors")
+	defer f.way("cursors")
+	if err := f.gone(); err != nil {
+		return nil, err
+	}
+	return f.Store.Cursors(ctx, ids)
+}
+
+func (f *faults) OpenCursors(ctx context.Context, shards jadwal.ShardSet) ([]jadwal.Cursor, error) {
+	f.way("open cursors")
+	defer f.way("open cursors")
+	if err := f.gone(); err != nil {
+		return nil, err
+	}
+	return f.Store.OpenCursors(ctx, shards)
 }
 
 func (f *faults) Subscribe(fn func(jadwal.Hint)) {
@@ -165,6 +200,8 @@ func (f *faults) Subscribe(fn func(jadwal.Hint)) {
 }
 
 func (f *faults) Commit(ctx context.Context, now time.Time, batch []*jadwal.Outcome) ([]jadwal.Verdict, error) {
+	f.way("commit")
+	defer f.way("commit")
 	f.mu.Lock()
 	before, after := f.before, f.after
 	f.mu.Unlock()
