@@ -180,9 +180,10 @@ func (e *Engine) dispatch(now time.Time) bool {
 	return any
 }
 
-// skips tells whether an entry is the next instant of a job that is full.
+// skips tells whether nothing of an entry starts: its owner has no rights, or it
+// is the next instant of a job that is full.
 func (e *Engine) skips(j *job, r ready, now time.Time) bool {
-	return j != nil && r.At != forOpen && e.full(j, now)
+	return e.barred(r.OwnerID) || j != nil && r.At != forOpen && e.full(j, now)
 }
 
 func (e *Engine) decide(r ready, now time.Time) {
@@ -226,7 +227,7 @@ func (e *Engine) standing(j *job) jadwal.Standing {
 		Running: running,
 		Queued:  len(j.flights) + len(j.open) - running,
 		Started: j.started,
-		Barred:  e.barred(j),
+		Barred:  e.barred(j.owner),
 		Since:   e.shards.term[jadwal.ShardOf(j.id)].since,
 		Jump:    e.clock.last,
 	}
@@ -388,9 +389,9 @@ func (e *Engine) rested(def *definition, stretches []jadwal.Stretch, now time.Ti
 	return stretches
 }
 
-// barred tells whether the job's owner has no rights, looked at when it fires.
-func (e *Engine) barred(j *job) bool {
-	owner, ok := e.o.Store.UserByID(j.owner)
+// barred tells whether an owner has no rights, looked at when a job fires.
+func (e *Engine) barred(ownerID int64) bool {
+	owner, ok := e.o.Store.UserByID(ownerID)
 	return !ok || !owner.DisabledAt.IsZero()
 }
 
@@ -404,7 +405,7 @@ func (e *Engine) startOpen(j *job, now time.Time) {
 		return
 	}
 	again := run.State == jadwal.RunRunning
-	if e.barred(j) {
+	if e.barred(j.owner) {
 		end := jadwal.Run{State: jadwal.RunSkipped, Reason: jadwal.ReasonOwnerDisabled}
 		switch {
 		case again:

@@ -260,6 +260,20 @@ func TestCircuit(t *testing.T) {
 			t.Errorf("after the edit: %s, %s late", tell([]jadwal.Run{last}), last.Lateness())
 		}
 	})
+	scenario(t, "without rights what falls due is skipped at once, though its host rests", func(t *testing.T, w *world) {
+		w.jobOf(w.owner, "patient", "dead.example", "every 2s")
+		job := w.jobOf(w.owner, "barred", "dead.example", "10 5 0 * * *")
+		asked := w.jobOf(w.owner, "asked", "dead.example", "0 1 * * *")
+		w.sink.refuse("dead.example")
+		w.run()
+		until("00:05:05")
+		w.fault.on(func(f *faults) { f.barred = true })
+		until("00:05:10")
+		w.check(job.ID, "00:05:10 skipped owner_disabled")
+		w.ask(asked.ID)
+		time.Sleep(2 * linger)
+		w.check(asked.ID, "00:05:10.010 skipped owner_disabled")
+	})
 	scenario(t, "a job whose host rests can be deleted", func(t *testing.T, w *world) {
 		job := w.jobOf(w.owner, "gone", "dead.example", "every 2s")
 		w.sink.refuse("dead.example")
