@@ -346,13 +346,16 @@ func (e *Engine) turnOf(j *job, at int64, now time.Time) {
 // overlap decides about the instants that fell due while j was full. The
 // longer that lasts, the more instants share one record.
 func (e *Engine) overlap(j *job, now time.Time) {
-	j.waiting, j.parkedTo = false, 0
+	j.waiting, j.parkedTo = true, 0 // the next one gets its entry here, and no other
 	wake := now.Add(min(now.Sub(j.since(now))/8, maxFold)).UnixMicro()
 	e.plan(j, now)
 	if j.next != 0 && wake > max(j.next, j.due) && e.full(j, now) {
-		j.waiting, j.parkedTo = true, wake
+		j.parkedTo = wake
 		e.times.add(jadwal.Due{JobID: j.id, At: wake})
+		return
 	}
+	j.waiting = false
+	e.schedule(j)
 }
 
 // unpark decides about the instants that were parked while j was full, which

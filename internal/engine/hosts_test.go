@@ -151,6 +151,33 @@ func TestHostLimits(t *testing.T) {
 		}
 		until("01:01:00")
 	})
+	scenario(t, "a job that was as busy as it may be waits for its host in one entry: a second one would be taken for its cursor", func(t *testing.T, w *world) {
+		other := w.user("other")
+		w.jobOf(w.owner, "secondly", "crowded.example", "every 1s")
+		blocker, long := w.jobOf(w.owner, "blocker", "crowded.example", "0 1 * * *"), w.jobOf(other, "long", "crowded.example", "0 1 * * *")
+		w.perHost = 1
+		w.sink.takes = func(d delivery) time.Duration {
+			switch {
+			case d.job == "blocker":
+				return 2 * time.Second
+			case d.job == "long":
+				return 5 * time.Second
+			case d.at.Before(midnight.Add(2 * time.Second)):
+				return 12900 * time.Millisecond
+			}
+			return 100 * time.Millisecond
+		}
+		w.run()
+		until("00:00:13")
+		time.Sleep(950 * time.Millisecond) // it has ended, and its next instant is in the timetable again
+		w.ask(blocker.ID)
+		time.Sleep(550 * time.Millisecond)
+		w.ask(long.ID)
+		until("00:00:30")
+		if c := w.eng.Counts(); c.Rejected != 0 {
+			t.Errorf("%d outcomes were of another cursor", c.Rejected)
+		}
+	})
 	scenario(t, "a host that answers 503 is called less and less at once, and more when it is well", func(t *testing.T, w *world) {
 		for i := range 400 {
 			w.jobOf(w.owner, fmt.Sprintf("j%d", i), "busy.example", "* * * * *")
