@@ -158,6 +158,7 @@ func sequenced(t *story, races bool, empty string) {
 		s.w.drain = 2 * time.Second
 		s.seed = uint64(s.draw("seed of the ways to the store", 0, 1<<20))
 		s.slow = pick(s, "the longest way to the store", 0, time.Millisecond, 3*time.Millisecond)
+		s.w.begin = func(f *faults) { f.barred, f.takes = s.m.barred, s.takes }
 		s.listen()
 		s.start()
 		s.create()
@@ -563,7 +564,6 @@ func (s *sequence) remove() {
 
 func (s *sequence) start() {
 	s.w.run()
-	s.w.fault.on(func(f *faults) { f.barred, f.takes = s.m.barred, s.takes })
 	s.m.now = since()
 	s.m.arrive()
 	synctest.Wait()

@@ -42,6 +42,7 @@ type world struct {
 	fault   *faults
 	bury    []func()
 	timely  bool              // see faults
+	begin   func(*faults)     // what is so from the start of each engine; nil: nothing
 	hear    func(target.Call) // nil: nobody listens; it runs before each attempt
 
 	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
@@ -325,6 +326,9 @@ func (l wire) Do(ctx context.Context, call target.Call) target.Result {
 // run starts an engine.
 func (w *world) run() {
 	w.fault = &faults{Store: w.st, timely: w.timely}
+	if w.begin != nil {
+		w.begin(w.fault)
+	}
 	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
 	w.eng = New(Options{Store: w.fault, Target: wire{http, w.hear}, InFlight: w.slots, PerHost: w.perHost, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
 	w.eng.step = func() time.Duration { return time.Duration(w.stepped.Load()) }
