@@ -250,6 +250,9 @@ func (m *model) noisy(j *modelJob) bool {
 	if at, f, _ := m.coming(j); m.now-j.touched < near || f != nil && at-m.now < 2*near {
 		return true
 	}
+	if j.state == jadwal.JobPaused && j.rules.after(m.now)-m.now < 2*near {
+		return true // what is asked for now may be in force before the instant that is skipped, or after it
+	}
 	return slices.ContainsFunc(j.runs, func(r *modelRun) bool {
 		stored := r.began + time.Second - m.now
 		return r.flying && r.row.state != jadwal.RunRunning && stored.Abs() < 2*near

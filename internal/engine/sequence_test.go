@@ -26,14 +26,14 @@ import (
 // model says, and every delivery is one that it expects, at the time that it
 // expects.
 func TestAnySequence(t *testing.T) {
-	checks(t, 300)
+	checks(t, 2000)
 	sequences(t, false)
 }
 
 // At any moment, also right when something else happens, and with commits that
 // fail or whose answer is lost: what is true in any order holds.
 func TestAnySequenceOfRaces(t *testing.T) {
-	checks(t, 200)
+	checks(t, 2000)
 	sequences(t, true)
 }
 
