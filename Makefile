@@ -38,7 +38,7 @@ build: ## the binary: bin/jadwal
 	go build -trimpath -o bin/jadwal ./cmd/jadwal
 
 test: ## every test
-	go test ./...
+	go test -timeout 20m ./...
 
 check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, recipes, faults, short crash
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=100000x
