@@ -467,7 +467,7 @@ func attackClaims(g *siege) {
 }
 
 // numberIn is the number behind a text.
-func numberIn(t *testing.T, text, before string) string {
+func numberIn(t testing.TB, text, before string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(text, before)
 	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })

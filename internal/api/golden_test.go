@@ -149,7 +149,7 @@ func TestSuperuserCallsAreForbiddenToOthersWhateverTheySend(t *testing.T) {
 	}
 }
 
-func claimsOf(t *testing.T, token string) (header, claims string) {
+func claimsOf(t testing.TB, token string) (header, claims string) {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

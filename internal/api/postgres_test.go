@@ -81,6 +81,7 @@ var suite = map[string]func(*testing.T){
 	"TestSessionsAreListedAndEnded":              TestSessionsAreListedAndEnded,
 	"TestSignInsBeyondTheQueueAreToldToComeBack": TestSignInsBeyondTheQueueAreToldToComeBack,
 	"TestSignatureKeys":                          TestSignatureKeys,
+	"TestStorms":                                 TestStorms,
 	"TestSuperuserCallsAreForbiddenToOthersWhateverTheySend": TestSuperuserCallsAreForbiddenToOthersWhateverTheySend,
 	"TestTheEndOfKeys": TestTheEndOfKeys,
 	"TestTheLastSuperuserStaysWhateverHappensAtOnce": TestTheLastSuperuserStaysWhateverHappensAtOnce,
