@@ -12,6 +12,9 @@ SHARING := . ./internal/api ./internal/auth ./internal/config ./internal/harness
 # The same tests on PostgreSQL: the code that differs there is the store's, whose
 # own tests all run.
 AGAIN     := ^TestPostgres$$|/^postgres$$
+# Requests one after another, of which there are many: what of the attacks happens
+# at once is left to the race detector.
+INTURN    := TestAttacks/(tokens|claims|refresh|members|bodies|requests|limits)
 # What of the engine's tests is long because it does the same again and again.
 REPEATING := $(AGAIN)|TestFiring/twenty|TestOneJob|TestRetention|TestKill|TestOwnersTakeTurns|TestHostLimits
 
@@ -58,7 +61,7 @@ lint: ## staticcheck, of one fixed version
 
 race: ## the race detector on the packages that share state
 	@$(call need,gcc,gcc libc6-dev)
-	CGO_ENABLED=1 go test -race -skip '$(AGAIN)' $(SHARING)
+	CGO_ENABLED=1 go test -race -skip '$(AGAIN)|$(INTURN)|TestWhatIsTakenAway' $(SHARING)
 	CGO_ENABLED=1 go test -race -timeout 20m -skip '$(REPEATING)' ./internal/engine -rapid.checks=50
 	CGO_ENABLED=1 go test -race -run 'Goroutine|Concurrent|Share' ./schedule
 

@@ -134,7 +134,7 @@ func attackTokens(g *siege) {
 		"ES256, with its key in the header":            byLibrary(g.t, jwt.SigningMethodES256, claims),
 		"EdDSA, with its key in the header":            byLibrary(g.t, jwt.SigningMethodEdDSA, claims),
 		"another installation's secret":                forge(keyIn(g.t, g.t.TempDir(), auth.PurposeTokens), ourHeader, claims),
-		"the secret itself, not the key made of it":    forge(secretIn(g.t, filepath.Dir(g.s.file)), ourHeader, claims),
+		"the secret itself, not the key made of it":    forge(secretIn(g.t, g.s.dir), ourHeader, claims),
 		"the key of another purpose":                   forge(g.s.keyFor(auth.PurposeRequests), ourHeader, claims),
 		"the signature of another token":               part[0] + "." + part[1] + "." + strings.Split(ani.refresh, ".")[2],
 		"the claims of another token":                  part[0] + "." + strings.Split(ani.refresh, ".")[1] + "." + part[2],
@@ -246,7 +246,7 @@ func attackTokens(g *siege) {
 // keyFor is the server's key for a purpose.
 func (s *server) keyFor(p auth.Purpose) []byte {
 	s.t.Helper()
-	return keyIn(s.t, filepath.Dir(s.file), p)
+	return keyIn(s.t, s.dir, p)
 }
 
 // keyIn is the key for a purpose of the installation in that directory.

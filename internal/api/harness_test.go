@@ -62,6 +62,7 @@ type server struct {
 	store *store.Store
 	http  *httptest.Server
 	addr  string
+	dir   string // of the secret
 	file  string // of the database
 	url   string // of the database, on PostgreSQL; "": it is SQLite
 	past  *direct
@@ -135,14 +136,21 @@ func readTimeout(d time.Duration) serverOption {
 // newServer starts a server whose first user is the superuser admin.
 func newServer(t testing.TB, options ...serverOption) *server {
 	t.Helper()
-	s := &server{t: t, log: &lockedBuffer{}, clock: &clock{}, past: &direct{}}
-	dir := dirtest.New(t)
-	log := slog.New(slog.NewTextHandler(s.log, nil))
-	where := store.Options{Dir: dir, Log: log}
-	if s.file = filepath.Join(dir, "jadwal.db"); onPostgres(t) {
-		s.url = storetest.NewURL(t)
-		where = store.Options{URL: s.url, Unsafe: true, Log: log}
+	where := store.Options{Dir: dirtest.New(t)}
+	if onPostgres(t) {
+		where = store.Options{URL: storetest.NewURL(t), Unsafe: true}
 	}
+	s := serve(t, where, dirtest.New(t), options...)
+	s.addUser("admin", adminPassword, "admin@teknohole.com", true, false)
+	return s
+}
+
+// serve starts a server whose secret is in dir.
+func serve(t testing.TB, where store.Options, dir string, options ...serverOption) *server {
+	t.Helper()
+	s := &server{t: t, dir: dir, file: filepath.Join(where.Dir, "jadwal.db"), url: where.URL, log: &lockedBuffer{}, clock: &clock{}, past: &direct{}}
+	log := slog.New(slog.NewTextHandler(s.log, nil))
+	where.Log = log
 	var err error
 	if s.store, err = store.Open(context.Background(), where); err != nil {
 		t.Fatal(err)
@@ -192,7 +200,6 @@ func newServer(t testing.TB, options ...serverOption) *server {
 			t.Error(err)
 		}
 	})
-	s.addUser("admin", adminPassword, "admin@teknohole.com", true, false)
 	return s
 }
 
