@@ -14,7 +14,7 @@ SHARING := . ./internal/api ./internal/auth ./internal/config ./internal/harness
 AGAIN     := ^TestPostgres$$|/^postgres$$
 # Requests one after another, of which there are many: what of the attacks happens
 # at once is left to the race detector.
-INTURN    := TestAttacks/(tokens|claims|refresh|members|bodies|requests|limits)
+INTURN    := TestAttacks/(tokens|claims|refresh|members|bodies|requests|keys|limits)
 # What of the engine's tests is long because it does the same again and again.
 REPEATING := $(AGAIN)|TestFiring/twenty|TestOneJob|TestRetention|TestKill|TestOwnersTakeTurns|TestHostLimits
 
