@@ -14,10 +14,10 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -186,11 +186,14 @@ func (s *acmeServer) message(r *http.Request) (protected, payload []byte) {
 func (s *acmeServer) thumbprintOf(protected []byte) string {
 	var header struct{ JWK struct{ X, Y string } }
 	json.Unmarshal(protected, &header)
-	number := func(text string) *big.Int {
-		b, _ := base64.RawURLEncoding.DecodeString(text)
-		return new(big.Int).SetBytes(b)
+	x, _ := base64.RawURLEncoding.DecodeString(header.JWK.X)
+	y, _ := base64.RawURLEncoding.DecodeString(header.JWK.Y)
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y)) // SEC 1, section 2.3.3
+	if err != nil {
+		s.t.Error(err)
+		return ""
 	}
-	print, err := acme.JWKThumbprint(&ecdsa.PublicKey{Curve: elliptic.P256(), X: number(header.JWK.X), Y: number(header.JWK.Y)})
+	print, err := acme.JWKThumbprint(key)
 	if err != nil {
 		s.t.Error(err)
 	}
