@@ -222,7 +222,7 @@ func (h *HTTP) watch(ctx context.Context, c Call, seen *jadwal.Exchange) Result 
 
 func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 	if c.Signer.Locked() {
-		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The key that signs the request cannot be opened; make another one"}
+		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "A key that signs the request cannot be opened; replace it, with an overlap of 0s"}
 	}
 	if c.Job.Target.Locked {
 		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The values of the job's secret headers cannot be opened: send them again, or give the server the master key that they are sealed with"}
