@@ -5,6 +5,7 @@
 # is a Debian or Ubuntu machine and the user is root.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # Package schedule shares only its caches, which one of its tests is about; all
 # that it does else takes minutes under the race detector.
@@ -31,7 +32,7 @@ export GOFLAGS ?= -buildvcs=$(shell git status >/dev/null 2>&1 && echo auto || e
 need = command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qqy --no-install-recommends $(2) >/dev/null; } || { echo "$(1) is missing: install the package $(2)"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt vet lint race fuzz smoke recipes crash faults chaos dst bench cover clean
+.PHONY: help build test check fmt vet lint vuln race fuzz smoke recipes crash faults chaos dst bench cover clean
 
 help: ## print this
 	@echo "make <target>, of which there are:"
@@ -58,6 +59,9 @@ vet: ## go vet
 
 lint: ## staticcheck, of one fixed version
 	go run $(STATICCHECK) ./...
+
+vuln: ## known vulnerabilities in what is used, of which vuln.go.dev must be asked
+	go run $(GOVULNCHECK) ./...
 
 race: ## the race detector on the packages that share state
 	@$(call need,gcc,gcc libc6-dev)

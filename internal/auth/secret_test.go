@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"hash/crc32"
 	"math"
 	"regexp"
 	"strings"
@@ -78,6 +80,32 @@ func FuzzSecret(f *testing.F) {
 		b := jadwal.AppendBase62([]byte(resetPrefix), uint64(id), idDigits)
 		if id <= 0 || len(hash) != 32 || !strings.HasPrefix(text, string(b)) || len(text) != 53 {
 			t.Errorf("%q is read as %d", text, id)
+		}
+	})
+}
+
+// FuzzKey holds the reader of API keys to the form that NewKey writes: what is
+// read has one text only, and no text of another prefix is a key.
+func FuzzKey(f *testing.F) {
+	_, key, _ := NewKey()
+	code, _ := NewResetCode(7)
+	for _, text := range []string{key, code, "jdw_" + code[4:], key[:52], key + "0", "jdw_" + strings.Repeat("0", 49), "jdw_" + strings.Repeat("z", 49)} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		id, hash, ok := ParseKey(text)
+		if !ok {
+			return
+		}
+		b := jadwal.AppendBase62([]byte(keyPrefix), uint64(id), idDigits)
+		b = append(b, text[len(b):len(b)+secretDigits]...)
+		b = jadwal.AppendBase62(b, uint64(crc32.ChecksumIEEE(b)), checksumDigits)
+		sum := sha256.Sum256([]byte(text))
+		if id <= 0 || !LooksLikeKey(text) || string(b) != text || !bytes.Equal(hash, sum[:]) {
+			t.Errorf("%q is read as %d, which is written %q", text, id, b)
+		}
+		if _, _, ok := ParseResetCode(text); ok {
+			t.Errorf("%q is a code as well", text)
 		}
 	})
 }

@@ -100,11 +100,11 @@ func TestWanted(t *testing.T) {
 		all        bool
 		want       string
 	}{
-		{"without names all that are not big", "", false, "me refresh login create burst steady store pgburst pgsteady pgstore "},
-		{"and the big ones when they are asked for", "", true, "me refresh login create burst steady store pgburst pgsteady pgstore drain idle million "},
+		{"without names all that are not big", "", false, "me refresh login timing flood create burst guarded steady store pgburst pgsteady pgstore "},
+		{"and the big ones when they are asked for", "", true, "me refresh login timing flood create burst guarded steady store pgburst pgsteady pgstore drain idle million "},
 		{"a big one by name", "idle", false, "idle "},
 		{"several by name, in the order of the house", "idle,me", true, "me idle "},
-		{"a name that is not there is told", "mee", false, `there is no measure "mee"; there are me, refresh, login, create, burst, steady, store, pgburst, pgsteady, pgstore and, big, drain, idle, million`},
+		{"a name that is not there is told", "mee", false, `there is no measure "mee"; there are me, refresh, login, timing, flood, create, burst, guarded, steady, store, pgburst, pgsteady, pgstore and, big, drain, idle, million`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := text(c.only, c.all); got != c.want {

@@ -56,6 +56,8 @@ var measures = []measure{
 	{"me", false, fresh(benchMe)},
 	{"refresh", false, fresh(benchRefresh)},
 	{"login", false, fresh(benchLogin)},
+	{"timing", false, benchTiming},
+	{"flood", false, benchFlood},
 	{"create", false, fresh(benchCreate)},
 	{"burst", false, benchBurst},
 	{"guarded", false, benchGuarded},
@@ -180,14 +182,15 @@ func fresh(measure func(*harness.Server, int, time.Duration) error) func(*bench)
 	}
 }
 
-// onFresh gives do a server on an empty data directory, which goes in the end.
-func (b *bench) onFresh(do func(*harness.Server) error) error {
+// onFresh gives do a server on an empty data directory, which goes in the end,
+// with env besides.
+func (b *bench) onFresh(do func(*harness.Server) error, env ...string) error {
 	dir, err := os.MkdirTemp(b.dir, "fresh-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	return b.onServer(dir, do)
+	return b.onServer(dir, do, env...)
 }
 
 // onServer gives do a server that works in dir, with env besides, and stops it in
