@@ -9,7 +9,7 @@ import (
 
 // Difference is one member that two definitions do not have in common. Field
 // is its path, such as "target.url"; From and To are its values, empty where it
-// is not there. Of a secret header only that it differs is told.
+// is not there. Of a secret header and a client key only that it differs is told.
 type Difference struct {
 	Field    string
 	From, To RawJSON
@@ -76,7 +76,7 @@ func leaves(d *Definition) ([]leaf, error) {
 
 func appendLeaves(all []leaf, field string, value json.RawMessage) ([]leaf, error) {
 	if value[0] != '{' || field == "target.body" {
-		return append(all, leaf{field: field, value: RawJSON(value)}), nil
+		return append(all, leaf{field, RawJSON(value), field == ClientKeyField}), nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(value))
 	if _, err := dec.Token(); err != nil {

@@ -16,6 +16,8 @@ const (
 	MaxExpectStatus = 128      // bytes
 	MaxExpectBody   = 256      // bytes
 	MaxExpectSearch = 64 << 10 // bytes of an answer in which what is expected is looked for
+	MaxTargetCA     = 64 << 10 // bytes of target.tls.ca
+	MaxClientCert   = 16 << 10 // bytes of a client certificate, and of its key
 	MaxRedirects    = 10       // that an attempt follows
 	MaxPauseReason  = 512      // bytes
 	MaxTimeout      = 24 * time.Hour

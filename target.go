@@ -19,7 +19,8 @@ type Target struct {
 	Body      RawJSON           `json:"body"` // a JSON string is sent as its text, anything else as JSON; null: no body
 	Expect    Expect            `json:"expect"`
 	Redirects int               `json:"redirects"` // how many of an attempt's redirects are followed
-	Locked    bool              `json:"-"`         // the values of its secret headers could not be opened, and are empty here
+	TLS       TargetTLS         `json:"tls,omitzero"`
+	Locked    bool              `json:"-"` // the values of its secret headers could not be opened, and are empty here
 }
 
 // RawJSON is one JSON value, kept as it was written.
@@ -57,6 +58,7 @@ func (t *Target) check() (wrong []FieldError) {
 		add(fieldError("target.body", "invalid", "a %s request has no body; leave target.body out or choose another method", t.Method))
 	}
 	wrong = append(wrong, t.Expect.check()...)
+	wrong = append(wrong, t.TLS.check(t.URL)...)
 	if t.Redirects < 0 || t.Redirects > MaxRedirects {
 		add(fieldError("target.redirects", "out_of_range", "target.redirects must be from 0 to %d, got %d", MaxRedirects, t.Redirects))
 	}
@@ -201,7 +203,8 @@ func (t *Target) SecretHeaders() []string {
 	return names
 }
 
-// SecretValues are the values of t's headers that are never shown again.
+// SecretValues are what of t is never shown again, by the names of headers; the
+// client key under ClientKeyField, which is none.
 func (t *Target) SecretValues() map[string]string {
 	values := map[string]string{}
 	for name, value := range t.Headers {
@@ -209,7 +212,25 @@ func (t *Target) SecretValues() map[string]string {
 			values[name] = value
 		}
 	}
+	if t.TLS.ClientKey != "" {
+		values[ClientKeyField] = t.TLS.ClientKey
+	}
 	return values
+}
+
+// SetSecretValues puts values, as SecretValues returns them, into t, which has
+// headers of its own from then on.
+func (t *Target) SetSecretValues(values map[string]string) {
+	headers := make(map[string]string, len(t.Headers))
+	maps.Copy(headers, t.Headers)
+	t.Headers = headers
+	for name, value := range values {
+		if name == ClientKeyField {
+			t.TLS.ClientKey = value
+		} else {
+			t.Headers[name] = value
+		}
+	}
 }
 
 // Shown is t without the values that are never shown again. Answers and audit
@@ -221,7 +242,7 @@ func (t Target) Shown() Target {
 			shown[name] = value
 		}
 	}
-	t.Headers = shown
+	t.Headers, t.TLS.ClientKey = shown, ""
 	return t
 }
 

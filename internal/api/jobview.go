@@ -97,6 +97,29 @@ type targetBody struct {
 
 	Expect    expectBody `json:"expect,omitempty" doc:"What the target must answer for a run to have succeeded."`
 	Redirects int        `json:"redirects,omitempty" doc:"How many redirects an attempt follows. Secret headers are not sent to another origin." minimum:"0" maximum:"10"`
+	TLS       tlsBody    `json:"tls,omitempty" doc:"Of https: whom to trust, and who calls."`
+}
+
+// tlsBody is how a target of https is called.
+type tlsBody struct {
+	CA         string `json:"ca,omitempty" doc:"The certificates of the authorities that are trusted, in PEM, instead of the machine's; empty: the machine's." maxLength:"65536"`
+	MinVersion string `json:"min_version,omitempty" doc:"The oldest version of TLS that is spoken." enum:"1.2,1.3"`
+	ClientCert string `json:"client_cert,omitempty" doc:"A certificate that the server shows to the target, in PEM, with the chain behind it." maxLength:"16384"`
+	ClientKey  string `json:"client_key,omitempty" doc:"Its private key, in PEM. Never shown again." maxLength:"16384"`
+}
+
+func tlsBodyOf(t jadwal.TargetTLS) tlsBody {
+	if t.MinVersion == "" {
+		t.MinVersion = jadwal.DefaultMinTLS
+	}
+	return tlsBody(t)
+}
+
+func (b tlsBody) tls() jadwal.TargetTLS {
+	if b.MinVersion == jadwal.DefaultMinTLS {
+		b.MinVersion = ""
+	}
+	return jadwal.TargetTLS(b)
 }
 
 // expectBody is what a target must answer.
@@ -108,13 +131,13 @@ type expectBody struct {
 func (b *expectBody) preset() { *b = expectBody{Status: jadwal.DefaultStatus} }
 
 func targetBodyOf(t jadwal.Target) targetBody {
-	return targetBody{t.Type, t.Method, t.URL, t.Headers, t.Body, expectBody(t.Expect), t.Redirects}
+	return targetBody{t.Type, t.Method, t.URL, t.Headers, t.Body, expectBody(t.Expect), t.Redirects, tlsBodyOf(t.TLS)}
 }
 
 func (b targetBody) target() jadwal.Target {
 	return jadwal.Target{
 		Type: b.Type, Method: b.Method, URL: b.URL, Headers: b.Headers, Body: b.Body,
-		Expect: jadwal.Expect(b.Expect), Redirects: b.Redirects,
+		Expect: jadwal.Expect(b.Expect), Redirects: b.Redirects, TLS: b.TLS.tls(),
 	}
 }
 
@@ -193,6 +216,12 @@ func (p *jobPatch) apply(before jadwal.Definition) (after jadwal.Definition, err
 			})
 		}
 	}
+	if after.Target.TLS.ClientKey != "" && p.shape.Target.TLS.ClientKey == "" {
+		wrong = append(wrong, jadwal.FieldError{
+			Field: jadwal.ClientKeyField, Code: "required",
+			Message: "target.tls.client_key must be sent again, since it is bound to the old origin of target.url",
+		})
+	}
 	return after, invalid(wrong)
 }
 
@@ -266,6 +295,19 @@ type targetView struct {
 	Body          jadwal.RawJSON    `json:"body"`
 	Expect        expectView        `json:"expect"`
 	Redirects     int               `json:"redirects" minimum:"0" maximum:"10"`
+	TLS           tlsView           `json:"tls"`
+}
+
+type tlsView struct {
+	CA           string `json:"ca" doc:"Empty: the machine's authorities are trusted."`
+	MinVersion   string `json:"min_version" enum:"1.2,1.3"`
+	ClientCert   string `json:"client_cert" doc:"Empty: none."`
+	HasClientKey bool   `json:"has_client_key" doc:"Whether there is a client key, which is not shown."`
+}
+
+func viewTLS(t jadwal.TargetTLS) tlsView {
+	b := tlsBodyOf(t)
+	return tlsView{b.CA, b.MinVersion, b.ClientCert, t.ClientKey != ""}
 }
 
 type expectView struct {
@@ -289,7 +331,7 @@ func viewJob(job jadwal.Job, now time.Time) jobView {
 		ID: job.ID, OwnerID: job.OwnerID, Name: d.Name, Description: d.Description, Tags: d.Tags,
 		Schedules: scheduleBodies(d.Schedules), Timezone: d.Timezone, Timeout: d.Timeout, Output: outputView(d.Output), Overlap: d.Overlap,
 		StartAt: (*stamp)(d.StartAt), EndAt: (*stamp)(d.EndAt), DST: dstView(d.DST),
-		Target:  targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body, expectView(shown.Expect), shown.Redirects},
+		Target:  targetView{shown.Type, shown.Method, shown.URL, shown.Headers, d.Target.SecretHeaders(), shown.Body, expectView(shown.Expect), shown.Redirects, viewTLS(d.Target.TLS)},
 		MaxRuns: d.MaxRuns, Jitter: d.Jitter, Retry: retryView(d.Retry), MaxConcurrent: d.MaxConcurrent,
 		Catchup: d.Catchup, CatchupWindow: d.CatchupWindow, AfterCompletion: d.AfterCompletion, PauseAfterFailures: d.PauseAfterFailures,
 		State: job.State, Version: job.Version, CreatedAt: stamp(job.CreatedAt), UpdatedAt: stamp(job.UpdatedAt),

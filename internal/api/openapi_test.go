@@ -309,7 +309,7 @@ func (g *generator) body(t reflect.Type) *huma.Schema {
 // nestedBodies are the objects within a body that a merge patch can change in
 // part.
 var nestedBodies = map[string]reflect.Type{
-	"Target": reflect.TypeFor[targetBody](), "Expect": reflect.TypeFor[expectBody](), "Dst": reflect.TypeFor[dstBody](), "Retry": reflect.TypeFor[retryBody](),
+	"Target": reflect.TypeFor[targetBody](), "Expect": reflect.TypeFor[expectBody](), "Dst": reflect.TypeFor[dstBody](), "Retry": reflect.TypeFor[retryBody](), "Tls": reflect.TypeFor[tlsBody](),
 }
 
 // patchOf is the schema of a merge patch of what t describes: nothing is

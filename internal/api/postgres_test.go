@@ -76,6 +76,8 @@ var suite = map[string]func(*testing.T){
 	"TestRunsThatSomebodyAskedFor":               TestRunsThatSomebodyAskedFor,
 	"TestScopeByRoute":                           TestScopeByRoute,
 	"TestSecretsAreNeverShownAgain":              TestSecretsAreNeverShownAgain,
+	"TestTLSOfATarget":                           TestTLSOfATarget,
+	"TestTLSOfATargetThatIsRefused":              TestTLSOfATargetThatIsRefused,
 	"TestSendingATest":                           TestSendingATest,
 	"TestSentTestsAreBounded":                    TestSentTestsAreBounded,
 	"TestSessionsAreListedAndEnded":              TestSessionsAreListedAndEnded,

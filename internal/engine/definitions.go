@@ -22,7 +22,8 @@ func compile(job jadwal.Job) (*definition, error) {
 
 // size estimates the bytes of memory that a definition with its plan takes.
 func size(d *jadwal.Definition) int {
-	n := 1152 + len(d.Name) + len(d.Description) + len(d.Timezone) + len(d.Target.URL) + len(d.Target.Body)
+	n := 1152 + len(d.Name) + len(d.Description) + len(d.Timezone) + len(d.Target.URL) + len(d.Target.Body) +
+		len(d.Target.TLS.CA) + len(d.Target.TLS.ClientCert) + len(d.Target.TLS.ClientKey)
 	for _, tag := range d.Tags {
 		n += 16 + len(tag)
 	}

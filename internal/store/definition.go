@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -14,13 +13,14 @@ import (
 )
 
 // storedDefinition is a definition as it is stored: in place of the values of
-// secret headers it has empty ones, and the values sealed.
+// secret headers and of the client key it has empty ones, and the values sealed.
 type storedDefinition struct {
 	*jadwal.Definition
 	Sealed *sealedHeaders `json:"sealed,omitempty"`
 }
 
-// sealedHeaders are the values of secret headers, a JSON object of their names,
+// sealedHeaders are the values of secret headers, a JSON object of their names
+// (with the client key among them, jadwal.Target.SecretValues),
 // sealed for the job's version at the time: later ones that have the same
 // definition keep the text.
 type sealedHeaders struct {
@@ -50,10 +50,10 @@ func (t *tx) encode(d *jadwal.Definition, jobID, version int64) (string, error) 
 		return "", fmt.Errorf("headers of job %s: %w", d.Name, err)
 	}
 	stored := *d
-	stored.Target.Headers = maps.Clone(d.Target.Headers)
 	for name := range values {
-		stored.Target.Headers[name] = ""
+		values[name] = ""
 	}
+	stored.Target.SetSecretValues(values)
 	sealed := t.vault.Seal(placeOfHeaders(jobID, version, &d.Target), text)
 	return encodePlain(&storedDefinition{&stored, &sealedHeaders{version, sealed}})
 }
@@ -104,7 +104,7 @@ func (t *tx) unseal(jobID int64, d *storedDefinition) bool {
 	if jsonv2.Unmarshal(text, &values, leniently) != nil {
 		return false
 	}
-	maps.Copy(d.Target.Headers, values)
+	d.Target.SetSecretValues(values)
 	return true
 }
 
@@ -120,7 +120,7 @@ func sameDefinition(a, b *jadwal.Definition) (bool, error) {
 }
 
 // keepLocked refuses an edit that would store the empty value of a secret
-// header that could not be opened.
+// header, or an empty client key, that could not be opened.
 func keepLocked(before, after *jadwal.Definition) error {
 	if !before.Target.Locked && !after.Target.Locked {
 		return nil
@@ -133,6 +133,11 @@ func keepLocked(before, after *jadwal.Definition) error {
 				Message: "header " + name + " must be sent again, since its value cannot be opened",
 			})
 		}
+	}
+	if own := after.Target.TLS; own.ClientCert != "" && own.ClientKey == "" {
+		wrong = append(wrong, jadwal.FieldError{
+			Field: jadwal.ClientKeyField, Code: "required", Message: jadwal.ClientKeyField + " must be sent again, since it cannot be opened",
+		})
 	}
 	if len(wrong) > 0 {
 		return jadwal.InvalidFields(wrong...)

@@ -107,7 +107,7 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 // insertJob stores the row of a new job and sets its id. It returns the
 // definition as it is stored. What is sealed in it needs the id first.
 func insertJob(t *tx, job *jadwal.Job, now time.Time) (definition string, err error) {
-	shown, secret := job.Definition, len(job.Definition.Target.SecretHeaders()) > 0
+	shown, secret := job.Definition, len(job.Definition.Target.SecretValues()) > 0
 	if secret {
 		shown.Target = shown.Target.Shown()
 	}

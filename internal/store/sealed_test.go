@@ -16,7 +16,10 @@ import (
 	"github.com/teknohole/jadwal/internal/vault"
 )
 
-const canary = "Bearer canary-7d1f3c"
+const (
+	canary    = "Bearer canary-7d1f3c"
+	canaryKey = "canary-of-a-client-key"
+)
 
 // testVault seals with one master key, of one letter, and knows the other; "":
 // none.
@@ -42,11 +45,12 @@ var sealing = map[string]func(testing.TB) *Store{
 	"postgres": func(t testing.TB) *Store { s := openPostgresTest(t); unlock(t, s, testVault(t, "k", "")); return s },
 }
 
-// secretive is a job with a secret header.
+// secretive is a job with a secret header and a client key.
 func secretive(name string) jadwal.Job {
 	d := jadwal.DefaultDefinition()
 	d.Name, d.Target.URL = name, "https://api.example.com/invoices"
 	d.Target.Headers = map[string]string{"Authorization": canary, "X-Kind": "invoice"}
+	d.Target.TLS = jadwal.TargetTLS{ClientCert: "of the client", ClientKey: canaryKey}
 	return jadwal.Job{OwnerID: 1, State: jadwal.JobEnabled, Definition: d}
 }
 
@@ -83,6 +87,7 @@ func run(t testing.TB, s *Store, sql string, args ...any) {
 }
 
 // authorization is the value of a job's secret header, and whether it is locked.
+// The client key is there when the header is.
 func authorization(t testing.TB, s *Store, id int64) (string, bool) {
 	t.Helper()
 	jobs, _, err := s.Definitions(t.Context(), []int64{id}, 1<<20)
@@ -90,6 +95,9 @@ func authorization(t testing.TB, s *Store, id int64) (string, bool) {
 		t.Fatalf("%d jobs, %v", len(jobs), err)
 	}
 	target := jobs[0].Definition.Target
+	if value := target.Headers["Authorization"]; (value != "") != (target.TLS.ClientKey == canaryKey) {
+		t.Errorf("the header is %q, the client key %q", value, target.TLS.ClientKey)
+	}
 	return target.Headers["Authorization"], target.Locked
 }
 
@@ -131,7 +139,7 @@ func TestSecretHeadersAreSealed(t *testing.T) {
 			stored("paused and edited", 6)
 			for version := range int64(3) {
 				v, err := s.Version(t.Context(), job.ID, version+1)
-				if err != nil || v.Definition.Target.Headers["Authorization"] != canary || v.Definition.Target.Locked {
+				if err != nil || v.Definition.Target.Headers["Authorization"] != canary || v.Definition.Target.TLS.ClientKey != canaryKey || v.Definition.Target.Locked {
 					t.Errorf("version %d: %+v, %v", version+1, v.Definition.Target, err)
 				}
 			}
@@ -156,7 +164,7 @@ func TestSecretHeadersAreSealed(t *testing.T) {
 					is, _ := json.Marshal(bad)
 					var d jadwal.Definition
 					err := tx.decode(job.ID, []byte(strings.Replace(text, string(was), string(is), 1)), &d)
-					if err != nil || !d.Target.Locked || d.Target.Headers["Authorization"] != "" {
+					if err != nil || !d.Target.Locked || d.Target.Headers["Authorization"] != "" || d.Target.TLS.ClientKey != "" {
 						t.Fatalf("bit %d: %q, %v", i, d.Target.Headers["Authorization"], err)
 					}
 				}
@@ -183,8 +191,12 @@ func TestSecretHeadersAreSealed(t *testing.T) {
 					t.Errorf("edited: %v", err)
 				}
 				found.Definition.Target.Headers["Authorization"] = "Bearer another"
+				if _, _, err := s.UpdateJob(t.Context(), jadwal.Actor{}, found, 3, time.Now()); jadwal.CodeOf(err) != jadwal.CodeValidation {
+					t.Errorf("with the header, without the client key: %v", err)
+				}
+				found.Definition.Target.TLS.ClientKey = canaryKey
 				if _, _, err := s.UpdateJob(t.Context(), jadwal.Actor{}, found, 3, time.Now()); err != nil {
-					t.Errorf("with the header: %v", err)
+					t.Errorf("with both: %v", err)
 				}
 				if got, locked := authorization(t, s, job.ID); got != "Bearer another" || locked {
 					t.Errorf("got %q, locked %v", got, locked)
@@ -208,10 +220,16 @@ func TestWithoutAMasterKey(t *testing.T) {
 			}
 			plain := secretive("plain")
 			delete(plain.Definition.Target.Headers, "Authorization")
+			plain.Definition.Target.TLS.ClientKey = ""
 			plain = create(t, s, plain)
 			plain.Definition.Target.Headers["X-Api-Key"] = "key"
 			if _, _, err := s.UpdateJob(t.Context(), jadwal.Actor{}, plain, 1, time.Now()); jadwal.CodeOf(err) != jadwal.CodeNoMasterKey {
 				t.Errorf("an edit that brings one in: %v", err)
+			}
+			delete(plain.Definition.Target.Headers, "X-Api-Key")
+			plain.Definition.Target.TLS.ClientKey = canaryKey
+			if _, _, err := s.UpdateJob(t.Context(), jadwal.Actor{}, plain, 1, time.Now()); jadwal.CodeOf(err) != jadwal.CodeNoMasterKey {
+				t.Errorf("an edit that brings a client key in: %v", err)
 			}
 			if _, err := s.seal(vault.Place{Table: "secret"}, nil); jadwal.CodeOf(err) != jadwal.CodeNoMasterKey {
 				t.Errorf("another secret: %v", err)
@@ -225,11 +243,12 @@ func clearly(t testing.TB, s *Store, jobs int) (ids []int64) {
 	t.Helper()
 	for i := range jobs {
 		plain := secretive("old" + string(rune('a'+i)))
-		plain.Definition.Target.Headers = nil
+		plain.Definition.Target.Headers, plain.Definition.Target.TLS.ClientKey = nil, ""
 		ids = append(ids, create(t, s, plain).ID)
 	}
 	for _, table := range []string{"job", "job_version"} {
-		run(t, s, "UPDATE "+table+" SET definition = replace(definition, '\"headers\":null', '\"headers\":{\"Authorization\":\""+canary+"\"}')")
+		run(t, s, "UPDATE "+table+" SET definition = replace(replace(definition, '\"headers\":null', '\"headers\":{\"Authorization\":\""+canary+"\"}'),"+
+			" '\"client_cert\":', '\"client_key\":\""+canaryKey+"\",\"client_cert\":')")
 	}
 	return ids
 }

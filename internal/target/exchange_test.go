@@ -53,7 +53,7 @@ func TestExchange(t *testing.T) {
 	}))
 	defer srv.Close()
 	h := newHTTP(t, Options{Version: "1.2.3"})
-	h.unlimited.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig
+	h.pools.unlimited.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig
 
 	t.Run("a test is marked, has an id that is none of a run, and no epoch", func(t *testing.T) {
 		test := testOf(srv.URL + "/x?y=1")

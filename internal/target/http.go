@@ -102,15 +102,15 @@ var errTimeout = errors.New("attempt timed out")
 // HTTP calls HTTP targets. It follows as many redirects as the target says,
 // keeps no cookies, asks for no compression and takes no proxy from the
 // environment. Connections are kept and used again, apart for limited and
-// unlimited calls, since an address is checked when it is dialled.
+// unlimited calls, since an address is checked when it is dialled, and apart for
+// each TLS configuration.
 //
 // A request on a kept connection that breaks at once, before a byte of the
 // answer came, is sent again within the same attempt, once, and then marked as
 // a redelivery.
 type HTTP struct {
 	userAgent []string
-	limited   *http.Transport
-	unlimited *http.Transport
+	pools     *pools
 }
 
 // New makes an HTTP.
@@ -124,16 +124,12 @@ func New(o Options) *HTTP {
 	}
 	return &HTTP{
 		userAgent: []string{agent},
-		limited:   newTransport(o, true),
-		unlimited: newTransport(o, false),
+		pools:     newPools(o),
 	}
 }
 
 // Close closes the connections that no call is using.
-func (h *HTTP) Close() {
-	h.limited.CloseIdleConnections()
-	h.unlimited.CloseIdleConnections()
-}
+func (h *HTTP) Close() { h.pools.close() }
 
 func newTransport(o Options, limited bool) *http.Transport {
 	return &http.Transport{
@@ -235,11 +231,12 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 	if s.seen != nil {
 		s.seen.Request = sent(req)
 	}
-	transport := h.unlimited
-	if c.Limited {
-		transport = h.limited
-	}
+	secure := c.Job.Target.TLS
 	for followed := 0; ; followed++ {
+		transport, err := h.pools.of(secure, c.Limited)
+		if err != nil {
+			return after(followed, Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's TLS configuration cannot be used"})
+		}
 		resp, err := transport.RoundTrip(req)
 		if err != nil {
 			return after(followed, failure(ctx, c, err))
@@ -252,6 +249,9 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 					r := failure(ctx, c, err)
 					r.StatusCode, r.Reach = resp.StatusCode, Answered
 					return after(followed, r)
+				}
+				if origin(next.URL) != origin(req.URL) { // as its secret headers do
+					secure.ClientCert, secure.ClientKey = "", ""
 				}
 				req = next
 				s.header, s.began, s.tries = req.Header, time.Now(), 0

@@ -478,8 +478,8 @@ func TestHTTP2(t *testing.T) {
 	srv.StartTLS()
 	defer srv.Close()
 	h := newHTTP(t, Options{})
-	h.unlimited.TLSClientConfig.RootCAs = x509.NewCertPool()
-	h.unlimited.TLSClientConfig.RootCAs.AddCert(srv.Certificate())
+	h.pools.unlimited.TLSClientConfig.RootCAs = x509.NewCertPool()
+	h.pools.unlimited.TLSClientConfig.RootCAs.AddCert(srv.Certificate())
 	for range 3 {
 		if r := h.Do(t.Context(), callTo(srv.URL)); r.State != jadwal.RunSucceeded || string(r.Output) != "HTTP/2.0" {
 			t.Errorf("%+v, %s", r, r.Output)

@@ -64,6 +64,9 @@ func refusal(r *jadwal.Refusal) string {
 	return "The target's address is a " + r.Kind + " one, which only a superuser's job may call"
 }
 
+// protocolVersion is the alert of that name (RFC 8446, section 6.2).
+const protocolVersion = tls.AlertError(70)
+
 // trouble says in a sentence what broke. It never passes on an error's own
 // text, which may name addresses of the server's network.
 func trouble(err error) string {
@@ -85,7 +88,11 @@ func trouble(err error) string {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "The target did not speak TLS"
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
+	// An alert that the target sent is of a type that crypto/tls does not export.
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		if alert.Err.Error() == protocolVersion.Error() {
+			return "The target speaks no version of TLS that may be spoken"
+		}
 		return "The target refused the TLS handshake"
 	}
 	switch {
