@@ -21,6 +21,7 @@ const (
 	CodeLastSuperuser     Code = "last_superuser"
 	CodeOwnAccount        Code = "own_account"
 	CodeWrongPassword     Code = "wrong_password"
+	CodeQuotaExceeded     Code = "quota_exceeded"
 	CodeNotFound          Code = "not_found"
 	CodeMethodNotAllowed  Code = "method_not_allowed"
 	CodeTimeout           Code = "request_timeout"

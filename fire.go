@@ -88,6 +88,7 @@ type Standing struct {
 	Queued  int       // runs that have not begun
 	Started int       // planned instants that started or were queued
 	Barred  bool      // the owner has no rights any more
+	UsedUp  bool      // the owner has started as many runs as may be in a minute
 	Since   time.Time // somebody has been there to fire since then
 	Jump    Jump      // the last one of the wall clock
 }
@@ -174,7 +175,8 @@ func (r Rules) room(s Standing) int {
 // skip them all. Otherwise the catch-up rule chooses those that run; the
 // others are missed, for the reason that was true when they fell due, or
 // because they are older than the catch-up window. Of those that run, one
-// starts now if it is the only one and there is room; else they are queued.
+// starts now if it is the only one and there is room; else they are queued. When
+// the owner's quota is used up, those that would run are skipped.
 // The limit of max_runs ends the plan after the instant that reaches it.
 func (r Rules) Fire(s Standing, now time.Time) Decision {
 	if s.Cursor.IsZero() || r.DueAt(s.Cursor).After(now) {
@@ -194,6 +196,10 @@ func (r Rules) Fire(s Standing, now time.Time) Decision {
 		return d
 	}
 	runs := r.catchUp(&d, s, now)
+	if s.UsedUp && len(runs) > 0 {
+		d.add(runs[0], d.Through, RunSkipped, ReasonQuota)
+		return d
+	}
 	unfinished := s.Running + s.Queued
 	if r.Overlap == OverlapQueueOne || r.Overlap == OverlapQueueAll {
 		if room := r.room(s); unfinished > 0 && len(runs) > room {

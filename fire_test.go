@@ -95,6 +95,8 @@ func standing(t *testing.T, cursor, s string) Standing {
 			st.Started = n
 		case "barred":
 			st.Barred = true
+		case "usedup":
+			st.UsedUp = true
 		case "since":
 			st.Since = clock(t, value)
 		case "jump":

@@ -303,6 +303,7 @@ func judge(ask func(string, bool, string, ...any) bool, d *Definition, r *Run, a
 var obstacles = map[Reason]string{
 	ReasonOwnerDisabled:  "The job's owner had no rights any more.",
 	ReasonQueueFull:      "The job's queue of runs was full.",
+	ReasonQuota:          "The job's owner had started as many runs as one may in a minute.",
 	ReasonCircuitOpen:    "The target's host was given a rest after many failures.",
 	ReasonCatchupExpired: "It was older than the catch-up window when its turn came.",
 }

@@ -41,6 +41,7 @@ const (
 	ReasonPaused        Reason = "paused"         // skipped: the job was paused
 	ReasonOwnerDisabled Reason = "owner_disabled" // skipped: the owner has no rights any more; cancelled: it waited for another attempt then
 	ReasonQueueFull     Reason = "queue_full"     // skipped
+	ReasonQuota         Reason = "quota"          // skipped: the owner's runs of a minute were used up
 
 	ReasonServerDown     Reason = "server_down"     // missed: nobody was there to fire it
 	ReasonOverload       Reason = "overload"        // missed: the server was behind
@@ -64,7 +65,7 @@ const (
 var (
 	RunStates = []RunState{RunQueued, RunRunning, RunCancelling, RunSucceeded, RunFailed, RunCancelled, RunSkipped, RunMissed}
 	Reasons   = []Reason{
-		ReasonOverlap, ReasonPaused, ReasonOwnerDisabled, ReasonQueueFull,
+		ReasonOverlap, ReasonPaused, ReasonOwnerDisabled, ReasonQueueFull, ReasonQuota,
 		ReasonServerDown, ReasonOverload, ReasonCircuitOpen, ReasonCatchupExpired, ReasonClockJump,
 		ReasonTimeout, ReasonExitStatus, ReasonHTTPStatus, ReasonNetwork, ReasonLost, ReasonTargetRefused,
 		ReasonRequested, ReasonJobDeleted, ReasonReplaced,

@@ -77,7 +77,7 @@ func letHeapGrow(lookup func(string) (string, bool)) {
 // everything is goes to stdout, for a person.
 func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.Logger) (err error) {
 	fatal := make(chan error, 1)
-	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, URL: cfg.DatabaseURL, Unsafe: cfg.Unsafe, Log: log, OnFatal: func(err error) {
+	st, err := store.Open(ctx, store.Options{Dir: cfg.Data, URL: cfg.DatabaseURL, Unsafe: cfg.Unsafe, MaxJobs: cfg.UserJobs, Log: log, OnFatal: func(err error) {
 		select {
 		case fatal <- err:
 		default: // the first one ends the process
@@ -132,6 +132,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		InFlight:     cfg.MaxInFlight,
 		PerHost:      cfg.MaxPerHost,
 		DrainTimeout: cfg.DrainTimeout,
+		Fires:        cfg.UserFires,
 	})
 	health := eng.Health
 	if st.Shared() {
@@ -157,6 +158,8 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		Limiter:        auth.NewLimiter(),
 		TrustedProxies: cfg.TrustedProxies,
 		Origins:        cfg.CORSOrigins,
+		UserRequests:   cfg.UserRequests,
+		SourceRequests: cfg.SourceRequests,
 		Log:            log,
 		Now:            time.Now,
 	})

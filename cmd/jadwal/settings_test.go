@@ -161,3 +161,64 @@ func TestLifetimesOfKeysAndCodes(t *testing.T) {
 		t.Errorf("a code lives for %+v", audit)
 	}
 }
+
+func TestLimits(t *testing.T) {
+	s := startServer(t, filepath.Join(t.TempDir(), "data"), nil, "--user-jobs", "2", "--user-fires", "2", "--user-requests", "1000", "--source-requests", "40", "--allow-egress", "127.0.0.1")
+	c, r := asNormal(t, s), newReceiver(t, 0)
+	admin := s.mustSignIn("admin", "admin123")
+	body := map[string]any{"name": "one", "schedules": []any{map[string]string{"every": "1s"}}, "target": map[string]any{"url": r.URL}}
+	refuses := func(what string, c *harness.Client, method, path string, body any) {
+		t.Helper()
+		if a := call(t, c, http.StatusForbidden, method, path, body, nil); a.Code() != "quota_exceeded" || !strings.Contains(a.Message, "2 jobs, as many as a user may have here") {
+			t.Errorf("%s: %v", what, a)
+		}
+	}
+	t.Run("jobs of a user, however they come about", func(t *testing.T) {
+		var made struct{ ID int64 }
+		call(t, c, http.StatusCreated, "POST", "/job", body, &made)
+		call(t, c, http.StatusCreated, "PUT", "/job/two", map[string]any{"target": body["target"]}, nil)
+		body["name"] = "three"
+		refuses("creating", c, "POST", "/job", body)
+		refuses("putting a new name", c, "PUT", "/job/three", body)
+		refuses("cloning", c, "POST", "/job/one/clone", map[string]string{"name": "three"})
+		call(t, c, http.StatusOK, "PUT", "/job/two", map[string]any{"target": body["target"], "description": "another"}, nil)
+		for _, name := range []string{"three", "four", "five"} { // a superuser's
+			body["name"] = name
+			call(t, admin, http.StatusCreated, "POST", "/job", body, nil)
+		}
+		refuses("being given one", admin, "POST", "/job/three/owner", map[string]int64{"owner": 2})
+		call(t, c, http.StatusOK, "DELETE", "/job/two", nil, nil)
+		call(t, admin, http.StatusOK, "POST", "/job/three/owner", map[string]int64{"owner": 2}, nil)
+	})
+	t.Run("planned runs of a user, and each that is too many is recorded", func(t *testing.T) {
+		var runs []struct{ State, Reason string }
+		eventually(t, "runs above the quota", func() bool {
+			call(t, c, http.StatusOK, "GET", "/job/one/run?reason=quota", nil, &runs)
+			return len(runs) >= 3
+		})
+		for _, run := range runs {
+			if run.State != "skipped" {
+				t.Errorf("%+v", run)
+			}
+		}
+		call(t, admin, http.StatusOK, "GET", "/job/four/run?reason=quota", nil, &runs)
+		if len(runs) > 0 {
+			t.Errorf("a superuser's: %+v", runs)
+		}
+	})
+	t.Run("requests", func(t *testing.T) {
+		a := call(t, c, http.StatusOK, "GET", "/user/me", nil, nil)
+		if policy := a.Header.Get("RateLimit-Policy"); policy != `"user";q=1000;w=60` || !strings.HasPrefix(a.Header.Get("RateLimit"), `"user";r=`) {
+			t.Errorf("%q", a.Header)
+		}
+		nobody := harness.NewClient(s.url)
+		eventually(t, "the source to have had enough", func() bool {
+			a, err := nobody.Call("GET", "/", nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.Status == http.StatusTooManyRequests
+		})
+		call(t, c, http.StatusOK, "GET", "/user/me", nil, nil)
+	})
+}

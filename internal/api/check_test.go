@@ -156,6 +156,9 @@ func checkHeader(resp *http.Response, body []byte, fail func(string, ...any)) {
 	}
 	allowed := []string{"Content-Type", "X-Content-Type-Options", "Cache-Control", "Content-Length", "X-Request-Id", "Date", "Connection",
 		"Referrer-Policy", "Cross-Origin-Resource-Policy", "Content-Security-Policy"}
+	if h["Ratelimit"] != nil {
+		allowed = append(allowed, "Ratelimit", "Ratelimit-Policy")
+	}
 	if slices.Contains(h["Vary"], "Origin") {
 		allowed = append(allowed, "Vary", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age")
 	}

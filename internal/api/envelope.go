@@ -59,6 +59,9 @@ func write(w http.ResponseWriter, c *call, a *answer) error {
 	h["Cache-Control"] = headerNoStore
 	h["Referrer-Policy"] = headerNoReferrer
 	h["Cross-Origin-Resource-Policy"] = headerSameOrigin
+	if c.metered != nil {
+		c.metered.write(h)
+	}
 	if c.server.origins != nil {
 		c.server.allowOrigin(h, c.request)
 	}

@@ -23,6 +23,7 @@ var statuses = map[jadwal.Code]int{
 	jadwal.CodeLastSuperuser:     http.StatusForbidden,
 	jadwal.CodeOwnAccount:        http.StatusForbidden,
 	jadwal.CodeWrongPassword:     http.StatusForbidden,
+	jadwal.CodeQuotaExceeded:     http.StatusForbidden,
 	jadwal.CodeNotFound:          http.StatusNotFound,
 	jadwal.CodeMethodNotAllowed:  http.StatusMethodNotAllowed,
 	jadwal.CodeTimeout:           http.StatusRequestTimeout,

@@ -468,6 +468,9 @@ func (g *generator) failures(r *route) map[int][]jadwal.Code {
 			codes = append(codes, jadwal.CodeInsufficientScope)
 		}
 	}
+	if !r.doc.uncounted {
+		codes = append(codes, jadwal.CodeRateLimited)
+	}
 	if in.body >= 0 {
 		codes = append(codes, jadwal.CodeUnsupportedType, jadwal.CodeTooLarge, jadwal.CodeTimeout, jadwal.CodeMalformed, jadwal.CodeValidation)
 	}

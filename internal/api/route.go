@@ -26,16 +26,17 @@ type route struct {
 
 // doc is what a reader of the API's documentation is told about a route.
 type doc struct {
-	id      string // of the operation
-	summary string
-	detail  string
-	tag     string
-	status  int           // of success; 0: 200
-	also    int           // another status of success; 0: none
-	headers []string      // of success
-	fails   []jadwal.Code // besides those that follow from the route's form
-	once    bool          // it takes an Idempotency-Key
-	fixed   bool          // an endpoint of the fixed contract: the query is ignored
+	id        string // of the operation
+	summary   string
+	detail    string
+	tag       string
+	status    int           // of success; 0: 200
+	also      int           // another status of success; 0: none
+	headers   []string      // of success
+	fails     []jadwal.Code // besides those that follow from the route's form
+	once      bool          // it takes an Idempotency-Key
+	uncounted bool          // however often it is asked for, it counts against no quota
+	fixed     bool          // an endpoint of the fixed contract: the query is ignored
 }
 
 // none is the input of a handler that takes nothing, and the data of one that

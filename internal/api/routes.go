@@ -40,11 +40,11 @@ func routes() []*route {
 		}),
 
 		endpoint("GET", "/health/live", jadwal.ActionPublic, (*Server).getLive, doc{
-			id: "getLive", tag: tagServer,
+			id: "getLive", tag: tagServer, uncounted: true,
 			summary: "Tell that the process answers",
 		}),
 		endpoint("GET", "/health/ready", jadwal.ActionPublic, (*Server).getReady, doc{
-			id: "getReady", tag: tagServer,
+			id: "getReady", tag: tagServer, uncounted: true,
 			summary: "Tell whether the store and the engine are well",
 			detail:  "Looked at once a second at most.",
 			fails:   []jadwal.Code{jadwal.CodeUnavailable},
@@ -209,7 +209,7 @@ func routes() []*route {
 			id: "createJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Create a job",
 			detail:  "An `at` that is at most an hour late runs at once; an older one is refused.",
-			fails:   []jadwal.Code{jadwal.CodeNameTaken},
+			fails:   []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken},
 		}),
 		endpoint("GET", "/job/{job}", jadwal.ActionReadJob, (*Server).getJob, doc{
 			id: "getJob", tag: tagJob, headers: []string{"ETag"},
@@ -221,7 +221,7 @@ func routes() []*route {
 			detail: "A name that the caller has no job of creates one. Otherwise the body takes the place of the whole definition: what it leaves out has its default, " +
 				"and secret headers that it leaves out are gone. The state stays; the definition that the job has already changes nothing. " +
 				"After the answer no run starts from the old definition. A name in the body is that of the path; where the path has an id, it renames.",
-			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+			fails: []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
 		}),
 		endpoint("PATCH", "/job/{job}", jadwal.ActionEditJob, (*Server).patchJob, doc{
 			id: "patchJob", tag: tagJob, headers: []string{"ETag"},
@@ -253,7 +253,7 @@ func routes() []*route {
 			id: "cloneJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Make a new job with the same definition",
 			detail:  "Secret headers included. The new job is the caller's, has no history, and is enabled unless paused is true.",
-			fails:   []jadwal.Code{jadwal.CodeNameTaken},
+			fails:   []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken},
 		}),
 		endpoint("GET", "/job/{job}/grant", jadwal.ActionShareJob, (*Server).listGrants, doc{
 			id: "listGrants", tag: tagJob,
@@ -275,7 +275,7 @@ func routes() []*route {
 			summary: "Give a job to another user",
 			detail: "Its runs have that user's rights from then on, but what an owner who was no superuser wrote keeps that owner's egress rules until it is edited. " +
 				"Grants stay. A name that the new owner has already is a conflict.",
-			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeNotYetApplied},
+			fails: []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken, jadwal.CodeNotYetApplied},
 		}),
 		endpoint("GET", "/job/{job}/next", jadwal.ActionReadJob, (*Server).nextOfJob, doc{
 			id: "nextOfJob", tag: tagJob,

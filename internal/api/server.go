@@ -34,6 +34,8 @@ type Options struct {
 	Metrics        func(io.Writer) error     // in the Prometheus text format
 	Nodes          Nodes
 	Tester         Tester
+	UserRequests   int           // that a user who is no superuser may make a minute; 0: any number
+	SourceRequests int           // that a source address may make a minute without anybody signed in; 0: any number
 	ResetLifetime  time.Duration // of a code that sets a password
 	MaxKeyLifetime time.Duration // of an API key; 0: no limit, not even that there is one
 	Log            *slog.Logger
@@ -51,6 +53,7 @@ type Server struct {
 	hasher  *auth.Hasher
 	limiter *auth.Limiter
 	trusted []netip.Prefix
+	rates   rates
 	origins []string // nil: no other origin's page may read an answer
 	log     *slog.Logger
 	now     func() time.Time
@@ -96,6 +99,8 @@ func New(o Options) *Server {
 		resetLifetime: o.ResetLifetime,
 		maxKeyLife:    o.MaxKeyLifetime,
 	}
+	s.rates.users = jadwal.NewMeter[int64](jadwal.PerMinute(o.UserRequests))
+	s.rates.sources = jadwal.NewMeter[netip.Addr](jadwal.PerMinute(o.SourceRequests))
 	s.UseKeys(o.Keys)
 	return s
 }
@@ -122,6 +127,7 @@ type call struct {
 	user      jadwal.User    // who asks; zero on public routes
 	session   jadwal.Session // zero with an API key
 	key       *jadwal.Key    // nil with a session
+	metered   *metered       // nil: it counts against no quota
 	once      *jadwal.Once   // of a write that happens once; nil: it need not
 }
 
@@ -195,8 +201,8 @@ func (s *Server) logFailure(c *call, err error) {
 	s.log.Error("request failed", "request_id", c.requestID, "method", c.request.Method, "path", c.path, "err", err)
 }
 
-// handle is the one order of checks: path 404, method 405, token 401, rights
-// 403, content type 415 and size 413, body and id 400; then the handler's own:
+// handle is the one order of checks: path 404, method 405, token 401, quota of
+// requests 429, rights 403, content type 415 and size 413, body and id 400; then the handler's own:
 // resource 404, state 403.
 func (s *Server) handle(c *call) (*answer, error) {
 	r := c.request
@@ -245,10 +251,19 @@ func (s *Server) handle(c *call) (*answer, error) {
 
 // admit finds out who asks, and whether they may ask such a thing at all.
 func (s *Server) admit(c *call, route *route) error {
-	if route.action != jadwal.ActionPublic {
-		if err := s.signIn(c); err != nil {
-			return err
+	if route.action == jadwal.ActionPublic {
+		if !route.doc.uncounted {
+			if err := s.countSource(c); err != nil {
+				return err
+			}
 		}
+	} else if err := s.signIn(c); err != nil {
+		if limited := s.countSource(c); limited != nil {
+			return limited
+		}
+		return err
+	} else if err := s.countUser(c); err != nil {
+		return err
 	}
 	return jadwal.Allow(c.by(), route.action, jadwal.Object{})
 }

@@ -226,12 +226,18 @@ type bucketKey struct {
 // sourceKey is addr, or the /64 of an IPv6 address: a subscriber's whole
 // network.
 func sourceKey(addr netip.Addr) bucketKey {
+	return bucketKey{source: Network(addr).As16()}
+}
+
+// Network is the address that stands for a subscriber: addr itself, or the
+// first one of the /64 of an IPv6 address.
+func Network(addr netip.Addr) netip.Addr {
 	if addr = addr.Unmap().WithZone(""); addr.Is6() {
 		if p, err := addr.Prefix(64); err == nil {
-			addr = p.Addr()
+			return p.Addr()
 		}
 	}
-	return bucketKey{source: addr.As16()}
+	return addr
 }
 
 // bucket counts failures as the time at which they are all forgiven.

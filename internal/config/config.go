@@ -47,6 +47,10 @@ type Flags struct {
 	DenyEgress      string `name:"deny-egress" env:"JADWAL_DENY_EGRESS" placeholder:"RULE,…" help:"What nobody's jobs may call, superusers' neither, even where it is allowed (${env}, default none)."`
 	MaxInFlight     string `name:"max-in-flight" env:"JADWAL_MAX_IN_FLIGHT" default:"4096" placeholder:"N" help:"Attempts that may run at once; never more than half of the limit of open files (${env}, default ${default})."`
 	MaxPerHost      string `name:"max-per-host" env:"JADWAL_MAX_PER_HOST" default:"256" placeholder:"N" help:"Attempts that may run at once against one host (${env}, default ${default})."`
+	UserJobs        string `name:"user-jobs" env:"JADWAL_USER_JOBS" default:"0" placeholder:"N" help:"Jobs that a user who is no superuser may have; 0: any number (${env}, default ${default})."`
+	UserFires       string `name:"user-fires" env:"JADWAL_USER_FIRES" default:"0" placeholder:"N" help:"Planned runs of a user's jobs that may start a minute; 0: any number (${env}, default ${default})."`
+	UserRequests    string `name:"user-requests" env:"JADWAL_USER_REQUESTS" default:"0" placeholder:"N" help:"Requests that a user may make a minute; 0: any number (${env}, default ${default})."`
+	SourceRequests  string `name:"source-requests" env:"JADWAL_SOURCE_REQUESTS" default:"0" placeholder:"N" help:"Requests that an address may make a minute without being signed in; 0: any number (${env}, default ${default})."`
 	DrainTimeout    string `name:"drain-timeout" env:"JADWAL_DRAIN_TIMEOUT" default:"20s" placeholder:"DURATION" help:"How long running attempts may go on after the server is told to stop (${env}, default ${default})."`
 	History         string `name:"history" env:"JADWAL_HISTORY" default:"720h" placeholder:"DURATION" help:"How long runs are kept after the instant they were due (${env}, default ${default})."`
 	FailureHistory  string `name:"failure-history" env:"JADWAL_FAILURE_HISTORY" default:"1440h" placeholder:"DURATION" help:"How long failed runs are kept, at least as long as others (${env}, default ${default})."`
@@ -103,6 +107,10 @@ type Config struct {
 	DenyEgress        []jadwal.EgressRule
 	MaxInFlight       int
 	MaxPerHost        int
+	UserJobs          int // 0, here and in the next three: any number
+	UserFires         int // a minute, and so the next two
+	UserRequests      int
+	SourceRequests    int
 	DrainTimeout      time.Duration
 	History           time.Duration
 	FailureHistory    time.Duration
@@ -121,6 +129,7 @@ const (
 
 const (
 	maxInFlight    = 1 << 20
+	maxQuota       = 1_000_000
 	maxSecretFile  = 8 << 10 // bytes
 	minSecret      = 32      // bytes, of what signs tokens
 	maxSecret      = 4 << 10 // bytes
@@ -166,6 +175,10 @@ func (f Flags) Read(environment func(string) (string, bool)) (Config, error) {
 		DenyEgress:      r.egress("DenyEgress", f.DenyEgress),
 		MaxInFlight:     r.number("MaxInFlight", f.MaxInFlight, 1, maxInFlight),
 		MaxPerHost:      r.number("MaxPerHost", f.MaxPerHost, 1, maxInFlight),
+		UserJobs:        r.number("UserJobs", f.UserJobs, 0, maxQuota),
+		UserFires:       r.number("UserFires", f.UserFires, 0, maxQuota),
+		UserRequests:    r.number("UserRequests", f.UserRequests, 0, maxQuota),
+		SourceRequests:  r.number("SourceRequests", f.SourceRequests, 0, maxQuota),
 		DrainTimeout:    r.duration("DrainTimeout", f.DrainTimeout, time.Second, maxDrain),
 		History:         r.duration("History", f.History, time.Hour, maxHistory),
 		FailureHistory:  r.duration("FailureHistory", f.FailureHistory, time.Hour, maxHistory),

@@ -42,7 +42,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	secret, retiring := strings.Repeat("s", 32), strings.Repeat("r", 4096)
 	got, err := Flags{
 		Listen: "[::1]:0", ACMEHosts: "a.example.com, B.example.com", ACMEDirectory: "https://ca/", Data: "/data", DatabaseURL: "postgres://db/jadwal", Unsafe: true, AdminEmail: "a@b",
-		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s", SecretRotation: "0s", CORSOrigins: "https://a.example, http://localhost:5173",
+		AccessLifetime: "1s", RefreshLifetime: "1m0s", SessionLifetime: "87600h", ResetLifetime: "720h", MaxKeyLifetime: "0s", SecretRotation: "0s", UserJobs: "1", UserFires: "2", UserRequests: "3", SourceRequests: "1000000", CORSOrigins: "https://a.example, http://localhost:5173",
 		TrustedProxies: "10.0.0.0/8, 127.0.0.1,2001:db8::/32", AllowEgress: "::1", DenyEgress: "10.0.0.0/8:443, *.internal.example:8443", MaxInFlight: "1", MaxPerHost: "2", DrainTimeout: "1h", LogFormat: "json", LogLevel: "debug",
 		History: "1h", FailureHistory: "87600h", HistoryMax: "2 GiB", AuditHistory: "24h",
 	}.Read(environment(map[string]string{"JADWAL_ADMIN_PASSWORD": "admin123", "JADWAL_SECRET": secret + "\n", "JADWAL_RETIRING_SECRET": retiring, "JADWAL_MASTER_KEY": secret + "m\r\n", "JADWAL_RETIRING_MASTER_KEY_COMMAND": "echo " + secret + "o"}))
@@ -54,8 +54,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		AccessLifetime: time.Second, RefreshLifetime: time.Minute, SessionLifetime: 3650 * 24 * time.Hour, ResetLifetime: 30 * 24 * time.Hour,
 		History: time.Hour, FailureHistory: 3650 * 24 * time.Hour, HistoryMax: 2 << 30, AuditHistory: 24 * time.Hour,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32")},
-		CORSOrigins:    []string{"https://a.example", "http://localhost:5173"},
-		AllowEgress:    rules(t, "::1/128"), DenyEgress: rules(t, "10.0.0.0/8:443", "*.internal.example:8443"),
+		UserJobs:       1, UserFires: 2, UserRequests: 3, SourceRequests: 1_000_000,
+		CORSOrigins: []string{"https://a.example", "http://localhost:5173"},
+		AllowEgress: rules(t, "::1/128"), DenyEgress: rules(t, "10.0.0.0/8:443", "*.internal.example:8443"),
 		MaxInFlight: 1, MaxPerHost: 2, DrainTimeout: time.Hour, LogFormat: "json", LogLevel: slog.LevelDebug,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -147,6 +148,7 @@ func TestWrongSettings(t *testing.T) {
 		{"browsers write names in lower case", Flags{CORSOrigins: "https://App.example.com"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://App.example.com" is sent by browsers as https://app.example.com`},
 		{"browsers leave out the scheme's port", Flags{CORSOrigins: "https://app.example.com:443"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://app.example.com:443" is sent by browsers as https://app.example.com`},
 		{"an origin has no user", Flags{CORSOrigins: "https://me@app.example.com"}, nil, `--cors-origins (JADWAL_CORS_ORIGINS): "https://me@app.example.com" is not an origin`},
+		{"a quota is a number", Flags{UserFires: "60/m"}, nil, `--user-fires (JADWAL_USER_FIRES): "60/m" must be a number from 0 to 1000000`},
 		{"attempts in flight are a number", Flags{MaxInFlight: "many"}, nil, `--max-in-flight (JADWAL_MAX_IN_FLIGHT): "many" must be a number from 1 to 1048576`},
 		{"attempts against a host are a number", Flags{MaxPerHost: "1e3"}, nil, `--max-per-host (JADWAL_MAX_PER_HOST): "1e3" must be a number from 1 to 1048576`},
 		{"at least one attempt can run against a host", Flags{MaxPerHost: "0"}, nil, `--max-per-host (JADWAL_MAX_PER_HOST): "0" must be a number from 1`},

@@ -90,10 +90,10 @@ func (e *Engine) cancelRun(j *job, p jadwal.PendingChange, now time.Time) {
 	// would start is queued, but for the one that is cancelled.
 	rules := def.rules
 	rules.Jitter = 0
-	d := rules.Fire(e.standing(j), now)
+	d := rules.Fire(e.standing(j, now), now)
 	if rules.MaxRuns > 0 && (slices.ContainsFunc(d.Queue, instant(p.Run.DueAt).Equal) || d.Start.Equal(instant(p.Run.DueAt))) {
 		rules.MaxRuns++ // it does not start, and so does not count
-		d = rules.Fire(e.standing(j), now)
+		d = rules.Fire(e.standing(j, now), now)
 	}
 	runs := d.Queue
 	if !d.Start.IsZero() {
@@ -147,7 +147,7 @@ func (e *Engine) supersede(j *job, p jadwal.PendingChange, now time.Time) {
 	end := jadwal.Settlement{From: latest(now, p.EffectiveAt)}
 	old, err := compile(p.Old)
 	if err == nil {
-		end = old.rules.Settle(e.standing(j), jadwal.Ending{
+		end = old.rules.Settle(e.standing(j, now), jadwal.Ending{
 			State: p.Old.State, EffectiveAt: p.EffectiveAt, Until: p.Until, Catchup: p.Catchup, Deleted: deleted, Now: now,
 		})
 		end.Stretches = e.rested(old, end.Stretches, now)

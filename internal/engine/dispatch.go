@@ -220,7 +220,7 @@ func (e *Engine) decide(r ready, now time.Time) {
 }
 
 // standing is where j stands now.
-func (e *Engine) standing(j *job) jadwal.Standing {
+func (e *Engine) standing(j *job, now time.Time) jadwal.Standing {
 	running := j.running()
 	return jadwal.Standing{
 		Cursor:  instant(j.next),
@@ -228,6 +228,7 @@ func (e *Engine) standing(j *job) jadwal.Standing {
 		Queued:  len(j.flights) + len(j.open) - running,
 		Started: j.started,
 		Barred:  e.barred(j.owner),
+		UsedUp:  e.usedUp(j, now),
 		Since:   e.shards.term[jadwal.ShardOf(j.id)].since,
 		Jump:    e.clock.last,
 	}
@@ -235,7 +236,7 @@ func (e *Engine) standing(j *job) jadwal.Standing {
 
 // plan lets the rules decide about j's due instants, and carries it out.
 func (e *Engine) plan(j *job, now time.Time) {
-	d := j.def.rules.Fire(e.standing(j), now)
+	d := j.def.rules.Fire(e.standing(j, now), now)
 	if d.Through.IsZero() && micro(d.Next) == j.next { // its jitter is not over, or the wall clock went back
 		j.due = micro(j.def.rules.DueAt(d.Next))
 		e.schedule(j)
@@ -265,6 +266,7 @@ func (e *Engine) plan(j *job, now time.Time) {
 	}
 	if !d.Start.IsZero() {
 		j.started++
+		e.fired(j, now)
 		e.launch(&flight{
 			job:     j,
 			def:     j.def,
@@ -286,6 +288,7 @@ func (e *Engine) queue(j *job, r jadwal.OpenRun, now time.Time) {
 	o.Opens = append(o.Opens, r)
 	o.Started++
 	j.started++
+	e.fired(j, now)
 	j.insert(r)
 }
 
@@ -318,7 +321,7 @@ func (e *Engine) full(j *job, now time.Time) bool {
 	if !j.busy() || !j.current() || j.def.job.State != jadwal.JobEnabled {
 		return false
 	}
-	_, full := j.def.rules.Full(e.standing(j))
+	_, full := j.def.rules.Full(e.standing(j, now))
 	return full
 }
 
@@ -398,6 +401,25 @@ func (e *Engine) barred(ownerID int64) bool {
 	return !ok || !owner.DisabledAt.IsZero()
 }
 
+// usedUp tells whether the job's owner has started as many planned instants as
+// one may in a minute. What a superuser owns is not counted.
+func (e *Engine) usedUp(j *job, now time.Time) bool {
+	return e.fires != nil && e.fires.Left(j.owner, now).Left == 0 && e.counts(j)
+}
+
+// fired counts a planned instant of j that starts, or is queued.
+func (e *Engine) fired(j *job, now time.Time) {
+	if e.fires != nil && e.counts(j) {
+		e.fires.Count(j.owner, 1, now)
+	}
+}
+
+// counts tells whether what j starts counts against a quota.
+func (e *Engine) counts(j *job) bool {
+	owner, ok := e.o.Store.UserByID(j.owner)
+	return ok && !owner.IsSuperuser
+}
+
 // startOpen starts the open run of j that is to start next, or makes the same
 // attempt again that an earlier process began.
 func (e *Engine) startOpen(j *job, now time.Time) {
@@ -420,7 +442,7 @@ func (e *Engine) startOpen(j *job, now time.Time) {
 		e.after(j, now, now)
 		return
 	}
-	reason, full := j.def.rules.Full(e.standing(j))
+	reason, full := j.def.rules.Full(e.standing(j, now))
 	j.take(run.Key)
 	f := &flight{
 		job: j, def: j.def, key: run.Key, trigger: run.Trigger, ready: run.ReadyAt, retryOf: run.RetryOf,

@@ -81,6 +81,7 @@ type Options struct {
 	InFlight     int           // attempts at once; 0: 4096. At most half of the process's limit of open files.
 	PerHost      int           // attempts at once to one host; 0: 256
 	DrainTimeout time.Duration // for running attempts when the engine stops; 0: 30 s
+	Fires        int           // planned instants that an owner who is no superuser may start a minute; 0: any number
 
 	// Lost is told, from the engine's goroutine, that it has forfeited all its
 	// shards: a commit was fenced off, or its answer was lost. Nil: the store is
@@ -142,10 +143,11 @@ type Engine struct {
 	jobs   map[int64]*job // those that are more than an entry in the timetable
 	idle   queue[*job]    // those that may leave jobs
 	times  timetable
-	due    fair     // fallen due, definition unknown
-	hosts  hosts    // and what waits for one
-	slots  slots    // for what is staged, ready and in flight
-	stage  []staged // being looked up
+	due    fair                 // fallen due, definition unknown
+	hosts  hosts                // and what waits for one
+	slots  slots                // for what is staged, ready and in flight
+	fires  *jadwal.Meter[int64] // planned instants that start, by owner; nil: no limit
+	stage  []staged             // being looked up
 	ready  queue[ready]
 	cached *cache
 
@@ -193,6 +195,7 @@ func New(o Options) *Engine {
 		jobs:    map[int64]*job{},
 		hosts:   newHosts(o.PerHost, o.Log),
 		slots:   newSlots(o.InFlight),
+		fires:   jadwal.NewMeter[int64](jadwal.PerMinute(o.Fires)),
 		metrics: newMetrics(),
 		cached:  newCache(cacheBytes),
 	}

@@ -23,6 +23,7 @@ type firingRow struct {
 	cursor, now, since       time.Duration
 	running, queued, started int
 	barred                   bool
+	usedUp                   bool
 	jumpFrom, jumpTo, lost   time.Duration // lost is what the jump left out
 	want                     string
 }
@@ -95,6 +96,8 @@ func readRow(t *testing.T, line string) firingRow {
 			r.started = n
 		case "barred":
 			r.barred = true
+		case "usedup":
+			r.usedUp = true
 		case "since":
 			r.since = hour(t, value)
 		case "jump":
@@ -199,7 +202,11 @@ func (r *firingRow) run(t *testing.T, w *world) {
 	}
 	w.run()
 	synctest.Wait()
-	w.fault.on(func(f *faults) { f.barred = r.barred })
+	w.fault.on(func(f *faults) { f.barred, f.normal = r.barred, r.usedUp })
+	if r.usedUp {
+		w.eng.fires = jadwal.NewMeter[int64](jadwal.Quota{Most: 1, Window: 24 * time.Hour})
+		w.eng.fires.Count(w.owner.ID, 1, time.Now())
+	}
 	if r.jumpTo > 0 {
 		sleep(r.jumpFrom)
 		w.job("before", "0 0 1 1 *") // the engine reads its clock

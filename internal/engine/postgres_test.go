@@ -34,6 +34,7 @@ var onPostgres = map[string]func(*testing.T){
 	"TestOwnersTakeTurns":                    TestOwnersTakeTurns,
 	"TestPause":                              TestPause,
 	"TestPauseAfterFailures":                 TestPauseAfterFailures,
+	"TestQuotaOfFires":                       TestQuotaOfFires,
 	"TestRestart":                            TestRestart,
 	"TestRetry":                              TestRetry,
 	"TestRetryRun":                           TestRetryRun,

@@ -38,6 +38,7 @@ type world struct {
 	sink    *sink
 	drain   time.Duration
 	slots   int
+	fires   int // that an owner may start a minute; 0: any number
 	perHost int
 	fault   *faults
 	bury    []func()
@@ -68,6 +69,7 @@ type faults struct {
 	dead    bool
 	deaf    bool                            // hints get lost
 	barred  bool                            // owners have no rights
+	normal  bool                            // nobody is a superuser
 	before  func([]*jadwal.Outcome) error   // runs before a commit; its error fails it
 	after   func([]*jadwal.Outcome) error   // runs after a commit; its error loses the answer
 	load    func(from int64)                // runs before a window is read
@@ -105,12 +107,14 @@ func (f *faults) gone() error {
 
 func (f *faults) UserByID(id int64) (jadwal.User, bool) {
 	f.mu.Lock()
-	barred := f.barred
+	barred, normal := f.barred, f.normal
 	f.mu.Unlock()
 	if barred {
 		return jadwal.User{}, false
 	}
-	return f.Store.UserByID(id)
+	u, ok := f.Store.UserByID(id)
+	u.IsSuperuser = u.IsSuperuser && !normal
+	return u, ok
 }
 
 // Begin gives an engine on PostgreSQL all shards, as if the leases of all nodes
@@ -330,7 +334,7 @@ func (w *world) run() {
 		w.begin(w.fault)
 	}
 	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
-	w.eng = New(Options{Store: w.fault, Target: wire{http, w.hear}, InFlight: w.slots, PerHost: w.perHost, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
+	w.eng = New(Options{Store: w.fault, Target: wire{http, w.hear}, InFlight: w.slots, PerHost: w.perHost, Fires: w.fires, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
 	w.eng.step = func() time.Duration { return time.Duration(w.stepped.Load()) }
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)

@@ -136,7 +136,8 @@ func (s *Store) RemoveGrant(ctx context.Context, by jadwal.Actor, jobID, userID 
 // user has it already. What an owner without a superuser's rights wrote keeps
 // that owner's egress rules until it is edited. CodeNotFound: there is no such
 // job, or the caller may not know of it; CodeValidation: there is no such user,
-// or the user is disabled; CodeNameTaken: the user has a job of that name.
+// or the user is disabled; CodeNameTaken: the user has a job of that name;
+// CodeQuotaExceeded: the user has as many jobs as one may.
 func (s *Store) HandOver(ctx context.Context, by jadwal.Actor, jobID, to int64, now time.Time) (job jadwal.Job, change int64, err error) {
 	err = s.write(ctx, laneAPI, func(t *tx) error {
 		var definition string
@@ -156,6 +157,9 @@ func (s *Store) HandOver(ctx context.Context, by jadwal.Actor, jobID, to int64, 
 		from := job.OwnerID
 		if change = 0; from == to {
 			return nil
+		}
+		if err := s.roomForJob(t, to, "The new owner has"); err != nil {
+			return err
 		}
 		giver, _, err := userByID(t, from)
 		if err != nil {

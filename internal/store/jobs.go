@@ -61,7 +61,8 @@ func errNoJob() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no s
 // CreateJob stores a new job with its first version and its cursor, which is
 // job.NextAt, or, when that is zero, the first instant of its schedules: some
 // depend on the id. A paused one has none. It sets ID, Version and the times.
-// CodeNameTaken: the owner has a job of that name.
+// CodeNameTaken: the owner has a job of that name; CodeQuotaExceeded: as many
+// as one may.
 func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, now time.Time) (jadwal.Job, error) {
 	if err := keepLocked(&job.Definition, &job.Definition); err != nil {
 		return job, err
@@ -70,6 +71,9 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 	job.Version, job.CreatedAt, job.UpdatedAt = 1, now, now
 	err := s.write(ctx, laneAPI, func(t *tx) error {
 		if err := allowed(t, by, jadwal.ActionCreateJob, jadwal.Object{OwnerID: job.OwnerID}); err != nil {
+			return err
+		}
+		if err := s.roomForJob(t, job.OwnerID, "You have"); err != nil {
 			return err
 		}
 		definition, err := insertJob(t, &job, now)
@@ -127,6 +131,26 @@ func insertJob(t *tx, job *jadwal.Job, now time.Time) (definition string, err er
 	}
 	_, err = t.exec("UPDATE job SET definition = $2 WHERE id = $1", job.ID, definition)
 	return definition, err
+}
+
+// roomForJob is CodeQuotaExceeded when a user has as many jobs as one may.
+// whoHas begins the sentence that says so.
+func (s *Store) roomForJob(t *tx, ownerID int64, whoHas string) error {
+	if s.maxJobs <= 0 {
+		return nil
+	}
+	owner, found, err := userByID(t, ownerID)
+	if err != nil || !found || owner.IsSuperuser {
+		return err
+	}
+	have := 0
+	if _, err := t.one(countOfOwnerSQL, func(r row) { have = int(r.int(0)) }, s.maxJobs, ownerID); err != nil {
+		return err
+	}
+	if have >= s.maxJobs {
+		return jadwal.Errorf(jadwal.CodeQuotaExceeded, "%s %d jobs, as many as a user may have here; delete one first", whoHas, have)
+	}
+	return nil
 }
 
 // putCursor stores the cursor of a new job and tells the owner of its shard.

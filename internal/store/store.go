@@ -32,6 +32,10 @@ type Options struct {
 	URL string       // of a PostgreSQL database: postgres://user@host:5432/name; "": SQLite in Dir
 	Log *slog.Logger // nil: slog.Default()
 
+	// MaxJobs is how many jobs a user who is no superuser may have, whatever
+	// their state, without deleted ones; 0: any number.
+	MaxJobs int
+
 	// Unsafe allows a PostgreSQL that does not survive a power failure.
 	Unsafe bool
 
@@ -51,6 +55,7 @@ type Store struct {
 	vault *vault.Vault // nil: there is no master key
 
 	close        func() error
+	maxJobs      int
 	live         identities
 	usedSessions usage
 	usedKeys     usage
@@ -171,7 +176,7 @@ func openShared(ctx context.Context, o Options, offline bool) (*Store, error) {
 }
 
 func newStore(o Options, db database) (*Store, error) {
-	s := &Store{log: o.Log, db: db, stop: make(chan struct{}), lookingUp: make(chan struct{}, lookUps), lookingUpKeys: make(chan struct{}, keyLookUps)}
+	s := &Store{log: o.Log, db: db, maxJobs: o.MaxJobs, stop: make(chan struct{}), lookingUp: make(chan struct{}, lookUps), lookingUpKeys: make(chan struct{}, keyLookUps)}
 	if err := db.start(s); err != nil {
 		return nil, err
 	}
