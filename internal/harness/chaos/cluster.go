@@ -164,11 +164,23 @@ var disturbances = []disturbance{
 	}},
 	{stop, 3, func(c *cluster, n *node, rng *rand.Rand) error {
 		n.Pause()
-		time.Sleep(between(rng, time.Second, 9*time.Second)) // shorter than it is trusted, and longer than its lease
+		if rng.IntN(2) == 0 {
+			time.Sleep(between(rng, time.Second, 4500*time.Millisecond)) // it is trusted for 4 s
+		} else {
+			time.Sleep(between(rng, 5500*time.Millisecond, 9*time.Second)) // its lease lasts for 6 s
+		}
+		mute := rng.IntN(3) > 0 // then nobody tells it at once what it has missed
+		if mute {
+			n.wire.Hold()
+		}
 		c.mu.Lock()
 		c.continued = append(c.continued, awoken{n.Address, time.Now()})
 		c.mu.Unlock()
 		n.Continue()
+		if mute {
+			time.Sleep(between(rng, 100*time.Millisecond, 1500*time.Millisecond))
+			n.wire.Release()
+		}
 		return n.joined(time.Minute)
 	}},
 	{planned, 2, func(c *cluster, n *node, rng *rand.Rand) error {
