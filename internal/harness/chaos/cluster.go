@@ -153,7 +153,7 @@ type disturbance struct {
 const planned = "planned end"
 
 var disturbances = []disturbance{
-	{"kill", 5, func(_ *cluster, n *node, rng *rand.Rand) error {
+	{kill, 5, func(_ *cluster, n *node, rng *rand.Rand) error {
 		n.Kill()
 		if rng.IntN(2) == 0 {
 			time.Sleep(between(rng, 6*time.Second, 9*time.Second)) // the others take over
@@ -346,7 +346,7 @@ func unexplained(line, address string, strikes []strike) bool {
 	word, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
 	at, err := time.Parse(time.RFC3339Nano, word)
 	return err != nil || !slices.ContainsFunc(strikes, func(s strike) bool {
-		return (s.address == "" || s.address == address) && !at.Before(s.from) && at.Before(s.to.Add(aftermath)) &&
+		return (s.address == "" || s.address == address) && !at.Before(s.from.Truncate(time.Millisecond)) && at.Before(s.to.Add(aftermath)) &&
 			slices.ContainsFunc(explained, func(e explanation) bool {
 				return strings.Contains(line, e.says) && slices.Contains(e.kinds, s.kind)
 			})
@@ -361,6 +361,7 @@ type explanation struct {
 }
 
 const (
+	kill     = "kill"
 	stop     = "stop"
 	cut      = "cut"
 	silence  = "silence"

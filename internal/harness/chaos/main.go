@@ -101,6 +101,7 @@ func run(dir string, duration time.Duration, seed uint64, only string) error {
 		return err
 	}
 	wrong = append(wrong, w.judge(sink.Deliveries(), c.continued)...)
+	wrong = append(wrong, w.hasty(c.strikes, c.continued)...)
 	fmt.Printf("  done:      %s\n", c.told())
 	return p.Verdict(people.Summary{
 		Title: "chaos: three nodes", Nodes: true, Lasted: lasted, Now: now, Live: live, Deleted: deleted,

@@ -30,7 +30,7 @@ func TestWatch(t *testing.T) {
 		{"a new owner in the same epoch", owned(0, 3), owned(2, 3), false},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
-			w := &watcher{}
+			w := &watcher{seen: map[int64]time.Time{}}
 			w.take(tt.before, at)
 			w.take(tt.after, at.Add(time.Second))
 			if (len(w.wrong) == 0) != tt.fine {
@@ -38,7 +38,7 @@ func TestWatch(t *testing.T) {
 			}
 		})
 	}
-	w := &watcher{}
+	w := &watcher{seen: map[int64]time.Time{}}
 	w.take(owned(1, 3), at)
 	w.take(owned(2, 4), at.Add(10*time.Second))
 	for _, tt := range []struct {
@@ -120,6 +120,42 @@ func TestWell(t *testing.T) {
 		t.Run(tt.rule, func(t *testing.T) {
 			if got := w.well(7+jadwal.Shards, at(tt.from), at(tt.to), strikes); got != time.Duration(tt.want)*time.Second {
 				t.Errorf("got %v, want %ds", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestHasty(t *testing.T) {
+	t0 := time.Unix(1_800_000_000, 0)
+	at := func(seconds float64) time.Time { return t0.Add(time.Duration(seconds * float64(time.Second))) }
+	cluster := func(now float64, nodes ...jadwal.Node) *jadwal.Cluster {
+		return &jadwal.Cluster{Now: at(now), Nodes: nodes}
+	}
+	node := func(id int64, until float64) jadwal.Node {
+		return jadwal.Node{ID: id, Address: "a", LeaseUntil: at(until)}
+	}
+	for _, tt := range []struct {
+		rule    string
+		strikes []strike
+		awake   float64
+		lease   float64
+		wrong   int
+	}{
+		{"it leaves by itself", nil, 0, 16, 0},
+		{"killed, and its lease has ended", []strike{{kill, "a", at(4), at(20)}}, 0, 10, 0},
+		{"killed, and its lease lasts", []strike{{kill, "a", at(4), at(20)}}, 0, 14, 1},
+		{"another one was killed", []strike{{kill, "b", at(4), at(20)}}, 0, 14, 0},
+		{"killed before it was this node", []strike{{kill, "a", at(0), at(2)}}, 0, 14, 0},
+		{"stopped, and its lease lasts", []strike{{stop, "a", at(4), at(20)}}, 19, 14, 1},
+		{"it went on and left by itself", []strike{{stop, "a", at(4), at(20)}}, 9, 14, 0},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			w := &watcher{seen: map[int64]time.Time{}}
+			w.take(cluster(3, node(1, 8)), at(3))
+			w.take(cluster(9.5, node(1, tt.lease)), at(9.5))
+			w.take(cluster(10, node(2, 16)), at(10))
+			if wrong := w.hasty(tt.strikes, []awoken{{"a", at(tt.awake)}}); len(wrong) != tt.wrong {
+				t.Errorf("wrong: %q", wrong)
 			}
 		})
 	}

@@ -21,8 +21,21 @@ type watcher struct {
 	now   jadwal.Cluster
 	at    time.Time // when it was read
 	terms [jadwal.Shards][]term
+	seen  map[int64]time.Time // when each node was first in a reading
+	early []departure
 	wrong []string
 }
+
+// A departure is that of a node of which much of its lease was left.
+type departure struct {
+	address  string
+	seen     time.Time // first
+	from, to time.Time // two readings, between which it went
+	left     time.Duration
+}
+
+// muchLeft is more than the parts of one reading may be apart.
+const muchLeft = 500 * time.Millisecond
 
 // A term is the time for which a node has a shard.
 type term struct {
@@ -38,7 +51,7 @@ func watch(url string) (*watcher, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	w := &watcher{st: st, stop: stop, done: make(chan struct{})}
+	w := &watcher{st: st, stop: stop, done: make(chan struct{}), seen: map[int64]time.Time{}}
 	go func() {
 		defer close(w.done)
 		for ctx.Err() == nil {
@@ -57,6 +70,14 @@ func (w *watcher) take(c *jadwal.Cluster, at time.Time) {
 	addresses := map[int64]string{}
 	for _, n := range c.Nodes {
 		addresses[n.ID] = n.Address
+		if w.seen[n.ID].IsZero() {
+			w.seen[n.ID] = at
+		}
+	}
+	for _, n := range w.now.Nodes {
+		if left := n.LeaseUntil.Sub(c.Now); addresses[n.ID] == "" && left > muchLeft {
+			w.early = append(w.early, departure{n.Address, w.seen[n.ID], w.at, at, left})
+		}
 	}
 	for shard, is := range c.Shards {
 		was := w.now.Shards[shard]
@@ -122,7 +143,7 @@ const (
 	inHand   = 5
 )
 
-// A waking is the moment at which a node went on that had been stopped.
+// An awoken node went on then after it had been stopped.
 type awoken struct {
 	address string
 	at      time.Time
@@ -160,6 +181,27 @@ func (w *watcher) judge(deliveries []harness.Delivery, continued []awoken) []str
 		c, ok := w.excuse(d, continued)
 		if excused[c]++; !ok || excused[c] > inHand {
 			wrong = append(wrong, fmt.Sprintf("I8: in epoch %d, though another node had its shard: %v", d.Epoch, d))
+		}
+	}
+	return wrong
+}
+
+// hasty returns which nodes others have taken for dead before their leases had
+// ended: they went while they could not go by themselves, being stopped or
+// killed.
+func (w *watcher) hasty(strikes []strike, continued []awoken) []string {
+	var wrong []string
+	for _, d := range w.early {
+		for _, s := range strikes {
+			if s.address != d.address || !s.from.Before(d.from) || !d.seen.Before(s.from) {
+				continue
+			}
+			asleep := s.kind == stop && !slices.ContainsFunc(continued, func(c awoken) bool {
+				return c.address == s.address && c.at.After(s.from) && c.at.Before(d.to)
+			})
+			if asleep || s.kind == kill {
+				wrong = append(wrong, fmt.Sprintf("I8: the node at %s was taken for dead with %v of its lease left, after: %s", d.address, d.left, s.kind))
+			}
 		}
 	}
 	return wrong
