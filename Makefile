@@ -44,12 +44,13 @@ build: ## the binary: bin/jadwal
 test: ## every test
 	go test -timeout 20m ./...
 
-check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, recipes, faults, short crash
+check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, recipes, faults, short crash and chaos
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=100000x
 	@$(MAKE) --no-print-directory smoke
 	@$(MAKE) --no-print-directory recipes
 	@$(MAKE) --no-print-directory faults
 	@$(MAKE) --no-print-directory crash ROUNDS=100
+	@$(MAKE) --no-print-directory chaos DURATION=1m
 
 fmt: ## is everything formatted as gofmt does it?
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "these files want gofmt -w"; exit 1; }

@@ -14,8 +14,13 @@ import (
 // without a pause keep it growing; so beyond largeLog bytes the writer waits
 // for the readers of the moment (new ones no longer need the log then). A log
 // of more than idleLog bytes is cut when nothing is going on.
+//
+// The longer the log, the more commits change a page before it is copied: of
+// runs of 100,000 jobs that are due all over a minute each cost 14.6 kB and 28 µs
+// of processor time with 4,096 pages, 10.4 kB and 23 µs with 16,384, and 9.9 kB
+// with 32,768.
 const (
-	autoCheckpoint = 4096 // pages of 4 KiB
+	autoCheckpoint = 16_384 // pages of 4 KiB
 	largeLog       = 128 << 20
 	idleLog        = 8 << 20
 	trimTimeout    = 100 * time.Millisecond // for each of the few marks that readers hold

@@ -19,8 +19,12 @@ import (
 const cursors = 300_000
 
 // minute is how long a turn of the cursors is, in microseconds: each job is due
-// once in it.
-const minute = 60_000_000
+// once in it, the one in place i of cursors at its i-th part. Jobs that are due
+// one after another are far from each other in the table: stride is a prime.
+const (
+	minute = 60_000_000
+	stride = 7_368_787
+)
 
 // benchPostgresStore measures the record alone on PostgreSQL, beside the same
 // while somebody holds a transaction open from the first turn to the last:
@@ -110,7 +114,8 @@ func (t *table) fill(ctx context.Context) error {
 		fmt.Sprintf(`INSERT INTO job (id, owner_id, name, definition, state, version, created_at, updated_at)
 			SELECT i, 1, 'j' || i, repeat('d', 300), 'enabled', 1, 0, 0 FROM generate_series(1, %d) i`, cursors),
 		fmt.Sprintf(`INSERT INTO cursor (job_id, owner_id, version, next_at)
-			SELECT i, 1, 1, %d + i::bigint * 7919 %% 60000 * 1000 FROM generate_series(1, %d) i`, t.first, cursors),
+			SELECT i * %d %% %d + 1, 1, 1, %d + i * %d / %d / 1000 * 1000 FROM (SELECT generate_series(0, %d)::bigint AS i) AS x ORDER BY 1`,
+			stride, cursors, t.first, minute, cursors, cursors-1),
 		"VACUUM ANALYZE",
 		"CHECKPOINT",
 	} {
@@ -161,17 +166,16 @@ func (t *table) turn(committers int) func(time.Duration) (int, error) {
 	}
 }
 
-// commit records the next batch: runs of jobs from all over the table, each of
-// which is due again a minute later. All jobs have their turn before the first
-// one has another.
+// commit records the next batch, as an engine does: runs in the order in which
+// they were due, of jobs from all over the table, each of which is due again a
+// minute later.
 func (t *table) commit() error {
-	const stride = 7_368_787 // a prime: a permutation of the jobs
 	from := (t.next.Add(1) - 1) * batch
 	outcomes := make([]*jadwal.Outcome, batch)
 	for i := range outcomes {
 		place := from + int64(i)
 		job := place%cursors*stride%cursors + 1
-		at := t.first + job*7919%60000*1000 + place/cursors*minute
+		at := t.first + place%cursors*minute/cursors/1000*1000 + place/cursors*minute
 		started := time.UnixMicro(at + 700).UTC()
 		outcomes[i] = &jadwal.Outcome{
 			JobID: job, Version: 1, At: at, Next: at + minute, Started: 1,

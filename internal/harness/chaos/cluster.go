@@ -331,7 +331,7 @@ func (c *cluster) errors() []string {
 
 // aftermath is how long after a disturbance a node may still speak of it: a
 // lease ends, and what waited for the database is given up.
-const aftermath = 10 * time.Second
+const aftermath = 15 * time.Second
 
 // unexplained tells whether a line of a log tells of a mistake of Jadwal's. That
 // the database is away is none while it, or the way to it, is disturbed; nor is

@@ -77,6 +77,10 @@ func run(dir string, duration time.Duration, seed uint64, only string) error {
 	if err != nil {
 		return err
 	}
+	f, err := haunt(c.postgres.URL("postgres"))
+	if err != nil {
+		return err
+	}
 	begun := time.Now()
 	err = c.disturb(chosen, rand.New(rand.NewPCG(seed, 0)), begun.Add(duration))
 	lasted := time.Since(begun)
@@ -90,7 +94,7 @@ func run(dir string, duration time.Duration, seed uint64, only string) error {
 	if err != nil {
 		return err
 	}
-	wrong := w.end()
+	wrong := append(w.end(), f.leave()...)
 	for _, n := range c.nodes {
 		if err := n.Stop(40 * time.Second); err != nil {
 			wrong = append(wrong, err.Error())
@@ -102,7 +106,7 @@ func run(dir string, duration time.Duration, seed uint64, only string) error {
 	}
 	wrong = append(wrong, w.judge(sink.Deliveries(), c.continued)...)
 	wrong = append(wrong, w.hasty(c.strikes, c.continued)...)
-	fmt.Printf("  done:      %s\n", c.told())
+	fmt.Printf("  done:      %s; %d batches of a former node refused\n", c.told(), f.refused)
 	return p.Verdict(people.Summary{
 		Title: "chaos: three nodes", Nodes: true, Lasted: lasted, Now: now, Live: live, Deleted: deleted,
 		Broken: slices.Concat(wrong, broken), Errors: c.errors(), Deliveries: sink.Deliveries(),

@@ -48,8 +48,8 @@ func TestWatch(t *testing.T) {
 		want    bool
 	}{
 		{"the owner, before", 3, 5, false},
-		{"the former owner", 3, 11, true},
-		{"the new owner", 4, 11, false},
+		{"the former owner", 3, 12, true},
+		{"the new owner", 4, 12, false},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			d := harness.Delivery{At: at.Add(time.Duration(tt.seconds) * time.Second), Epoch: tt.epoch, RunID: jadwal.RunKey{DueAt: at.UnixMicro(), JobID: 7 + jadwal.Shards}.ID()}
@@ -77,8 +77,8 @@ func TestJudge(t *testing.T) {
 		wrong      int
 	}{
 		{"the owner's", arrived(9, 4, 12*time.Second), 0},
-		{"what was sent just before", arrived(9, 3, 10500*time.Millisecond), 0},
-		{"the former owner's, which was not stopped", arrived(1, 3, 11*time.Second), 1},
+		{"what was sent just before", arrived(9, 3, 11*time.Second), 0},
+		{"the former owner's, which was not stopped", arrived(1, 3, 11500*time.Millisecond), 1},
 		{"the former owner's, when it goes on", arrived(inHand, 3, 12100*time.Millisecond), 0},
 		{"more than it can have had in hand", arrived(inHand+2, 3, 12100*time.Millisecond), 2},
 		{"long after it went on", arrived(1, 3, 15*time.Second), 1},

@@ -138,7 +138,7 @@ func (w *watcher) replaced(d harness.Delivery, certain bool) bool {
 // a node that was stopped may take to notice, and inHand how many calls it may
 // have been about to make when it was stopped.
 const (
-	underway = 500 * time.Millisecond
+	underway = time.Second
 	waking   = 2 * time.Second
 	inHand   = 5
 )

@@ -8,8 +8,8 @@ import (
 )
 
 // mostBehind is how long an enabled job may be behind whose server is well: a
-// lease, and its grace.
-const mostBehind = jadwal.LeaseFor + 4*time.Second
+// lease, and its grace, which is long enough for a machine that does much else.
+const mostBehind = jadwal.LeaseFor + 9*time.Second
 
 // behind returns from when to when a run, or a range of missed instants, was due
 // and nothing but the server kept it from being decided about: the job was as it

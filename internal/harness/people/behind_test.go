@@ -33,14 +33,14 @@ func TestJudgeBehind(t *testing.T) {
 	}{
 		{"on time", plain, []Record{late(1, 1, 1)}, 99, 0, true},
 		{"a little late", plain, []Record{late(1, 9, 9)}, 99, 8, true},
-		{"late by more than a lease and its grace", plain, []Record{late(1, 12, 12)}, 99, 11, false},
-		{"as late, and its server was disturbed", plain, []Record{late(1, 12, 12)}, 6, 11, true},
-		{"missed, and that recorded late", plain, []Record{gone(1, 9, 13)}, 99, 12, false},
+		{"late by more than a lease and its grace", plain, []Record{late(1, 17, 17)}, 99, 16, false},
+		{"as late, and its server was disturbed", plain, []Record{late(1, 17, 17)}, 6, 16, true},
+		{"missed, and that recorded late", plain, []Record{gone(1, 9, 18)}, 99, 17, false},
 		{"skipped, and that recorded with what came later", plain, []Record{stretch(1, 50, skipped)}, 99, 0, true},
-		{"as late, since another run went on", plain, []Record{late(1, 1, 11), late(2, 12, 13)}, 99, 1, true},
-		{"as late, long after another run", plain, []Record{late(1, 1, 3), late(2, 14, 15)}, 99, 11, false},
+		{"as late, since another run went on", plain, []Record{late(1, 1, 18), late(2, 19, 20)}, 99, 1, true},
+		{"as late, long after another run", plain, []Record{late(1, 1, 3), late(2, 19, 20)}, 99, 16, false},
 		{"late through a pause", resumed, []Record{late(3, 61, 62)}, 99, 1, true},
-		{"late after a pause", resumed, []Record{late(3, 75, 76)}, 99, 15, false},
+		{"late after a pause", resumed, []Record{late(3, 77, 78)}, 99, 17, false},
 		{"during the pause, by an answer that was on its way", resumed, []Record{late(1, 59.5, 62)}, 99, 0, true},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {

@@ -78,6 +78,13 @@ func (s *story) waits() bool {
 	return false
 }
 
+// everReplaces tells whether a newer run may have taken the place of one under
+// way. What somebody asked for waits meanwhile, for as long as each run is
+// replaced before it ends.
+func (s *story) everReplaces() bool {
+	return slices.ContainsFunc(s.changes, func(c change) bool { return c.overlap == "cancel_running" })
+}
+
 // enforce notes since when changes are in force that were stored and whose
 // answer never came: a server that starts applies them before it fires.
 func (s *story) enforce(lives []Life) {
@@ -149,7 +156,8 @@ func (s *story) stuck(r Record, deliveries []harness.Delivery, now time.Time) bo
 		return false
 	}
 	n := len(deliveries)
-	return !s.waits() || n == 0 || now.Sub(deliveries[n-1].At) > patience
+	waits := s.waits() || r.key.N > 0 && s.everReplaces()
+	return !waits || n == 0 || now.Sub(deliveries[n-1].At) > patience
 }
 
 // judgeAsked returns which runs that somebody asked for are not recorded, or
