@@ -14,6 +14,8 @@ const (
 	ActionOwnSession   Action = "session.own"
 	ActionOwnKey       Action = "key.own"
 	ActionOwnSignature Action = "signature.own"
+	ActionReadSecret   Action = "secret.read"
+	ActionWriteSecret  Action = "secret.write"
 	ActionReadUser     Action = "user.read"
 	ActionCreateUser   Action = "user.create"
 	ActionEditUser     Action = "user.edit"
@@ -71,6 +73,8 @@ var rights = map[Action]right{
 	ActionOwnSession:   {owner, ""},
 	ActionOwnKey:       {owner, ""},
 	ActionOwnSignature: {owner, ""},
+	ActionReadSecret:   {owner, ScopeReadSecret},
+	ActionWriteSecret:  {owner, ScopeWriteSecret},
 	ActionReadUser:     {superuser, ScopeReadUser},
 	ActionCreateUser:   {superuser, ""},
 	ActionEditUser:     {superuser, ""},

@@ -20,6 +20,8 @@ var outcomes = map[Action]string{
 	ActionOwnSession:   "ffnfffyy",
 	ActionOwnKey:       "ffnfffyy",
 	ActionOwnSignature: "ffnfffyy",
+	ActionReadSecret:   "ffnfffyy",
+	ActionWriteSecret:  "ffnfffyy",
 	ActionReadUser:     "ffffff" + "fy",
 	ActionCreateUser:   "ffffff" + "fy",
 	ActionEditUser:     "ffffff" + "fy",

@@ -10,6 +10,8 @@ type Test struct {
 	Job     *Definition // as it is, or as an edit would have it
 	Limited bool        // a normal user's egress rules apply
 	Signer  *Signer
+	OwnerID int64                  // of the job
+	Secrets map[string]SecretValue // that the job names
 	Timeout time.Duration
 }
 
@@ -27,7 +29,7 @@ const (
 func TestID(k RunKey) string { return "test-" + k.ID() }
 
 // Exchange is what a test sent and what came back. It holds no value of a
-// secret header.
+// secret header, and no secret that the job names.
 type Exchange struct {
 	State    RunState // succeeded, failed or cancelled, as the run would have been
 	Reason   Reason

@@ -173,6 +173,7 @@ func (d *Definition) Validate() error {
 	if _, err := d.plan(time.Unix(0, 0), 0); err != nil {
 		wrong = append(wrong, scheduleFields(err)...)
 	}
+	wrong = append(wrong, d.Templates().Wrong()...)
 	wrong = append(wrong, d.Target.check()...)
 	if t := time.Duration(d.Timeout); t < MinTimeout || t > MaxTimeout {
 		add(fieldError("timeout", "out_of_range", "timeout must be from %s to %s, got %s", Duration(MinTimeout), Duration(MaxTimeout), d.Timeout))

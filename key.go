@@ -17,13 +17,15 @@ const (
 	ScopeWriteJob    Scope = "job:write"
 	ScopeReadRun     Scope = "run:read"
 	ScopeWriteRun    Scope = "run:write"
+	ScopeReadSecret  Scope = "secret:read"
+	ScopeWriteSecret Scope = "secret:write"
 	ScopeReadAudit   Scope = "audit:read"
 	ScopeReadUser    Scope = "user:read"
 	ScopeReadMetrics Scope = "metrics:read"
 )
 
 // Scopes are all scopes, in the order in which they are told.
-var Scopes = []Scope{ScopeReadJob, ScopeWriteJob, ScopeReadRun, ScopeWriteRun, ScopeReadAudit, ScopeReadUser, ScopeReadMetrics}
+var Scopes = []Scope{ScopeReadJob, ScopeWriteJob, ScopeReadRun, ScopeWriteRun, ScopeReadSecret, ScopeWriteSecret, ScopeReadAudit, ScopeReadUser, ScopeReadMetrics}
 
 // anyScope stands for what every key may do.
 const anyScope Scope = "*"

@@ -20,6 +20,7 @@ type Target struct {
 	Expect    Expect            `json:"expect"`
 	Redirects int               `json:"redirects"` // how many of an attempt's redirects are followed
 	TLS       TargetTLS         `json:"tls,omitzero"`
+	Secrets   map[string]int64  `json:"-"` // the ids of the secrets that its templates name, as they were when it was saved
 	Locked    bool              `json:"-"` // the values of its secret headers could not be opened, and are empty here
 }
 
@@ -49,7 +50,12 @@ func (t *Target) check() (wrong []FieldError) {
 	if !slices.Contains(TargetMethods, t.Method) {
 		add(fieldError("target.method", "invalid", "target.method must be one of %s", strings.Join(TargetMethods, ", ")))
 	}
-	add(checkTargetURL(t.URL))
+	switch sample, ok := sampleOf(t.URL); {
+	case len(t.URL) > MaxTargetURL:
+		add(checkTargetURL(t.URL))
+	case ok: // otherwise Templates tells what is wrong
+		add(checkTargetURL(sample))
+	}
 	wrong = append(wrong, checkTargetHeaders(t.Headers)...)
 	switch {
 	case len(t.Body) > MaxTargetBody:
@@ -246,16 +252,19 @@ func (t Target) Shown() Target {
 	return t
 }
 
-// Origin is the scheme, host and port that t calls (RFC 6454, section 4).
-// Secret values are bound to it.
+// Origin is the scheme, host and port that t calls (RFC 6454, section 4), as
+// ParseOrigin writes them; "" of a URL that is not valid. Secret values are
+// bound to it.
 func (t *Target) Origin() string {
-	u, err := url.Parse(t.URL)
+	text := t.URL
+	if scheme, rest, found := strings.Cut(text, "://"); found {
+		host, _, _ := strings.Cut(rest, "/")
+		host, _, _ = strings.Cut(host, "?")
+		text = scheme + "://" + host // what follows may be a template
+	}
+	u, err := url.Parse(text)
 	if err != nil {
 		return ""
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+	return originOf(u)
 }

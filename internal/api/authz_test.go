@@ -45,6 +45,11 @@ var rights = map[string][8]int{ // nobody, deleted, other, viewer, operator, edi
 	"GET /key":                            {401, 401, 0, 0, 0, 0, 0, 0},
 	"POST /key":                           {401, 401, 0, 0, 0, 0, 0, 0},
 	"DELETE /key/{id}":                    {401, 401, 404, 404, 404, 404, 0, 0},
+	"GET /secret":                         {401, 401, 0, 0, 0, 0, 0, 0},
+	"POST /secret":                        {401, 401, 0, 0, 0, 0, 0, 0},
+	"GET /secret/{secret}":                {401, 401, 404, 404, 404, 404, 0, 0},
+	"PATCH /secret/{secret}":              {401, 401, 404, 404, 404, 404, 0, 0},
+	"DELETE /secret/{secret}":             {401, 401, 404, 404, 404, 404, 0, 0},
 	"GET /signature-key":                  {401, 401, 0, 0, 0, 0, 0, 0},
 	"POST /signature-key":                 {401, 401, 0, 0, 0, 0, 0, 0},
 	"DELETE /signature-key/{id}":          {401, 401, 404, 404, 404, 404, 0, 0},
@@ -122,6 +127,8 @@ func TestRoleByRoute(t *testing.T) {
 					target = strings.Replace(target, "{id}", s.asUser(unique+"-victim", false).do("GET", "/user/me", "").text("id"), 1)
 				case target == "/key/{id}":
 					target = "/key/" + owner.newKey(jadwal.ScopeReadJob).text("id")
+				case target == "/secret/{secret}":
+					target = "/secret/" + owner.newSecret("token", "https://example.com").text("id")
 				case target == "/signature-key/{id}":
 					target = "/signature-key/" + owner.do("POST", "/signature-key", `{}`).text("id")
 				case target == "/session/{id}":
@@ -147,6 +154,7 @@ func TestRoleByRoute(t *testing.T) {
 					"login": `{"identifier":"admin","password":"admin123"}`, "refreshToken": `{"refresh_token":"` + admin.refresh + `"}`,
 					"logout": `{"refresh_token":"` + who.refresh + `"}`, "patchMe": `{"is_superuser":false}`, "patchUser": `{"is_superuser":false}`,
 					"putGrant": `{"level":"viewer"}`, "setOwner": `{"owner":` + victim + `}`,
+					"createSecret": `{"name":"new","value":"a secret","origins":["https://example.com"]}`, "patchSecret": `{"value":"another"}`,
 					"createSignatureKey": `{}`,
 					"createKey":          `{"name":"new","scopes":["job:read"]}`,
 					"changePassword":     `{"current_password":"` + userPassword + `","new_password":"another one"}`,
@@ -201,6 +209,8 @@ func (c *session) newKey(scopes ...jadwal.Scope) *response {
 // none will do. What is not named is public.
 var scopes = map[string]string{
 	"POST /logout": "-", "GET /session": "-", "DELETE /session/{id}": "-", "GET /key": "-", "POST /key": "-", "DELETE /key/{id}": "-",
+	"GET /secret": "secret:read", "GET /secret/{secret}": "secret:read",
+	"POST /secret": "secret:write", "PATCH /secret/{secret}": "secret:write", "DELETE /secret/{secret}": "secret:write",
 	"GET /signature-key": "-", "POST /signature-key": "-", "DELETE /signature-key/{id}": "-",
 	"GET /user/me": "", "PATCH /user/me": "-", "POST /user/me/password": "-", "GET /user": "user:read", "GET /user/{id}": "user:read", "GET /user/{id}/status": "user:read",
 	"POST /user": "-", "DELETE /user/{id}": "-", "PATCH /user/{id}": "-", "POST /user/{id}/disable": "-", "POST /user/{id}/enable": "-", "POST /user/{id}/password/reset": "-",
@@ -240,7 +250,7 @@ func TestScopeByRoute(t *testing.T) {
 			continue
 		}
 		// Ids of nothing, and no bodies: what is asked is refused in any case.
-		target := strings.NewReplacer("/user/{id}", "/user/999", "/session/{id}", "/session/999", "/signature-key/{id}", "/signature-key/"+jadwal.FormatKeyID(9), "/key/{id}", "/key/"+jadwal.FormatKeyID(9), "{job}", "none", "{n}", "1", "{user}", "2",
+		target := strings.NewReplacer("/user/{id}", "/user/999", "/session/{id}", "/session/999", "/signature-key/{id}", "/signature-key/"+jadwal.FormatKeyID(9), "/key/{id}", "/key/"+jadwal.FormatKeyID(9), "{job}", "none", "{secret}", "none", "{n}", "1", "{user}", "2",
 			"/run/{id}", "/run/"+(jadwal.RunKey{DueAt: 1, JobID: 1}).ID()).Replace(r.pattern)
 		if target == "/metrics" {
 			target += "?x=1"

@@ -15,7 +15,7 @@ type keyView struct {
 	ID         string         `json:"id" doc:"Public: what follows jdw_ in the key itself." pattern:"^[0-9A-Za-z]{11}$"`
 	UserID     int64          `json:"user_id" example:"1"`
 	Name       string         `json:"name" example:"deploy"`
-	Scopes     []jadwal.Scope `json:"scopes" enum:"job:read,job:write,run:read,run:write,audit:read,user:read,metrics:read"`
+	Scopes     []jadwal.Scope `json:"scopes" enum:"job:read,job:write,run:read,run:write,secret:read,secret:write,audit:read,user:read,metrics:read"`
 	CreatedAt  stamp          `json:"created_at"`
 	ExpiresAt  *stamp         `json:"expires_at" doc:"Null: never."`
 	LastUsedAt *stamp         `json:"last_used_at" doc:"Within a minute; null: never."`
@@ -26,7 +26,7 @@ type newKeyView struct {
 	ID         string         `json:"id" doc:"Public: what follows jdw_ in the key itself." pattern:"^[0-9A-Za-z]{11}$"`
 	UserID     int64          `json:"user_id" example:"1"`
 	Name       string         `json:"name" example:"deploy"`
-	Scopes     []jadwal.Scope `json:"scopes" enum:"job:read,job:write,run:read,run:write,audit:read,user:read,metrics:read"`
+	Scopes     []jadwal.Scope `json:"scopes" enum:"job:read,job:write,run:read,run:write,secret:read,secret:write,audit:read,user:read,metrics:read"`
 	CreatedAt  stamp          `json:"created_at"`
 	ExpiresAt  *stamp         `json:"expires_at" doc:"Null: never."`
 	LastUsedAt *stamp         `json:"last_used_at" doc:"Within a minute; null: never."`
@@ -65,7 +65,7 @@ type createKeyInput struct {
 
 type keyBody struct {
 	Name      string         `json:"name" doc:"For people; need not be unique." example:"deploy" maxLength:"100"`
-	Scopes    []jadwal.Scope `json:"scopes" enum:"job:read,job:write,run:read,run:write,audit:read,user:read,metrics:read"`
+	Scopes    []jadwal.Scope `json:"scopes" enum:"job:read,job:write,run:read,run:write,secret:read,secret:write,audit:read,user:read,metrics:read"`
 	ExpiresAt expiry         `json:"expires_at,omitzero" doc:"Left out: in 90 days. Null: never, where the server allows that."`
 }
 

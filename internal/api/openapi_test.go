@@ -171,7 +171,7 @@ func describe(t *testing.T) *huma.OpenAPI {
 		},
 		Paths: map[string]*huma.PathItem{},
 	}
-	for _, tag := range []string{tagServer, tagSession, tagKey, tagSignature, tagUser, tagJob, tagRun, tagSchedule, tagAudit} {
+	for _, tag := range []string{tagServer, tagSession, tagKey, tagSignature, tagSecret, tagUser, tagJob, tagRun, tagSchedule, tagAudit} {
 		api.Tags = append(api.Tags, &huma.Tag{Name: tag})
 	}
 	for _, r := range routes() {

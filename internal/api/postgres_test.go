@@ -75,6 +75,7 @@ var suite = map[string]func(*testing.T){
 	"TestRunsAcrossJobs":                         TestRunsAcrossJobs,
 	"TestRunsThatSomebodyAskedFor":               TestRunsThatSomebodyAskedFor,
 	"TestScopeByRoute":                           TestScopeByRoute,
+	"TestSecrets":                                TestSecrets,
 	"TestSecretsAreNeverShownAgain":              TestSecretsAreNeverShownAgain,
 	"TestTLSOfATarget":                           TestTLSOfATarget,
 	"TestTLSOfATargetThatIsRefused":              TestTLSOfATargetThatIsRefused,

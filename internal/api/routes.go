@@ -12,6 +12,7 @@ const (
 	tagSession   = "Sessions"
 	tagKey       = "API keys"
 	tagSignature = "Signature keys"
+	tagSecret    = "Secrets"
 	tagUser      = "Users"
 	tagJob       = "Jobs"
 	tagRun       = "Runs"
@@ -125,6 +126,36 @@ func routes() []*route {
 			summary: "Delete a key that signs requests",
 			detail: "It signs nothing any more. When it is the only one, requests have no signature from then on; when it is the active one of two, the former one is active again. " +
 				"A superuser may delete anybody's.",
+		}),
+
+		endpoint("GET", "/secret", jadwal.ActionReadSecret, (*Server).listSecrets, doc{
+			id: "listSecrets", tag: tagSecret,
+			summary: "The secrets of the user who asks, by name, without their values",
+			detail:  "A superuser may ask for those of another user.",
+			fails:   []jadwal.Code{jadwal.CodeNotFound},
+		}),
+		endpoint("POST", "/secret", jadwal.ActionWriteSecret, (*Server).createSecret, doc{
+			id: "createSecret", tag: tagSecret, status: 201, headers: []string{"Location"},
+			summary: "Store a secret",
+			detail: "The jobs of its owner use it as {{secret \"name\"}} in the URL, the headers and the body of their targets. It is sent to its origins and nowhere else, " +
+				"and nothing tells its value again. A user has 100 at most.",
+			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNoMasterKey},
+		}),
+		endpoint("GET", "/secret/{secret}", jadwal.ActionReadSecret, (*Server).getSecret, doc{
+			id: "getSecret", tag: tagSecret,
+			summary: "One secret, without its value",
+		}),
+		endpoint("PATCH", "/secret/{secret}", jadwal.ActionWriteSecret, (*Server).patchSecret, doc{
+			id: "patchSecret", tag: tagSecret,
+			summary: "Give a secret another value, or other origins",
+			detail:  "After the answer no request gets the old value; on other servers some tenths of a second later. Jobs whose target is none of the new origins fail from then on.",
+			fails:   []jadwal.Code{jadwal.CodeConflict, jadwal.CodeNoMasterKey},
+		}),
+		endpoint("DELETE", "/secret/{secret}", jadwal.ActionWriteSecret, (*Server).deleteSecret, doc{
+			id: "deleteSecret", tag: tagSecret,
+			summary: "Delete a secret",
+			detail:  "Not while a job of its owner's names it.",
+			fails:   []jadwal.Code{jadwal.CodeConflict},
 		}),
 
 		endpoint("GET", "/user/me", jadwal.ActionReadSelf, (*Server).getMe, doc{

@@ -156,9 +156,11 @@ func mismatches(schema, v any) (wrong []string) {
 			if n, ok := v.(stdjson.Number); ok && (keyword == "minimum" && floatOf(n) < floatOf(rule) || keyword == "maximum" && floatOf(n) > floatOf(rule)) {
 				fail("%v is beyond the %s %v", n, keyword, rule)
 			}
-		case "maxItems":
-			if list, ok := v.([]any); ok && float64(len(list)) > floatOf(rule) {
-				fail("%d elements are more than %v", len(list), rule)
+		case "minItems", "maxItems":
+			if list, ok := v.([]any); ok {
+				if n := float64(len(list)); keyword == "minItems" && n < floatOf(rule) || keyword == "maxItems" && n > floatOf(rule) {
+					fail("%d elements are beyond the %s %v", len(list), keyword, rule)
+				}
 			}
 		case "minLength", "maxLength":
 			if text, ok := v.(string); ok {

@@ -8,6 +8,8 @@ type definition struct {
 	rules jadwal.Rules
 	host  string // of the target: its origin
 	bytes int
+
+	templates *jadwal.Templates // nil: none
 }
 
 // compile makes a definition. Errors are those of schedule.Compile: the job
@@ -17,15 +19,21 @@ func compile(job jadwal.Job) (*definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &definition{job: job, rules: job.Definition.Rules(plan, job.ID), host: job.Definition.Target.Origin(), bytes: size(&job.Definition)}, nil
+	return &definition{
+		job: job, rules: job.Definition.Rules(plan, job.ID), host: job.Definition.Target.Origin(), bytes: size(&job.Definition),
+		templates: job.Definition.Templates(),
+	}, nil
 }
 
 // size estimates the bytes of memory that a definition with its plan takes.
 func size(d *jadwal.Definition) int {
-	n := 1152 + len(d.Name) + len(d.Description) + len(d.Timezone) + len(d.Target.URL) + len(d.Target.Body) +
+	n := 1152 + len(d.Name) + len(d.Description) + len(d.Timezone) + 2*len(d.Target.URL) + 2*len(d.Target.Body) +
 		len(d.Target.TLS.CA) + len(d.Target.TLS.ClientCert) + len(d.Target.TLS.ClientKey)
 	for _, tag := range d.Tags {
 		n += 16 + len(tag)
+	}
+	for name := range d.Target.Secrets {
+		n += 64 + len(name)
 	}
 	for name, value := range d.Target.Headers {
 		n += 64 + len(name) + len(value)

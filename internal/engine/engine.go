@@ -63,6 +63,10 @@ type Store interface {
 	// nil: nothing.
 	Signer(jobID, ownerID int64) *jadwal.Signer
 
+	// OpenSecrets returns the values of secrets, by the names that a job has for
+	// their ids; one that is gone is not there.
+	OpenSecrets(ctx context.Context, ids map[string]int64) (map[string]jadwal.SecretValue, error)
+
 	// Subscribe asks for hints, given after each commit in its order.
 	Subscribe(func(jadwal.Hint))
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -197,11 +199,27 @@ func (s *Store) TestJob(ctx context.Context, by jadwal.Actor, key jadwal.RunKey,
 		if err != nil {
 			return err
 		}
+		if edited != nil {
+			if err := s.bind(t, by, &before.Definition, &after, now); err != nil {
+				return err
+			}
+		}
+		ids := after.Definition.Target.Secrets
+		read, err := s.readSecrets(t, ids, slices.Collect(maps.Keys(ids)))
+		if err != nil {
+			return err
+		}
+		secrets := map[string]jadwal.SecretValue{}
+		for name, id := range ids {
+			if v, ok := read[id]; ok {
+				secrets[name] = v
+			}
+		}
 		changes, err := changedJob(&before, &after)
 		if err != nil {
 			return err
 		}
-		test = jadwal.Test{Key: key, Job: &after.Definition, Limited: limited || !owner.IsSuperuser, Signer: s.Signer(key.JobID, owner.ID)}
+		test = jadwal.Test{Key: key, Job: &after.Definition, Limited: limited || !owner.IsSuperuser, Signer: s.Signer(key.JobID, owner.ID), OwnerID: owner.ID, Secrets: secrets}
 		d := detail{"test": jadwal.TestID(key), "version": before.Version}
 		if edited != nil {
 			d["changes"] = changes

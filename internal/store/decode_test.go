@@ -36,7 +36,9 @@ func filled(t *testing.T, v reflect.Value) {
 		}
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(reflect.ValueOf("X-Ünï"), reflect.ValueOf("a\x00\"\\/<&>\u2028\u2029 💥"))
+		element := reflect.New(v.Type().Elem()).Elem()
+		filled(t, element)
+		v.SetMapIndex(reflect.ValueOf("X-Ünï"), element)
 	case reflect.String:
 		v.SetString("a\x00\"\\/<&>\u2028\u2029 💥 ü")
 	case reflect.Int, reflect.Int64:

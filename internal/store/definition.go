@@ -16,7 +16,8 @@ import (
 // secret headers and of the client key it has empty ones, and the values sealed.
 type storedDefinition struct {
 	*jadwal.Definition
-	Sealed *sealedHeaders `json:"sealed,omitempty"`
+	Sealed  *sealedHeaders   `json:"sealed,omitempty"`
+	Secrets map[string]int64 `json:"secrets,omitempty"` // ids by name
 }
 
 // sealedHeaders are the values of secret headers, a JSON object of their names
@@ -40,7 +41,7 @@ func placeOfHeaders(jobID, version int64, target *jadwal.Target) vault.Place {
 func (t *tx) encode(d *jadwal.Definition, jobID, version int64) (string, error) {
 	values := d.Target.SecretValues()
 	if len(values) == 0 {
-		return encodePlain(&storedDefinition{Definition: d})
+		return encodePlain(&storedDefinition{Definition: d, Secrets: d.Target.Secrets})
 	}
 	if t.vault == nil {
 		return "", errNoMasterKey
@@ -55,7 +56,7 @@ func (t *tx) encode(d *jadwal.Definition, jobID, version int64) (string, error) 
 	}
 	stored.Target.SetSecretValues(values)
 	sealed := t.vault.Seal(placeOfHeaders(jobID, version, &d.Target), text)
-	return encodePlain(&storedDefinition{&stored, &sealedHeaders{version, sealed}})
+	return encodePlain(&storedDefinition{&stored, &sealedHeaders{version, sealed}, d.Target.Secrets})
 }
 
 func encodePlain(d *storedDefinition) (string, error) {
@@ -89,6 +90,7 @@ func decodeStored(jobID int64, text []byte, into *jadwal.Definition) (storedDefi
 	if err := jsonv2.Unmarshal(text, &stored, leniently); err != nil {
 		return stored, fmt.Errorf("definition of job %d: %w", jobID, err)
 	}
+	into.Target.Secrets = stored.Secrets
 	return stored, nil
 }
 

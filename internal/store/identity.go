@@ -160,6 +160,7 @@ func (s *Store) loadIdentities(t *tx) error {
 	}); err != nil {
 		return err
 	}
+	s.opened.dropAll()
 	keys, err := loadKeys(t)
 	if err != nil {
 		return err
@@ -212,7 +213,10 @@ func (s *Store) userChanged(t *tx, u jadwal.User) error {
 }
 
 func (s *Store) userGone(t *tx, id int64) error {
-	return s.identityChanged(t, kindUser, id, func() { s.live.dropUser(id) })
+	return s.identityChanged(t, kindUser, id, func() {
+		s.live.dropUser(id)
+		s.opened.dropAll() // the user's among them
+	})
 }
 
 func (s *Store) sessionStarted(t *tx, n jadwal.Session) error {

@@ -76,6 +76,9 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if err := s.roomForJob(t, job.OwnerID, "You have"); err != nil {
 			return err
 		}
+		if err := s.bind(t, by, new(jadwal.Definition), &job, now); err != nil {
+			return err
+		}
 		definition, err := insertJob(t, &job, now)
 		if err != nil {
 			return err
@@ -123,8 +126,8 @@ func insertJob(t *tx, job *jadwal.Job, now time.Time) (definition string, err er
 		job.OwnerID, job.Definition.Name, definition, string(job.State), now, job.EgressLimited, job.PausedBy); err != nil {
 		return "", nameTaken(err, job.Definition.Name)
 	}
-	if !secret {
-		return definition, nil
+	if err := noteSecrets(t, job.ID, nil, job.Definition.Target.Secrets); err != nil || !secret {
+		return definition, err
 	}
 	if definition, err = t.encode(&job.Definition, job.ID, 1); err != nil {
 		return "", err
@@ -328,6 +331,13 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		}
 		if !same {
 			if err := keepLocked(&before.Definition, &job.Definition); err != nil {
+				return err
+			}
+			job.OwnerID = before.OwnerID
+			if err := s.bind(t, by, &before.Definition, &job, now); err != nil {
+				return err
+			}
+			if err := noteSecrets(t, job.ID, before.Definition.Target.Secrets, job.Definition.Target.Secrets); err != nil {
 				return err
 			}
 			if definition, err = t.encode(&job.Definition, job.ID, before.Version+1); err != nil {

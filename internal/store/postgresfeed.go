@@ -51,6 +51,7 @@ const (
 
 	kindSigner    = "signer" // the signature keys of a user, by the user's id
 	kindJobSigner = "job_signer"
+	kindSecret    = "secret"
 )
 
 // fresh tells whether what is in memory can be trusted.
@@ -274,6 +275,9 @@ func (d *postgresDB) catchUp(ctx context.Context, s *Store, c *pgx.Conn) error {
 	}
 	if err := s.refreshSigners(t, changed[kindSigner], changed[kindJobSigner]); err != nil {
 		return err
+	}
+	for _, id := range changed[kindSecret] {
+		s.opened.drop(id)
 	}
 	f.low, f.done = low, all
 	f.heard.Store(&began)

@@ -48,6 +48,15 @@ var sealedTables = []sealedTable{
 			return t.rewrap(placeOfSignature(k), r.bytes(4)), nil
 		},
 	},
+	{
+		name:   "secret",
+		after:  "SELECT " + secretColumns + ", sealed FROM secret WHERE id > $1 AND CAST($2 AS BIGINT) >= 0 ORDER BY id LIMIT CAST($3 AS BIGINT)",
+		update: "UPDATE secret SET sealed = $4 WHERE id = $1 AND CAST($2 AS BIGINT) > 0 AND sealed = $3",
+		reseal: func(t *tx, r row) (resealed, error) {
+			n := scanSecret(r)
+			return t.rewrap(placeOfSecret(&n), r.bytes(7)), nil
+		},
+	},
 }
 
 // resealed is what becomes of a row: from, which is stored, is to be replaced

@@ -52,7 +52,8 @@ type Store struct {
 	db   database
 	stop chan struct{} // closed: the store is closing
 
-	vault *vault.Vault // nil: there is no master key
+	vault  *vault.Vault // nil: there is no master key
+	opened opened
 
 	close        func() error
 	maxJobs      int

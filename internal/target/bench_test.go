@@ -84,7 +84,7 @@ func BenchmarkRequest(b *testing.B) {
 	c.Job.Target.Body = jadwal.RawJSON(`{"invoice": 1}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := h.request(context.Background(), c); !ok {
+		if _, _, wrong := h.request(context.Background(), c, nil); wrong != "" {
 			b.Fatal("no request")
 		}
 	}

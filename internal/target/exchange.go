@@ -23,29 +23,32 @@ func (h *HTTP) Test(ctx context.Context, t jadwal.Test) jadwal.Exchange {
 	r := h.watch(ctx, Call{
 		Key: t.Key, Attempt: 1, DueAt: time.UnixMicro(t.Key.DueAt), Job: t.Job, JobID: t.Key.JobID,
 		Limited: t.Limited, Signer: t.Signer, Test: true, Timeout: t.Timeout,
+		OwnerID: t.OwnerID, Templates: t.Job.Templates(),
+		Secrets: func(context.Context, map[string]int64) (map[string]jadwal.SecretValue, error) { return t.Secrets, nil },
 	}, &seen)
 	seen.State, seen.Reason, seen.Message, seen.Took = r.State, r.Reason, r.Message, r.FinishedAt.Sub(r.StartedAt)
 	return seen
 }
 
 // sent is a request that is about to be sent.
-func sent(req *http.Request) jadwal.Sent {
-	s := jadwal.Sent{Method: req.Method, URL: req.URL.String(), Header: fields(req.Header)}
+func sent(req *http.Request, g *guard) jadwal.Sent {
+	s := jadwal.Sent{Method: req.Method, URL: g.redact.text(req.URL.String()), Header: fields(req.Header, g)}
 	if req.GetBody != nil {
 		body, _ := req.GetBody()
 		s.Body, _ = io.ReadAll(body)
+		s.Body = g.redact.redact(s.Body, false)
 	}
 	return s
 }
 
 // answered is an answer of which that much of the body was read.
-func answered(req *http.Request, resp *http.Response, output []byte, follows int) jadwal.Answer {
-	a := jadwal.Answer{URL: req.URL.String(), Proto: resp.Proto, Status: resp.StatusCode, Body: output, Follows: follows}
+func answered(req *http.Request, resp *http.Response, g *guard, output []byte, follows int) jadwal.Answer {
+	a := jadwal.Answer{URL: g.redact.text(req.URL.String()), Proto: resp.Proto, Status: resp.StatusCode, Body: output, Follows: follows}
 	if resp.TLS != nil {
 		a.TLS = tls.VersionName(resp.TLS.Version)
 	}
 	size := 0
-	for _, f := range fields(resp.Header) {
+	for _, f := range fields(resp.Header, g) {
 		if size += len(f.Name) + len(f.Value); size > jadwal.MaxTestHeaders {
 			a.CutOff = true
 			break
@@ -60,11 +63,11 @@ func answered(req *http.Request, resp *http.Response, output []byte, follows int
 
 // fields are those of a header, by name, without the values that are never
 // shown again: a cookie that a target sets is such a one, too.
-func fields(header http.Header) (all []jadwal.HeaderField) {
+func fields(header http.Header, g *guard) (all []jadwal.HeaderField) {
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for _, value := range header[name] {
-			f := jadwal.HeaderField{Name: name, Value: value}
-			if name != "Idempotency-Key" && (name == "Set-Cookie" || jadwal.SecretHeader(name)) {
+			f := jadwal.HeaderField{Name: name, Value: g.redact.text(value)}
+			if name == "Set-Cookie" || g.keeps(name) {
 				f.Value, f.Secret = "", true
 			}
 			all = append(all, f)

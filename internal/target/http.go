@@ -34,8 +34,13 @@ type Call struct {
 	Limited    bool // a normal user's egress rules apply
 	Redelivery bool // an earlier delivery of this very attempt may have arrived
 	Signer     *jadwal.Signer
-	Test       bool          // it is none of a run: Key makes a jadwal.TestID
-	Timeout    time.Duration // of the whole attempt, the reading of the answer included
+	OwnerID    int64             // of the job
+	Templates  *jadwal.Templates // of Job; nil: none
+	Test       bool              // it is none of a run: Key makes a jadwal.TestID
+	Timeout    time.Duration     // of the whole attempt, the reading of the answer included
+
+	// Secrets reads the values of the secrets that the job names, by their ids.
+	Secrets func(ctx context.Context, ids map[string]int64) (map[string]jadwal.SecretValue, error)
 }
 
 // Result is how an attempt ended: succeeded, failed or cancelled, with the
@@ -217,19 +222,29 @@ func (h *HTTP) watch(ctx context.Context, c Call, seen *jadwal.Exchange) Result 
 }
 
 func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
-	if c.Signer.Locked() {
-		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "A key that signs the request cannot be opened; replace it, with an overlap of 0s"}
+	switch {
+	case c.Signer.Locked():
+		return refused("A key that signs the request cannot be opened; replace it, with an overlap of 0s")
+	case c.Job.Target.Locked:
+		return refused("The values of the job's secret headers cannot be opened: send them again, or give the server the master key that they are sealed with")
 	}
-	if c.Job.Target.Locked {
-		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The values of the job's secret headers cannot be opened: send them again, or give the server the master key that they are sealed with"}
+	var secrets map[string]jadwal.SecretValue
+	if ids := c.Job.Target.Secrets; len(ids) > 0 {
+		var err error
+		if secrets, err = c.Secrets(ctx, ids); err != nil && ctx.Err() != nil {
+			return failure(ctx, c, err)
+		} else if err != nil {
+			return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: "The job's secrets could not be read"}
+		}
 	}
-	req, ok := h.request(s.trace(ctx), c)
-	if !ok {
-		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's URL is not one that can be called"}
+	req, filled, wrong := h.request(s.trace(ctx), c, secrets)
+	if wrong != "" {
+		return refused(wrong)
 	}
+	g := &guard{newRedactor(&c, secrets), secretFields(filled.SecretHeaders), filled.SecretBody}
 	s.header = req.Header
 	if s.seen != nil {
-		s.seen.Request = sent(req)
+		s.seen.Request = sent(req, g)
 	}
 	secure := c.Job.Target.TLS
 	for followed := 0; ; followed++ {
@@ -242,9 +257,14 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 			return after(followed, failure(ctx, c, err))
 		}
 		if followed < c.Job.Target.Redirects {
-			if next, ok := redirected(req, resp); ok {
+			if next, ok := redirected(req, resp, g); ok {
 				_, err := read(resp, 0)
 				resp.Body.Close()
+				if next == nil {
+					r := refused("The target redirects to another origin, where the job's secrets are not sent")
+					r.StatusCode, r.Reach = resp.StatusCode, Answered
+					return after(followed, r)
+				}
 				if err != nil {
 					r := failure(ctx, c, err)
 					r.StatusCode, r.Reach = resp.StatusCode, Answered
@@ -259,14 +279,19 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 			}
 		}
 		defer resp.Body.Close()
-		r := answer(ctx, c, resp)
+		r := answer(ctx, c, resp, g.redact)
 		if s.seen != nil {
-			s.seen.Answered, s.seen.Answer = true, answered(req, resp, r.Output, followed)
+			s.seen.Answered, s.seen.Answer = true, answered(req, resp, g, r.Output, followed)
 			r.Output = nil
 		}
 		r.Reach = Answered
 		return after(followed, r)
 	}
+}
+
+// refused is the Result of a call that is not made.
+func refused(message string) Result {
+	return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: message}
 }
 
 // after is the Result of a call that followed so many redirects before. The
@@ -285,8 +310,9 @@ func after(followed int, r Result) Result {
 	return r
 }
 
-// answer judges a last answer by what is expected.
-func answer(ctx context.Context, c Call, resp *http.Response) Result {
+// answer judges a last answer by what is expected, after what is secret has
+// been taken out: so nobody finds a secret out by what they expect.
+func answer(ctx context.Context, c Call, resp *http.Response, secret *redactor) Result {
 	expect := c.Job.Target.Expect
 	expected := expect.HasStatus(resp.StatusCode)
 	kept := c.Job.Output
@@ -301,6 +327,7 @@ func answer(ctx context.Context, c Call, resp *http.Response) Result {
 		keep = kept.Success
 	}
 	output, err := read(resp, keep)
+	output = secret.redact(output, err != nil || len(output) == keep)
 	if err != nil {
 		r := failure(ctx, c, err)
 		r.StatusCode, r.Output = resp.StatusCode, first(output, kept.Failure)
@@ -362,17 +389,27 @@ func read(resp *http.Response, keep int) ([]byte, error) {
 // blank is what requests are copies of.
 var blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
-// request makes the request of a call; false means that its URL is none of
-// HTTP's.
-func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
+// request makes the request of a call. wrong is why it cannot be made, for a
+// person; "": it can.
+func (h *HTTP) request(ctx context.Context, c Call, secrets map[string]jadwal.SecretValue) (req *http.Request, filled jadwal.Filled, wrong string) {
 	t := &c.Job.Target
-	u, err := url.Parse(t.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, false
-	}
 	id := c.Key.ID()
 	if c.Test {
 		id = jadwal.TestID(c.Key)
+	}
+	if c.Templates != nil {
+		var e *jadwal.FieldError
+		if filled, e = c.Templates.Fill(jadwal.Values{RunID: id, Attempt: c.Attempt, DueAt: c.DueAt}, c.OwnerID, secrets); e != nil {
+			return nil, filled, e.Message
+		}
+	}
+	address := t.URL
+	if filled.URL != "" {
+		address = filled.URL
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, filled, "The target's URL is not one that can be called"
 	}
 	header := make(http.Header, len(t.Headers)+12)
 	values := make([]string, 0, len(t.Headers)+10)
@@ -382,6 +419,9 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	}
 	header["User-Agent"] = h.userAgent
 	for name, value := range t.Headers {
+		if text, ok := filled.Headers[name]; ok {
+			value = text
+		}
 		set(http.CanonicalHeaderKey(name), value)
 	}
 	set("Idempotency-Key", id)
@@ -398,9 +438,12 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 	if c.Redelivery {
 		header["Jadwal-Redelivery"] = redelivery
 	}
-	req := blank.WithContext(ctx)
+	req = blank.WithContext(ctx)
 	req.Method, req.URL, req.Host, req.Header = t.Method, u, u.Host, header
-	body, kind := payload(t.Body)
+	body, kind := filled.Body, filled.ContentType
+	if body == nil {
+		body, kind = payload(t.Body)
+	}
 	if at, signature := c.Signer.Sign(id, time.Now(), body); signature != "" {
 		set("Webhook-Timestamp", at)
 		set("Webhook-Signature", signature)
@@ -413,7 +456,7 @@ func (h *HTTP) request(ctx context.Context, c Call) (*http.Request, bool) {
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		req.Body, _ = req.GetBody()
 	}
-	return req, true
+	return req, filled, ""
 }
 
 // payload returns the bytes that a body is sent as, and their type: the text

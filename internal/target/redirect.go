@@ -18,7 +18,9 @@ import (
 // no secret header is sent, nor on any later hop, and no signature: it was made
 // for whom the job names. Nor is it sent with another body than it was made of.
 // Where the address leads is checked when it is dialled, as for every call.
-func redirected(req *http.Request, resp *http.Response) (*http.Request, bool) {
+// Nothing is sent, next is nil, when the body or the address would carry a
+// secret to another origin.
+func redirected(req *http.Request, resp *http.Response, g *guard) (next *http.Request, ok bool) {
 	method := req.Method
 	switch resp.StatusCode {
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -37,21 +39,24 @@ func redirected(req *http.Request, resp *http.Response) (*http.Request, bool) {
 	if !ok {
 		return nil, false
 	}
-	next := new(http.Request).WithContext(req.Context())
+	crosses := origin(to) != origin(req.URL)
+	if crosses && (g.body && method == req.Method && req.GetBody != nil || g.redact.holds(to.String())) {
+		return nil, true
+	}
+	next = new(http.Request).WithContext(req.Context())
 	next.Method, next.URL, next.Host, next.Header = method, to, to.Host, req.Header.Clone()
 	next.Proto, next.ProtoMajor, next.ProtoMinor = req.Proto, req.ProtoMajor, req.ProtoMinor
 	if method == req.Method && req.GetBody != nil {
 		next.ContentLength, next.GetBody = req.ContentLength, req.GetBody
 		next.Body, _ = req.GetBody()
 	}
-	crosses := origin(to) != origin(req.URL)
 	for name := range next.Header {
 		switch {
 		case method != req.Method && strings.HasPrefix(name, "Content-"):
 			delete(next.Header, name)
 		case (crosses || method != req.Method) && (name == "Webhook-Signature" || name == "Webhook-Timestamp"):
 			delete(next.Header, name)
-		case name != "Idempotency-Key" && crosses && jadwal.SecretHeader(name):
+		case crosses && g.keeps(name):
 			delete(next.Header, name)
 		}
 	}

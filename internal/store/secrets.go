@@ -1,0 +1,389 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/teknohole/jadwal"
+	"github.com/teknohole/jadwal/internal/vault"
+)
+
+const secretColumns = "id, owner_id, name, origins, version, created_at, updated_at"
+
+func scanSecret(r row) jadwal.Secret {
+	return jadwal.Secret{
+		ID: r.int(0), OwnerID: r.int(1), Name: r.text(2), Origins: strings.Fields(r.text(3)),
+		Version: r.int(4), CreatedAt: r.time(5), UpdatedAt: r.time(6),
+	}
+}
+
+// placeOfSecret is where the value of a secret belongs. It is bound to the
+// origins that may get it: in the database no other can be added.
+func placeOfSecret(n *jadwal.Secret) vault.Place {
+	return vault.Place{Table: "secret", ID: n.ID, Field: "value", Version: n.Version, Bound: strings.Join(n.Origins, " ")}
+}
+
+func errNoSecret() error { return jadwal.Errorf(jadwal.CodeNotFound, "There is no such secret") }
+
+// Secrets returns a user's secrets, by name.
+func (s *Store) Secrets(ctx context.Context, ownerID int64) (all []jadwal.Secret, err error) {
+	err = s.single(ctx, func(t *tx) error {
+		all = all[:0]
+		return t.query("SELECT "+secretColumns+" FROM secret WHERE owner_id = $1 ORDER BY name", func(r row) error {
+			all = append(all, scanSecret(r))
+			return nil
+		}, ownerID)
+	})
+	return all, err
+}
+
+// Secret returns a secret. CodeNotFound: there is none.
+func (s *Store) Secret(ctx context.Context, id int64) (n jadwal.Secret, err error) {
+	err = s.single(ctx, func(t *tx) error {
+		n, err = oneSecret(t, "id = $1", id)
+		return err
+	})
+	return n, err
+}
+
+// SecretByName returns the owner's secret of that name. CodeNotFound: there is
+// none.
+func (s *Store) SecretByName(ctx context.Context, ownerID int64, name string) (n jadwal.Secret, err error) {
+	err = s.single(ctx, func(t *tx) error {
+		n, err = oneSecret(t, "owner_id = $1 AND name = $2", ownerID, name)
+		return err
+	})
+	return n, err
+}
+
+func oneSecret(t *tx, where string, args ...any) (n jadwal.Secret, err error) {
+	found, err := t.one("SELECT "+secretColumns+" FROM secret WHERE "+where, func(r row) { n = scanSecret(r) }, args...)
+	if err == nil && !found {
+		err = errNoSecret()
+	}
+	return n, err
+}
+
+func secretObject(id int64) string { return object("secret", id) }
+
+// CreateSecret stores a new secret of the caller's: n's Name and Origins, and
+// its value. CodeNameTaken: there is one of that name; CodeConflict: there are
+// jadwal.MaxSecrets; CodeNoMasterKey.
+func (s *Store) CreateSecret(ctx context.Context, by jadwal.Actor, n jadwal.Secret, value string, now time.Time) (jadwal.Secret, error) {
+	now = now.Truncate(time.Microsecond).UTC()
+	n.OwnerID, n.Version, n.CreatedAt, n.UpdatedAt = by.User.ID, 1, now, now
+	err := s.write(ctx, laneAPI, func(t *tx) error {
+		if err := allowed(t, by, jadwal.ActionWriteSecret, jadwal.Object{}); err != nil {
+			return err
+		}
+		if s.vault == nil {
+			return errNoMasterKey
+		}
+		have := 0
+		if _, err := t.one("SELECT COUNT(*) FROM secret WHERE owner_id = $1", func(r row) { have = int(r.int(0)) }, n.OwnerID); err != nil {
+			return err
+		}
+		if have >= jadwal.MaxSecrets {
+			return jadwal.Errorf(jadwal.CodeConflict, "You have %d secrets already: delete one", have)
+		}
+		if _, err := t.one(`INSERT INTO secret (owner_id, name, origins, version, sealed, created_at, updated_at) VALUES ($1, $2, $3, 1, $4, $5, $5) RETURNING id`,
+			func(r row) { n.ID = r.int(0) }, n.OwnerID, n.Name, strings.Join(n.Origins, " "), []byte{}, now); err != nil {
+			if isUnique(err) {
+				e := jadwal.Errorf(jadwal.CodeNameTaken, "There is a secret named %s already", n.Name)
+				e.Fields = []jadwal.FieldError{{Field: "name", Code: "taken", Message: e.Message}}
+				return e
+			}
+			return err
+		}
+		if err := s.putValue(t, &n, value); err != nil {
+			return err
+		}
+		return audited(t, by, now, "secret.create", secretObject(n.ID), detail{"name": n.Name, "origins": n.Origins})
+	})
+	return n, err
+}
+
+// putValue stores n's version and origins with a value, and has it forgotten
+// elsewhere: the id of a secret is in memory only with its value.
+func (s *Store) putValue(t *tx, n *jadwal.Secret, value string) error {
+	sealed, err := s.seal(placeOfSecret(n), []byte(value))
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec("UPDATE secret SET origins = $2, version = $3, sealed = $4, updated_at = $5 WHERE id = $1",
+		n.ID, strings.Join(n.Origins, " "), n.Version, sealed, n.UpdatedAt); err != nil {
+		return err
+	}
+	return s.secretChanged(t, n.ID)
+}
+
+func (s *Store) secretChanged(t *tx, id int64) error {
+	return s.identityChanged(t, kindSecret, id, func() { s.opened.drop(id) })
+}
+
+// UpdateSecret gives a secret another value, nil: the one that it has, and other
+// origins; nil: those that it has. From the answer on no request gets the old
+// one; on other servers, some tenths of a second later. CodeNotFound: there is
+// none, or the caller may not know of it; CodeValidation: an origin is new, and
+// the value was not sent with it; CodeNoMasterKey.
+func (s *Store) UpdateSecret(ctx context.Context, by jadwal.Actor, id int64, value *string, origins []string, now time.Time) (n jadwal.Secret, err error) {
+	now = now.Truncate(time.Microsecond).UTC()
+	err = s.write(ctx, laneAPI, func(t *tx) error {
+		if n, err = allowedSecret(t, by, id); err != nil {
+			return err
+		}
+		text := ""
+		if value != nil {
+			text = *value
+		} else if text, err = s.openSecret(t, &n); err != nil {
+			return err
+		}
+		changes := []changed{}
+		if origins != nil && !slices.Equal(origins, n.Origins) {
+			for i, origin := range origins {
+				if value == nil && !slices.Contains(n.Origins, origin) {
+					return jadwal.Invalid("value", "required", "value must be sent again, since it is bound to its origins and origins[%d] is a new one", i)
+				}
+			}
+			changes = append(changes, changed{Field: "origins", From: n.Origins, To: origins})
+			n.Origins = origins
+		}
+		if value != nil {
+			n.Version++
+			changes = append(changes, changed{Field: "value", Secret: true})
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		n.UpdatedAt = later(now, n.UpdatedAt)
+		if err := s.putValue(t, &n, text); err != nil {
+			return err
+		}
+		return audited(t, by, now, "secret.update", secretObject(id), detail{"name": n.Name, "version": n.Version, "changes": changes})
+	})
+	return n, err
+}
+
+// allowedSecret returns a secret that the caller may change. CodeNotFound: there
+// is none, or the caller may not know of it.
+func allowedSecret(t *tx, by jadwal.Actor, id int64) (jadwal.Secret, error) {
+	n, err := oneSecret(t, "id = $1", id)
+	if err != nil {
+		return n, err
+	}
+	err = allowed(t, by, jadwal.ActionWriteSecret, jadwal.Object{OwnerID: n.OwnerID})
+	if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+		err = errNoSecret()
+	}
+	return n, err
+}
+
+// DeleteSecret removes a secret that none of its owner's jobs names.
+// CodeNotFound: there is none, or the caller may not know of it; CodeConflict:
+// some jobs name it, the first five of which are told.
+func (s *Store) DeleteSecret(ctx context.Context, by jadwal.Actor, id int64, now time.Time) error {
+	return s.write(ctx, laneAPI, func(t *tx) error {
+		n, err := allowedSecret(t, by, id)
+		if err != nil {
+			return err
+		}
+		var jobs []string
+		if err := t.query(`SELECT j.name FROM job_secret u JOIN job j ON j.id = u.job_id
+			WHERE u.secret_id = $1 AND j.deleted_at IS NULL AND j.owner_id = $2 ORDER BY j.id LIMIT 6`, func(r row) error {
+			jobs = append(jobs, r.text(0))
+			return nil
+		}, id, n.OwnerID); err != nil {
+			return err
+		}
+		if len(jobs) > 0 {
+			more := ""
+			if len(jobs) > 5 {
+				jobs, more = jobs[:5], " and others"
+			}
+			return jadwal.Errorf(jadwal.CodeConflict, "Secret %s is used by the jobs %s%s: change or delete them first", n.Name, strings.Join(jobs, ", "), more)
+		}
+		if _, err := t.exec("DELETE FROM secret WHERE id = $1", id); err != nil {
+			return err
+		}
+		if err := s.secretChanged(t, id); err != nil {
+			return err
+		}
+		return audited(t, by, now, "secret.delete", secretObject(id), detail{"name": n.Name})
+	})
+}
+
+// openSecret opens the value of a secret that was read.
+func (s *Store) openSecret(t *tx, n *jadwal.Secret) (string, error) {
+	var sealed []byte
+	if _, err := t.one("SELECT sealed FROM secret WHERE id = $1", func(r row) { sealed = r.bytes(0) }, n.ID); err != nil {
+		return "", err
+	}
+	text, err := s.open(placeOfSecret(n), sealed)
+	if err != nil && jadwal.CodeOf(err) != jadwal.CodeNoMasterKey {
+		s.log.Error("a secret cannot be opened", "error", err)
+		err = jadwal.Errorf(jadwal.CodeConflict, "Secret %s cannot be opened: send its value again", n.Name)
+	}
+	return string(text), err
+}
+
+// bind notes which secrets of its owner the templates of a job name, and refuses
+// what cannot be filled in with them. Who may edit the job only by a grant brings
+// no secret in that it does not name already.
+func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jadwal.Job, now time.Time) error {
+	templates := job.Definition.Templates()
+	job.Definition.Target.Secrets = nil
+	if uses := templates.Uses(); len(uses) > 0 {
+		bound, values := map[string]int64{}, map[string]jadwal.SecretValue{}
+		guest := by.User.ID != 0 && by.User.ID != job.OwnerID && !by.User.IsSuperuser
+		for _, use := range uses {
+			if _, had := before.Target.Secrets[use.Name]; guest && !had {
+				return jadwal.Invalid(use.Field, "unknown_secret", "%s, at byte %d: only the job's owner can have it use secret %s", use.Field, use.At, use.Name)
+			}
+			if bound[use.Name] != 0 {
+				continue
+			}
+			n, err := oneSecret(t, "owner_id = $1 AND name = $2", job.OwnerID, use.Name)
+			if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			value, err := s.openSecret(t, &n)
+			if err != nil {
+				return err
+			}
+			bound[n.Name], values[n.Name] = n.ID, jadwal.SecretValue{OwnerID: n.OwnerID, Value: value, Origins: n.Origins}
+		}
+		if wrong := templates.Try(now, job.OwnerID, values); len(wrong) > 0 {
+			return jadwal.InvalidFields(wrong...)
+		}
+		job.Definition.Target.Secrets = bound
+	} else if wrong := templates.Try(now, job.OwnerID, nil); len(wrong) > 0 {
+		return jadwal.InvalidFields(wrong...)
+	}
+	return nil
+}
+
+// noteSecrets stores which secrets a job names.
+func noteSecrets(t *tx, jobID int64, before, after map[string]int64) error {
+	if maps.Equal(before, after) {
+		return nil
+	}
+	if _, err := t.exec("DELETE FROM job_secret WHERE job_id = $1", jobID); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if _, err := t.exec("INSERT INTO job_secret (job_id, secret_id) VALUES ($1, $2)", jobID, after[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OpenSecrets returns the values of secrets, by the names that a job has for
+// their ids. One that is gone is not there, and one that cannot be opened is
+// Locked. Values are in memory for a while.
+func (s *Store) OpenSecrets(ctx context.Context, ids map[string]int64) (map[string]jadwal.SecretValue, error) {
+	values := make(map[string]jadwal.SecretValue, len(ids))
+	missing, at := s.opened.get(ids, values)
+	if len(missing) == 0 {
+		return values, nil
+	}
+	var read map[int64]jadwal.SecretValue
+	if err := s.read(ctx, func(t *tx) (err error) {
+		read, err = s.readSecrets(t, ids, missing)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	for _, name := range missing {
+		if v, ok := read[ids[name]]; ok {
+			values[name] = v
+		}
+	}
+	s.opened.put(read, at)
+	return values, nil
+}
+
+// readSecrets reads those of ids that have these names.
+func (s *Store) readSecrets(t *tx, ids map[string]int64, names []string) (map[int64]jadwal.SecretValue, error) {
+	read := map[int64]jadwal.SecretValue{}
+	for _, name := range names {
+		n, err := oneSecret(t, "id = $1", ids[name])
+		if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		v := jadwal.SecretValue{OwnerID: n.OwnerID, Origins: n.Origins}
+		if v.Value, err = s.openSecret(t, &n); err != nil {
+			v.Value, v.Locked = "", true
+		}
+		read[n.ID] = v
+	}
+	return read, nil
+}
+
+// maxOpened bounds the bytes of values that are in memory.
+const maxOpened = 16 << 20
+
+// opened are the values of secrets that were used lately, by id. A value is
+// taken in only when none was dropped since before it was read: so an old one
+// does not come back.
+type opened struct {
+	mu     sync.RWMutex
+	values map[int64]jadwal.SecretValue
+	bytes  int
+	drops  uint64
+}
+
+// get adds those of ids that are in memory to values, and returns the names of
+// the others, and what put wants to know.
+func (o *opened) get(ids map[string]int64, values map[string]jadwal.SecretValue) (missing []string, at uint64) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for name, id := range ids {
+		if v, ok := o.values[id]; ok {
+			values[name] = v
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	return missing, o.drops
+}
+
+func (o *opened) put(read map[int64]jadwal.SecretValue, at uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.drops != at {
+		return
+	}
+	for id, v := range read {
+		if o.values == nil || o.bytes+len(v.Value) > maxOpened {
+			o.values, o.bytes = map[int64]jadwal.SecretValue{}, 0
+		}
+		o.values[id] = v
+		o.bytes += len(v.Value)
+	}
+}
+
+func (o *opened) drop(id int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.drops++
+	o.bytes -= len(o.values[id].Value)
+	delete(o.values, id)
+}
+
+func (o *opened) dropAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.drops++
+	o.values, o.bytes = nil, 0
+}

@@ -1,0 +1,400 @@
+package target
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/teknohole/jadwal"
+)
+
+// redacted stands where a secret was.
+const redacted = "[redacted]"
+
+// leastSecret is how long a value must be, in bytes, for it to be looked for.
+const leastSecret = jadwal.MinSecretValue
+
+// A redactor finds secrets in what a target answers: as they are, and as they
+// are written in JSON, URLs, forms, HTML, base64 and hexadecimal. Its time is
+// linear in what it looks at, whatever that is.
+type redactor struct {
+	secrets []string
+	texts   [][]byte // what is looked for: the secrets, and each in its other forms
+}
+
+// newRedactor is the redactor of the secrets of a call; nil: there are none.
+func newRedactor(c *Call, secrets map[string]jadwal.SecretValue) *redactor {
+	r := &redactor{}
+	for name, value := range c.Job.Target.Headers {
+		if jadwal.SecretHeader(name) {
+			r.addHeader(name, value)
+		}
+	}
+	for _, secret := range secrets {
+		r.add(secret.Value)
+	}
+	if len(r.secrets) == 0 {
+		return nil
+	}
+	return r
+}
+
+// addHeader adds what is secret in the value of a header: all of it, what
+// follows a scheme (RFC 9110, section 11.4), the password of Basic (RFC 7617),
+// each cookie.
+func (r *redactor) addHeader(name, value string) {
+	r.add(value)
+	switch lower := strings.ToLower(name); lower {
+	case "cookie":
+		for pair := range strings.SplitSeq(value, ";") {
+			_, cookie, _ := strings.Cut(pair, "=")
+			r.add(strings.TrimSpace(cookie))
+		}
+	case "authorization":
+		scheme, credentials, _ := strings.Cut(value, " ")
+		credentials = strings.TrimSpace(credentials)
+		r.add(credentials)
+		if strings.EqualFold(scheme, "basic") {
+			if pair, err := base64.StdEncoding.DecodeString(credentials); err == nil {
+				_, password, _ := strings.Cut(string(pair), ":")
+				r.add(string(pair))
+				r.add(password)
+			}
+		}
+	}
+}
+
+func (r *redactor) add(secret string) {
+	if len(secret) >= leastSecret && !slices.Contains(r.secrets, secret) {
+		r.secrets = append(r.secrets, secret)
+	}
+}
+
+// forms makes what is looked for, once something is to be looked at.
+func (r *redactor) forms() [][]byte {
+	if r.texts != nil {
+		return r.texts
+	}
+	for _, s := range r.secrets {
+		lower := hex.EncodeToString([]byte(s))
+		r.texts = append(r.texts, []byte(s), []byte(lower), []byte(strings.ToUpper(lower)))
+		for before := range 3 {
+			std := inBase64(base64.RawStdEncoding, s, before)
+			r.texts = append(r.texts, std)
+			if url := inBase64(base64.RawURLEncoding, s, before); !bytes.Equal(url, std) {
+				r.texts = append(r.texts, url)
+			}
+		}
+	}
+	return r.texts
+}
+
+// inBase64 is what base64 (RFC 4648, section 4) makes of a secret that begins so
+// many bytes behind a multiple of three, without the characters that hold bits
+// of its neighbours.
+func inBase64(e *base64.Encoding, secret string, before int) []byte {
+	text := make([]byte, before, before+len(secret))
+	text = append(text, secret...)
+	encoded := e.AppendEncode(nil, text)
+	return encoded[(8*before+5)/6 : 8*len(text)/6]
+}
+
+// redact returns b without what is secret. When b is only the beginning of
+// something longer, cut, what may be the beginning of a secret at its end goes
+// as well. b is not changed.
+func (r *redactor) redact(b []byte, cut bool) []byte {
+	if r == nil || len(b) == 0 {
+		return b
+	}
+	spans := r.find(b, cut)
+	if len(spans) == 0 {
+		return b
+	}
+	slices.SortFunc(spans, func(x, y span) int { return x.from - y.from })
+	var out []byte
+	at := 0
+	for i := 0; i < len(spans); {
+		from, to := spans[i].from, spans[i].to
+		for i++; i < len(spans) && spans[i].from <= to; i++ {
+			to = max(to, spans[i].to)
+		}
+		out = append(append(out, b[at:from]...), redacted...)
+		at = to
+	}
+	return append(out, b[at:]...)
+}
+
+// holds tells whether a text has a secret in it.
+func (r *redactor) holds(text string) bool {
+	return r != nil && len(r.find([]byte(text), false)) > 0
+}
+
+// text is redact for a text that is whole.
+func (r *redactor) text(s string) string {
+	if r == nil {
+		return s
+	}
+	return string(r.redact([]byte(s), false))
+}
+
+// span is a part of a text, in bytes.
+type span struct{ from, to int }
+
+func (r *redactor) find(b []byte, cut bool) (spans []span) {
+	if !cut && !slices.ContainsFunc(r.secrets, func(s string) bool { return len(s) <= len(b) }) {
+		return nil // no form of any is shorter, as far as it is looked for
+	}
+	for _, v := range views(b) {
+		for _, text := range r.forms() {
+			for at := 0; ; {
+				i := bytes.Index(v.text[at:], text)
+				if i < 0 {
+					break
+				}
+				spans = append(spans, v.span(at+i, at+i+len(text)))
+				at += i + len(text)
+			}
+			if !cut {
+				continue
+			}
+			if n := overlap(v.text, text); n >= leastSecret {
+				spans = append(spans, v.span(len(v.text)-n, len(v.text)))
+			}
+		}
+	}
+	return spans
+}
+
+// overlap is the length of the longest end of b that text begins with (Knuth,
+// Morris, Pratt).
+func overlap(b, text []byte) int {
+	if len(b) >= len(text) {
+		b = b[len(b)-len(text)+1:]
+	}
+	back := make([]int, len(text))
+	for i, k := 1, 0; i < len(text); i++ {
+		for k > 0 && text[i] != text[k] {
+			k = back[k-1]
+		}
+		if text[i] == text[k] {
+			k++
+		}
+		back[i] = k
+	}
+	k := 0
+	for _, c := range b {
+		for k > 0 && c != text[k] {
+			k = back[k-1]
+		}
+		if c == text[k] {
+			k++
+		}
+	}
+	return k
+}
+
+// A view is a text as it reads once some kind of writing is undone. at tells for
+// each byte, and for the end, where it stands in the original; nil: there.
+type view struct {
+	text []byte
+	at   []int
+}
+
+func (v view) span(from, to int) span {
+	if v.at == nil {
+		return span{from, to}
+	}
+	return span{v.at[from], v.at[to]}
+}
+
+// views are b and how it reads in other ways: each kind of writing undone, and
+// what is often written one in the other.
+func views(b []byte) []view {
+	whole := view{text: b}
+	all := []view{whole}
+	add := func(v view, undo func(text []byte, i int) (read []byte, size int)) (view, bool) {
+		u, changed := v.undo(undo)
+		if changed {
+			all = append(all, u)
+		}
+		return u, changed
+	}
+	unjson, json := add(whole, fromJSON)
+	if json {
+		add(unjson, fromJSON) // JSON in a string of JSON
+		add(unjson, fromURL)
+		add(unjson, fromForm)
+		add(unjson, withoutLineEnds)
+	}
+	add(whole, fromURL)
+	add(whole, fromForm)
+	add(whole, fromHTML)
+	add(whole, withoutLineEnds)
+	return all
+}
+
+// undo reads v in another way: the function returns what stands at i and how
+// many bytes of the text that is; 0: the byte itself.
+func (v view) undo(read func([]byte, int) ([]byte, int)) (u view, changed bool) {
+	place := func(i int) int {
+		if v.at == nil {
+			return i
+		}
+		return v.at[i]
+	}
+	for i := 0; i < len(v.text); {
+		bytes, size := read(v.text, i)
+		if size > 0 && !changed {
+			changed = true
+			u.text = append(make([]byte, 0, len(v.text)), v.text[:i]...)
+			u.at = make([]int, 0, len(v.text)+1)
+			for j := range i {
+				u.at = append(u.at, place(j))
+			}
+		}
+		switch {
+		case size > 0:
+			for range bytes {
+				u.at = append(u.at, place(i))
+			}
+			u.text = append(u.text, bytes...)
+			i += size
+		case changed:
+			u.text, u.at = append(u.text, v.text[i]), append(u.at, place(i))
+			i++
+		default:
+			i++
+		}
+	}
+	if changed {
+		u.at = append(u.at, place(len(v.text)))
+	}
+	return u, changed
+}
+
+// fromJSON reads an escape of a JSON string (RFC 8259, section 7).
+func fromJSON(text []byte, i int) ([]byte, int) {
+	if text[i] != '\\' || i+1 == len(text) {
+		return nil, 0
+	}
+	switch c := text[i+1]; c {
+	case '"', '\\', '/':
+		return []byte{c}, 2
+	case 'b':
+		return []byte{'\b'}, 2
+	case 'f':
+		return []byte{'\f'}, 2
+	case 'n':
+		return []byte{'\n'}, 2
+	case 'r':
+		return []byte{'\r'}, 2
+	case 't':
+		return []byte{'\t'}, 2
+	case 'u':
+		high, ok := unit(text, i)
+		if !ok {
+			return nil, 0
+		}
+		if low, ok := unit(text, i+6); ok && high >= 0xd800 && high < 0xdc00 && low >= 0xdc00 && low < 0xe000 {
+			return utf8.AppendRune(nil, rune((high-0xd800)<<10|(low-0xdc00))+0x10000), 12
+		}
+		return utf8.AppendRune(nil, rune(high)), 6
+	}
+	return nil, 0
+}
+
+// unit reads \uXXXX.
+func unit(text []byte, i int) (uint64, bool) {
+	if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(text[i+2:i+6]), 16, 32)
+	return n, err == nil
+}
+
+// fromURL reads a percent-encoded byte (RFC 3986, section 2.1).
+func fromURL(text []byte, i int) ([]byte, int) {
+	if text[i] != '%' || i+3 > len(text) {
+		return nil, 0
+	}
+	var b [1]byte
+	if _, err := hex.Decode(b[:], text[i+1:i+3]); err != nil {
+		return nil, 0
+	}
+	return b[:], 3
+}
+
+// fromForm is fromURL where a plus sign is a space.
+func fromForm(text []byte, i int) ([]byte, int) {
+	if text[i] == '+' {
+		return []byte{' '}, 1
+	}
+	return fromURL(text, i)
+}
+
+// entities are those that pages have for what HTML means something by.
+var entities = map[string]byte{"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\''}
+
+// fromHTML reads a character reference.
+func fromHTML(text []byte, i int) ([]byte, int) {
+	if text[i] != '&' {
+		return nil, 0
+	}
+	n := bytes.IndexByte(text[i:min(len(text), i+10)], ';')
+	if n < 0 {
+		return nil, 0
+	}
+	name := string(text[i+1 : i+n])
+	if c, ok := entities[name]; ok {
+		return []byte{c}, n + 1
+	}
+	digits, base := strings.TrimPrefix(name, "#"), 10
+	if digits == name {
+		return nil, 0
+	}
+	if digits != "" && (digits[0] == 'x' || digits[0] == 'X') {
+		digits, base = digits[1:], 16
+	}
+	c, err := strconv.ParseUint(digits, base, 21)
+	if err != nil {
+		return nil, 0
+	}
+	return utf8.AppendRune(nil, rune(c)), n + 1
+}
+
+// withoutLineEnds reads base64 that is broken into lines.
+func withoutLineEnds(text []byte, i int) ([]byte, int) {
+	if text[i] == '\n' || text[i] == '\r' {
+		return []byte{}, 1
+	}
+	return nil, 0
+}
+
+// guard is what of a request must not go to another origin.
+type guard struct {
+	redact  *redactor
+	headers map[string]bool // fields that hold a secret, by their canonical names
+	body    bool
+}
+
+// keeps tells whether a field must not go to another origin.
+func (g *guard) keeps(name string) bool {
+	return name != "Idempotency-Key" && (jadwal.SecretHeader(name) || g.headers[name])
+}
+
+// secretFields are the canonical names of those headers; nil: there are none.
+func secretFields(names []string) map[string]bool {
+	if len(names) == 0 {
+		return nil
+	}
+	fields := make(map[string]bool, len(names))
+	for _, name := range names {
+		fields[http.CanonicalHeaderKey(name)] = true
+	}
+	return fields
+}

@@ -1,0 +1,339 @@
+package target
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/teknohole/jadwal"
+)
+
+// tricky has what each writing escapes.
+const tricky = "s3cr\"et/+&<é>\\\n%41 =end"
+
+func redactorOf(secrets ...string) *redactor {
+	r := &redactor{}
+	for _, s := range secrets {
+		r.add(s)
+	}
+	return r
+}
+
+func TestRedaction(t *testing.T) {
+	quoted, err := json.Marshal(tricky)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, err := json.Marshal(string(quoted))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ascii := ""
+	for _, r := range tricky {
+		ascii += fmt.Sprintf(`\u%04x`, r)
+	}
+	percent := ""
+	for i := range len(tricky) {
+		percent += fmt.Sprintf("%%%02x", tricky[i])
+	}
+	inside := string(quoted[1 : len(quoted)-1])
+	lines := base64.StdEncoding.EncodeToString([]byte("a user's name and then: " + tricky + " and what follows it, which takes some lines"))
+	for rule, text := range map[string]string{
+		"as it is":                          tricky,
+		"as JSON":                           inside,
+		"as JSON whose slashes are escaped": strings.ReplaceAll(inside, "/", `\/`),
+		"as JSON in ASCII":                  ascii,
+		"as JSON in ASCII, in capitals":     strings.ReplaceAll(strings.ToUpper(ascii), `\U`, `\u`),
+		"as JSON in JSON":                   string(twice[3 : len(twice)-3]),
+		"in a query":                        url.QueryEscape(tricky),
+		"in a path":                         url.PathEscape(tricky),
+		"in a path, in lower case":          percent,
+		"in a query in JSON":                strings.ReplaceAll(url.QueryEscape(tricky), "%", `\u0025`),
+		"in HTML":                           html.EscapeString(tricky),
+		"in HTML, by numbers":               strings.NewReplacer(`"`, "&quot;", "<", "&#x3C;", ">", "&#62;", "&", "&amp;").Replace(tricky),
+		"in hexadecimal":                    hex.EncodeToString([]byte(tricky)),
+		"in hexadecimal, in capitals":       strings.ToUpper(hex.EncodeToString([]byte(tricky))),
+		"in base64":                         base64.StdEncoding.EncodeToString([]byte(tricky)),
+		"in base64 for URLs":                base64.RawURLEncoding.EncodeToString([]byte(tricky)),
+		"in base64 behind a letter":         base64.StdEncoding.EncodeToString([]byte("u" + tricky)),
+		"in base64 behind a name":           base64.StdEncoding.EncodeToString([]byte("us:" + tricky + "!")),
+		"in base64 in JSON":                 strings.ReplaceAll(base64.StdEncoding.EncodeToString([]byte(tricky)), "/", `\/`),
+		"in base64 in lines":                lines[:60] + "\r\n" + lines[60:120] + "\r\n" + lines[120:],
+		"in base64 in a query":              url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(tricky))),
+	} {
+		t.Run(rule, func(t *testing.T) {
+			r := redactorOf(tricky)
+			whole := "before " + text + " after"
+			got := string(r.redact([]byte(whole), false))
+			if !strings.Contains(got, redacted) || !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
+				t.Fatalf("%q", got)
+			}
+			if left := len(got) - len("before  after") - len(redacted); left > 8 && rule != "in base64 in lines" {
+				t.Errorf("%d bytes are left of it: %q", left, got)
+			}
+			// The beginning of an answer that goes on: what is there of the secret is
+			// no more than less than four of its bytes, however they are written.
+			for n := range len(whole) {
+				kept := string(r.redact([]byte(whole[:n]), true))
+				for at := 0; at+leastSecret <= len(tricky); at++ {
+					if rule == "as it is" && strings.Contains(kept, tricky[at:at+leastSecret]) {
+						t.Fatalf("cut at %d: %q", n, kept)
+					}
+				}
+			}
+		})
+	}
+	t.Run("two that overlap, and one twice", func(t *testing.T) {
+		r := redactorOf("abcdef", "defghi")
+		if got := string(r.redact([]byte("1abcdefghi2abcdef3defghi4"), false)); got != "1[redacted]2[redacted]3[redacted]4" {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("what is no secret stays", func(t *testing.T) {
+		text := []byte(`{"a":"b%20c\n","d":"&amp; e+f"}`)
+		if got := redactorOf("abcdef").redact(text, true); string(got) != string(text) {
+			t.Errorf("%q", got)
+		}
+		if got := (*redactor)(nil).redact(text, true); string(got) != string(text) {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("what is secret in a header", func(t *testing.T) {
+		for value, secrets := range map[string]string{
+			"Authorization: Bearer token-1234":          "Bearer token-1234|token-1234",
+			"authorization: Basic dXNlcjpwYXNzd29yZA==": "dXNlcjpwYXNzd29yZA==|user:password|password",
+			"Cookie: a=first1; b=second":                "a=first1; b=second|first1|second",
+			"X-Api-Key: key-1":                          "key-1",
+			"X-Retry-Token: 1":                          "",
+		} {
+			name, text, _ := strings.Cut(value, ": ")
+			r := &redactor{}
+			r.addHeader(name, text)
+			for secret := range strings.SplitSeq(secrets, "|") {
+				if got := r.text("<" + secret + ">"); secret != "" && got != "<[redacted]>" {
+					t.Errorf("%s: %q", value, got)
+				}
+			}
+		}
+	})
+	t.Run("its time does not grow with the square of what a target sends", func(t *testing.T) {
+		r := redactorOf(strings.Repeat("a", jadwal.MaxSecretValue-1) + "b")
+		text := []byte(strings.Repeat("a", 1<<20))
+		began := time.Now()
+		r.redact(text, true)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s", took)
+		}
+	})
+}
+
+// FuzzRedact holds that what is found is gone, and that nothing else is.
+func FuzzRedact(f *testing.F) {
+	f.Add("before ", tricky, " after")
+	f.Add(`\u00`, "abcd", "%")
+	f.Add("&#", "a&b;", `\`)
+	f.Fuzz(func(t *testing.T, before, secret, after string) {
+		if len(secret) < leastSecret || strings.Contains(redacted, secret) {
+			return
+		}
+		r := redactorOf(secret)
+		quoted, _ := json.Marshal(secret)
+		for _, text := range []string{secret, string(quoted[1 : len(quoted)-1]), url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
+			got := string(r.redact([]byte(before+text+after), false))
+			if !strings.Contains(got, redacted) && strings.ToValidUTF8(secret, "") == secret {
+				t.Errorf("%q in %q", text, got)
+			}
+			if strings.Count(got, secret) > strings.Count(before, secret)+strings.Count(after, secret) && !strings.Contains(before+redacted+after, secret) {
+				t.Errorf("it is still there: %q", got)
+			}
+			r.redact([]byte(before+text), true)
+		}
+	})
+}
+
+// secretCall is a call of a job with the secret token, for that origin.
+func secretCall(to, origin, value string) Call {
+	c := callTo(to)
+	c.OwnerID = 1
+	c.Job.Target.Secrets = map[string]int64{"token": 5}
+	c.Secrets = func(context.Context, map[string]int64) (map[string]jadwal.SecretValue, error) {
+		return map[string]jadwal.SecretValue{"token": {OwnerID: 1, Value: value, Origins: []string{origin}}}, nil
+	}
+	return c
+}
+
+func TestSecretsInRequests(t *testing.T) {
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		all, _ := json.Marshal([]string{r.RequestURI, r.Header.Get("X-Auth"), r.Header.Get("Authorization"), string(body)})
+		w.Header().Set("X-Echo", r.Header.Get("X-Auth"))
+		w.WriteHeader(500)
+		w.Write(all)
+	}))
+	defer echo.Close()
+	const canary = `canary "7/d1`
+	call := func() Call {
+		c := secretCall(echo.URL+`/{{run.id}}/{{secret "token"}}?k={{secret "token"}}`, echo.URL, canary)
+		c.Job.Target.Headers = map[string]string{"X-Auth": `v1 {{secret "token"}}`, "Authorization": `Bearer {{secret "token"}}`}
+		c.Job.Target.Body = jadwal.RawJSON(`{"token":"{{secret \"token\"}}","attempt":"{{run.attempt}}"}`)
+		c.Templates = c.Job.Templates()
+		return c
+	}
+	leaks := func(t *testing.T, text string) {
+		t.Helper()
+		quoted, _ := json.Marshal(canary)
+		for _, form := range []string{canary, "canary", string(quoted[1 : len(quoted)-1]), url.QueryEscape(canary), url.PathEscape(canary), base64.StdEncoding.EncodeToString([]byte(canary))} {
+			if strings.Contains(text, form) {
+				t.Errorf("%q is in %s", form, text)
+			}
+		}
+	}
+	t.Run("what a target echoes is kept without them", func(t *testing.T) {
+		r := newHTTP(t, Options{}).Do(t.Context(), call())
+		if r.StatusCode != 500 || strings.Count(string(r.Output), redacted) < 5 || !strings.Contains(string(r.Output), call().Key.ID()) || !strings.Contains(string(r.Output), `\"attempt\":\"1\"`) {
+			t.Fatalf("%+v: %s", r, r.Output)
+		}
+		leaks(t, string(r.Output)+r.Message)
+	})
+	t.Run("nor is it shown by a test", func(t *testing.T) {
+		c := call()
+		secrets, _ := c.Secrets(t.Context(), nil)
+		e := newHTTP(t, Options{}).Test(t.Context(), jadwal.Test{Key: c.Key, Job: c.Job, OwnerID: 1, Secrets: secrets, Timeout: time.Minute})
+		text := fmt.Sprintf("%+v %s %s", e, e.Request.Body, e.Answer.Body)
+		if !e.Answered || !strings.Contains(text, redacted) {
+			t.Fatal(text)
+		}
+		leaks(t, text)
+	})
+	t.Run("nobody finds one out by what is expected", func(t *testing.T) {
+		c := call()
+		c.Job.Target.Expect = jadwal.Expect{Status: "500", Body: "/canary/"}
+		if r := newHTTP(t, Options{}).Do(t.Context(), c); r.State != jadwal.RunFailed {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("nothing is sent without them", func(t *testing.T) {
+		for rule, spoil := range map[string]func(*Call){
+			"the secret is gone": func(c *Call) {
+				c.Secrets = func(context.Context, map[string]int64) (map[string]jadwal.SecretValue, error) { return nil, nil }
+			},
+			"it is another user's":    func(c *Call) { c.OwnerID = 2 },
+			"it is for other origins": func(c *Call) { *c = withOrigin(*c, "https://api.example.com") },
+			"the headers are locked":  func(c *Call) { c.Job.Target.Locked = true },
+		} {
+			c := call()
+			spoil(&c)
+			r := newHTTP(t, Options{}).Do(t.Context(), c)
+			if r.State != jadwal.RunFailed || r.Reason != jadwal.ReasonTargetRefused || r.Message == "" || r.StatusCode != 0 {
+				t.Errorf("%s: %+v", rule, r)
+			}
+			leaks(t, r.Message)
+		}
+	})
+}
+
+func withOrigin(c Call, origin string) Call {
+	c.Secrets = func(context.Context, map[string]int64) (map[string]jadwal.SecretValue, error) {
+		return map[string]jadwal.SecretValue{"token": {OwnerID: 1, Value: "canary", Origins: []string{origin}}}, nil
+	}
+	return c
+}
+
+func TestSecretsDoNotFollowRedirects(t *testing.T) {
+	for _, tt := range []struct {
+		rule      string
+		status    int
+		back      bool // to the same origin
+		header    string
+		body      string
+		address   string // what the Location ends with
+		followed  bool
+		delivered string // what the second stop sees of the secret
+	}{
+		{"within the origin all of it is sent again", 307, true, `{{secret "token"}}`, `"{{secret \"token\"}}"`, "", true, "header body"},
+		{"a header stays behind", 302, false, `v {{secret "token"}}`, "", "", true, ""},
+		{"and the request with a body is not sent", 307, false, "", `{"a":"{{secret \"token\"}}"}`, "", false, ""},
+		{"nor is it with 308", 308, false, "", `{"a":"{{secret \"token\"}}"}`, "", false, ""},
+		{"when the body goes, it is", 303, false, "", `{"a":"{{secret \"token\"}}"}`, "", true, ""},
+		{"a body without one is sent", 307, false, "", `{"a":"{{run.id}}"}`, "", true, ""},
+		{"an address that holds it is not called", 302, false, "", `"{{secret \"token\"}}"`, "%3Fk=canary-value", false, ""},
+		{"however it is written", 302, false, "", `"{{secret \"token\"}}"`, "%3Fk=Y2FuYXJ5LXZhbHVl", false, ""},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			first, second := newStop(t), newStop(t)
+			to := second.URL
+			if tt.back {
+				to = first.URL
+			}
+			c := secretCall(fmt.Sprintf("%s/a?status=%d&to=%s/b%s", first.URL, tt.status, to, tt.address), first.URL, "canary-value")
+			c.Job.Target.Redirects = 3
+			if tt.header != "" {
+				c.Job.Target.Headers = map[string]string{"X-Plain": tt.header}
+			}
+			c.Job.Target.Body = jadwal.RawJSON(tt.body)
+			if len(c.Job.Target.Body) == 0 {
+				c.Job.Target.Method = "GET"
+			}
+			c.Templates = c.Job.Templates()
+			r := newHTTP(t, Options{}).Do(t.Context(), c)
+			got, saw := second.got, second.saw
+			if tt.back {
+				got, saw = first.got[1:], first.saw[1:]
+			}
+			if followed := len(got) == 1; followed != tt.followed || tt.followed != (r.State == jadwal.RunSucceeded) {
+				t.Fatalf("%+v, %q", r, got)
+			}
+			if !tt.followed {
+				if r.Reason != jadwal.ReasonTargetRefused || r.Reach != Answered || r.StatusCode != tt.status || !strings.Contains(r.Message, "another origin") {
+					t.Errorf("%+v", r)
+				}
+				return
+			}
+			delivered := ""
+			if strings.Contains(saw[0].Get("X-Plain"), "canary") {
+				delivered = "header "
+			}
+			if strings.Contains(got[0], "canary") {
+				delivered += "body"
+			}
+			if strings.TrimSpace(delivered) != tt.delivered {
+				t.Errorf("%q: %q, %v", delivered, got, saw[0])
+			}
+		})
+	}
+}
+
+// BenchmarkSecrets is what an attempt with secrets costs besides: filling in,
+// and looking through what came back.
+func BenchmarkSecrets(b *testing.B) {
+	c := secretCall(`https://api.example.com/{{run.id}}`, "https://api.example.com", "0123456789abcdef0123456789abcdef")
+	c.Job.Target.Headers = map[string]string{"Authorization": `Bearer {{secret "token"}}`}
+	c.Templates = c.Job.Templates()
+	secrets, _ := c.Secrets(context.Background(), nil)
+	h := newHTTP(b, Options{})
+	b.Run("request", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, _, wrong := h.request(context.Background(), c, secrets); wrong != "" {
+				b.Fatal(wrong)
+			}
+		}
+	})
+	answer := []byte(strings.Repeat(`{"ok":true,"n":"1.5 %"}`, 40))
+	b.Run("answer", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			newRedactor(&c, secrets).redact(answer, false)
+		}
+	})
+}

@@ -1,0 +1,443 @@
+package jadwal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/teknohole/jadwal/schedule"
+)
+
+// A template is a text with expressions between {{ and }} that are filled in
+// when a run starts:
+//
+//	{{run.id}}  {{run.attempt}}  {{job.name}}  {{job.tags}}
+//	{{run.due_at}}  {{run.due_at "FORMAT"}}  {{run.due_at "FORMAT" "ZONE"}}
+//	{{secret "NAME"}}
+//	{{"TEXT"}}
+//
+// There is nothing else: no conditions, no loops, no functions. The last form
+// stands for its own text, and so writes {{ itself. Space inside of the braces
+// does not count. A text between quotes has at most 128 bytes and neither
+// quotes, backslashes nor control characters.
+type template struct {
+	parts []part
+}
+
+// A part of a template is a text, or the place of an expression.
+type part struct {
+	text   string
+	word   word // "": a text
+	name   string
+	format string
+	zone   *time.Location // nil: the job's
+	escape escape
+	at     int // where the expression begins in the field, in bytes from 0
+}
+
+// word is what an expression begins with.
+type word string
+
+const (
+	wordRunID   word = "run.id"
+	wordAttempt word = "run.attempt"
+	wordDueAt   word = "run.due_at"
+	wordJob     word = "job.name"
+	wordTags    word = "job.tags"
+	wordSecret  word = "secret"
+)
+
+// words are all there are, with how many texts may follow each.
+var words = []struct {
+	word     word
+	min, max int
+}{
+	{wordRunID, 0, 0}, {wordAttempt, 0, 0}, {wordDueAt, 0, 2}, {wordJob, 0, 0}, {wordTags, 0, 0}, {wordSecret, 1, 1},
+}
+
+// escape says how a value is written so that it cannot leave its place.
+type escape int
+
+const (
+	asIs       escape = iota
+	percent           // RFC 3986: everything but unreserved characters
+	jsonString        // RFC 8259, section 7, inside of a string
+)
+
+// maxTemplateText is the length of a text between quotes, in bytes.
+const maxTemplateText = 128
+
+// hasTemplate tells whether a text is a template at all.
+func hasTemplate(text string) bool { return strings.Contains(text, "{{") }
+
+// templateError is what is wrong with a template, and where.
+type templateError struct {
+	at      int // in bytes from 0
+	message string
+}
+
+// parseTemplate reads a template. escapeAt tells how the values of expressions
+// are escaped that follow that text, which is none of an expression: it is
+// called with the texts before each of them.
+func parseTemplate(text string, escapeAt func(before string) escape) (*template, *templateError) {
+	t := &template{}
+	for at := 0; ; {
+		i := strings.Index(text[at:], "{{")
+		if i < 0 {
+			t.add(part{text: text[at:]})
+			return t, nil
+		}
+		t.add(part{text: text[at : at+i]})
+		begin := at + i
+		end, p, wrong := parseExpression(text, begin)
+		if wrong != nil {
+			return nil, wrong
+		}
+		if p.word != "" {
+			p.escape = escapeAt(t.before())
+		}
+		t.add(p)
+		at = end
+	}
+}
+
+// add appends a part; texts that follow one another become one.
+func (t *template) add(p part) {
+	switch n := len(t.parts); {
+	case p.word == "" && p.text == "":
+	case p.word == "" && n > 0 && t.parts[n-1].word == "":
+		t.parts[n-1].text += p.text
+	default:
+		t.parts = append(t.parts, p)
+	}
+}
+
+// before is the text of t so far, without its expressions.
+func (t *template) before() string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		b.WriteString(p.text)
+	}
+	return b.String()
+}
+
+// parseExpression reads the expression that begins at begin and returns where it
+// ends.
+func parseExpression(text string, begin int) (end int, p part, wrong *templateError) {
+	fail := func(format string, args ...any) (int, part, *templateError) {
+		return 0, part{}, &templateError{begin, fmt.Sprintf(format, args...)}
+	}
+	at := begin + len("{{")
+	var first word
+	var texts []string
+	for n := 0; ; n++ {
+		for at < len(text) && text[at] == ' ' {
+			at++
+		}
+		switch {
+		case at >= len(text):
+			return fail(`the expression has no }}; {{"{{"}} writes {{ itself`)
+		case strings.HasPrefix(text[at:], "}}"):
+			p, message := makeExpression(first, texts)
+			if message != "" {
+				return fail("%s", message)
+			}
+			p.at = begin
+			return at + len("}}"), p, nil
+		case text[at] == '"':
+			length := strings.IndexByte(text[at+1:], '"')
+			if length < 0 || length > maxTemplateText {
+				return fail("a text in the expression has no end, or more than %d bytes", maxTemplateText)
+			}
+			quoted := text[at+1 : at+1+length]
+			if strings.ContainsFunc(quoted, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f }) {
+				return fail("a text in the expression has a backslash or a control character")
+			}
+			texts = append(texts, quoted)
+			at += length + 2
+		case n == 0 && isWordByte(text[at]):
+			from := at
+			for at < len(text) && isWordByte(text[at]) {
+				at++
+			}
+			first = word(text[from:at])
+		default:
+			return fail(`the expression is not understood; write one such as {{run.id}} or {{secret "name"}}, and {{"{{"}} for {{ itself`)
+		}
+	}
+}
+
+func isWordByte(c byte) bool { return c >= 'a' && c <= 'z' || c == '_' || c == '.' }
+
+// makeExpression makes the part of a word and the texts behind it. message is
+// what is wrong, if anything.
+func makeExpression(first word, texts []string) (p part, message string) {
+	if first == "" {
+		if len(texts) != 1 {
+			return p, `the expression is empty, or has more than one text; write one such as {{run.id}}`
+		}
+		return part{text: texts[0]}, ""
+	}
+	i := slices.IndexFunc(words, func(w struct {
+		word     word
+		min, max int
+	}) bool {
+		return w.word == first
+	})
+	switch {
+	case i < 0:
+		return p, fmt.Sprintf("%s is not known; there are %s", clip(string(first), 64), joinWords())
+	case len(texts) < words[i].min:
+		return p, fmt.Sprintf(`%s wants a name, such as {{secret "api-token"}}`, first)
+	case len(texts) > words[i].max:
+		return p, fmt.Sprintf("%s has too many texts behind it", first)
+	}
+	p = part{word: first}
+	switch first {
+	case wordSecret:
+		p.name = texts[0]
+		if wrong := CheckJobName(p.name); wrong != nil && wrong.Code != "reserved" {
+			return p, "a secret has a name of 1 to 63 lower-case letters, digits, dots, underscores or hyphens that begins with a letter"
+		}
+	case wordDueAt:
+		if len(texts) > 0 {
+			p.format = texts[0]
+		}
+		if message := checkFormat(p.format); message != "" {
+			return p, message
+		}
+		if len(texts) > 1 {
+			zone, err := schedule.LoadZone(texts[1])
+			if err != nil {
+				return p, fmt.Sprintf("%s is no time zone; write an IANA name such as Asia/Jakarta, or UTC", clip(texts[1], 64))
+			}
+			p.zone = zone
+		}
+	}
+	return p, ""
+}
+
+func joinWords() string {
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = string(w.word)
+	}
+	return strings.Join(all, ", ")
+}
+
+// The formats of an instant that have a name; any other has percent signs.
+const (
+	formatRFC3339 = "rfc3339" // with milliseconds
+	formatDate    = "date"
+	formatUnix    = "unix"    // seconds
+	formatUnixMS  = "unix_ms" // milliseconds
+)
+
+// directives are what may follow a percent sign in a format, as in strftime(3),
+// and %L, milliseconds.
+var directives = map[byte]func(time.Time) string{
+	'Y': func(t time.Time) string { return t.Format("2006") },
+	'm': func(t time.Time) string { return t.Format("01") },
+	'd': func(t time.Time) string { return t.Format("02") },
+	'H': func(t time.Time) string { return t.Format("15") },
+	'M': func(t time.Time) string { return t.Format("04") },
+	'S': func(t time.Time) string { return t.Format("05") },
+	'L': func(t time.Time) string { return t.Format(".000")[1:] },
+	'j': func(t time.Time) string { return t.Format("002") },
+	'G': func(t time.Time) string { year, _ := t.ISOWeek(); return fmt.Sprintf("%04d", year) },
+	'V': func(t time.Time) string { _, week := t.ISOWeek(); return fmt.Sprintf("%02d", week) },
+	'u': func(t time.Time) string { return strconv.Itoa((int(t.Weekday())+6)%7 + 1) },
+	'z': func(t time.Time) string { return t.Format("-0700") },
+	's': func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) },
+	'%': func(time.Time) string { return "%" },
+}
+
+// checkFormat returns what is wrong with a format; "" is the default.
+func checkFormat(format string) (message string) {
+	switch format {
+	case "", formatRFC3339, formatDate, formatUnix, formatUnixMS:
+		return ""
+	}
+	known := fmt.Sprintf("%s, %s, %s, %s, or one with %%Y %%m %%d %%H %%M %%S %%L %%j %%G %%V %%u %%z %%s %%%%", formatRFC3339, formatDate, formatUnix, formatUnixMS)
+	if !strings.Contains(format, "%") {
+		return fmt.Sprintf("%s is no format of an instant; there are %s", clip(format, 64), known)
+	}
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			continue
+		}
+		if i++; i == len(format) || directives[format[i]] == nil {
+			return fmt.Sprintf("the format of an instant has a %% that is followed by nothing known; there are %s", known)
+		}
+	}
+	return ""
+}
+
+// formatInstant writes an instant, in its own zone, in a format that
+// checkFormat has let pass.
+func formatInstant(t time.Time, format string) string {
+	switch format {
+	case "", formatRFC3339:
+		return t.Format("2006-01-02T15:04:05.000Z07:00")
+	case formatDate:
+		return t.Format("2006-01-02")
+	case formatUnix:
+		return strconv.FormatInt(t.Unix(), 10)
+	case formatUnixMS:
+		return strconv.FormatInt(t.UnixMilli(), 10)
+	}
+	var b strings.Builder
+	for i := 0; i < len(format); i++ {
+		if format[i] == '%' {
+			i++
+			b.WriteString(directives[format[i]](t))
+		} else {
+			b.WriteByte(format[i])
+		}
+	}
+	return b.String()
+}
+
+// Values are what the templates of a target are filled in with.
+type Values struct {
+	RunID   string
+	Attempt int
+	DueAt   time.Time
+
+	zone    *time.Location // of the job
+	job     string         // its name
+	tags    []string
+	secrets map[string]string // values by name
+}
+
+// errNoSecret is that a template wants a secret that Values do not have. Its
+// message names it.
+type errNoSecret struct{ name string }
+
+func (e errNoSecret) Error() string { return "there is no secret " + e.name }
+
+// append adds t, filled in and escaped, to b. It stops, with errTooLong, beyond
+// limit bytes.
+func (t *template) append(b []byte, v *Values, limit int) ([]byte, error) {
+	limit += len(b)
+	for i := range t.parts {
+		p := &t.parts[i]
+		value := p.text
+		if p.word != "" {
+			var err error
+			if value, err = p.value(v); err != nil {
+				return b, err
+			}
+		}
+		if len(b)+len(value) > limit {
+			return b, errTooLong
+		}
+		switch {
+		case p.word == "" || p.escape == asIs:
+			b = append(b, value...)
+		case p.escape == percent:
+			b = appendPercent(b, value)
+		case p.escape == jsonString:
+			b = appendJSONString(b, value)
+		}
+		if len(b) > limit {
+			return b, errTooLong
+		}
+	}
+	return b, nil
+}
+
+var errTooLong = errors.New("it is too long")
+
+func (p *part) value(v *Values) (string, error) {
+	switch p.word {
+	case wordRunID:
+		return v.RunID, nil
+	case wordAttempt:
+		return strconv.Itoa(v.Attempt), nil
+	case wordJob:
+		return v.job, nil
+	case wordTags:
+		return strings.Join(v.tags, ","), nil
+	case wordDueAt:
+		zone := p.zone
+		if zone == nil {
+			zone = v.zone
+		}
+		return formatInstant(v.DueAt.In(zone), p.format), nil
+	case wordSecret:
+		value, ok := v.secrets[p.name]
+		if !ok {
+			return "", errNoSecret{p.name}
+		}
+		return value, nil
+	}
+	return "", fmt.Errorf("%s is not known", p.word)
+}
+
+// sampleOf is a text as it may be once it is filled in, false when it is no valid
+// template.
+func sampleOf(text string) (sample string, ok bool) {
+	if !hasTemplate(text) {
+		return text, true
+	}
+	t, wrong := parseTemplate(text, func(string) escape { return asIs })
+	if wrong != nil {
+		return "", false
+	}
+	return t.sample(), true
+}
+
+// sample is t with a letter in the place of each expression.
+func (t *template) sample() string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		if p.word != "" {
+			b.WriteByte('x')
+		}
+		b.WriteString(p.text)
+	}
+	return b.String()
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// appendPercent percent-encodes every byte of s but unreserved characters (RFC
+// 3986, sections 2.1 and 2.3): it fits into a segment of a path, a part of a
+// query, and a form.
+func appendPercent(b []byte, s string) []byte {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_', c == '~':
+			b = append(b, c)
+		default:
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return b
+}
+
+// appendJSONString escapes s for the inside of a JSON string (RFC 8259, section
+// 7). What is not UTF-8 becomes U+FFFD.
+func appendJSONString(b []byte, s string) []byte {
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r == '\n':
+			b = append(b, '\\', 'n')
+		case r == '\r':
+			b = append(b, '\\', 'r')
+		case r == '\t':
+			b = append(b, '\\', 't')
+		case r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029':
+			b = fmt.Appendf(b, `\u%04x`, r)
+		default:
+			b = append(b, string(r)...)
+		}
+	}
+	return b
+}

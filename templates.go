@@ -1,0 +1,410 @@
+package jadwal
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/teknohole/jadwal/schedule"
+)
+
+// Templates are the texts of a target that hold expressions, ready to be filled
+// in. What of a target is no template is not in them.
+type Templates struct {
+	origin  string
+	job     string
+	tags    []string
+	zone    *time.Location
+	url     *template // nil: none
+	headers []headerTemplate
+	body    *template // nil: none
+	kind    string    // the type of body
+	wrong   []FieldError
+
+	uses []SecretUse
+}
+
+type headerTemplate struct {
+	name   string
+	secret bool // it holds a secret
+	*template
+}
+
+// SecretUse is an expression that names a secret.
+type SecretUse struct {
+	Name  string
+	Field string // such as "target.url"
+	At    int    // where it begins in that, in bytes from 1
+}
+
+// Filled is what templates become for one attempt. What was no template is
+// empty.
+type Filled struct {
+	URL           string
+	Headers       map[string]string
+	Body          []byte // nil: none
+	ContentType   string // of Body
+	SecretHeaders []string
+	SecretBody    bool
+}
+
+// The limits of what templates become.
+const (
+	MaxExpressions   = 64       // of a target
+	MaxFilledURL     = 8 << 10  // bytes
+	MaxFilledHeaders = 64 << 10 // bytes, of the values that are templates
+	MaxFilledBody    = 1 << 20  // bytes
+)
+
+// Templates returns the templates of d's target, nil when it has none. Those
+// that are not valid are told by Wrong, and cannot be filled in.
+func (d *Definition) Templates() *Templates {
+	t := &d.Target
+	named := hasTemplate(t.URL) || len(t.Body) > 0 && hasTemplate(string(t.Body))
+	for _, value := range t.Headers {
+		named = named || hasTemplate(value)
+	}
+	if !named {
+		return nil
+	}
+	ts := &Templates{origin: t.Origin(), job: d.Name, tags: d.Tags, zone: time.UTC}
+	if zone, err := schedule.LoadZone(d.Timezone); err == nil { // otherwise it is refused where it stands
+		ts.zone = zone
+	}
+	ts.url = ts.parse("target.url", t.URL, func(before string) escape { return percent })
+	if ts.url != nil {
+		ts.checkPlace(t.URL)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
+		if parsed := ts.parse("target.headers."+clip(name, 64), t.Headers[name], func(string) escape { return asIs }); parsed != nil {
+			ts.headers = append(ts.headers, headerTemplate{name, parsed.holdsSecret(), parsed})
+		}
+	}
+	ts.parseBody(t)
+	if n := ts.expressions(); n > MaxExpressions {
+		ts.wrong = append(ts.wrong, *fieldError("target", "too_many", "a target has at most %d expressions, got %d", MaxExpressions, n))
+	}
+	return ts
+}
+
+// Wrong is everything that is wrong with ts, each with its field and place.
+func (ts *Templates) Wrong() []FieldError {
+	if ts == nil {
+		return nil
+	}
+	return ts.wrong
+}
+
+// Uses are the expressions that name secrets, in the order of the fields.
+func (ts *Templates) Uses() []SecretUse {
+	if ts == nil {
+		return nil
+	}
+	return ts.uses
+}
+
+// Origin is that of the target: where its secrets go to.
+func (ts *Templates) Origin() string { return ts.origin }
+
+// parse reads the template of a field; nil: it is none, or not valid.
+func (ts *Templates) parse(field, text string, escapeAt func(string) escape) *template {
+	if !hasTemplate(text) {
+		return nil
+	}
+	parsed, wrong := parseTemplate(text, escapeAt)
+	if wrong != nil {
+		ts.complain(field, wrong.at, "template", wrong.message)
+		return nil
+	}
+	ts.note(field, parsed, func(at int) int { return at })
+	return parsed
+}
+
+func (ts *Templates) complain(field string, at int, code, message string) {
+	ts.wrong = append(ts.wrong, *fieldError(field, code, "%s, at byte %d: %s", field, at+1, message))
+}
+
+// note keeps which secrets a template of a field names; place tells where a byte
+// of it stands in the field.
+func (ts *Templates) note(field string, t *template, place func(int) int) {
+	for _, p := range t.parts {
+		if p.word == wordSecret {
+			ts.uses = append(ts.uses, SecretUse{p.name, field, place(p.at) + 1})
+		}
+	}
+}
+
+func (t *template) holdsSecret() bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool { return p.word == wordSecret })
+}
+
+func (ts *Templates) expressions() (n int) {
+	count := func(t *template) {
+		for _, p := range t.parts {
+			if p.word != "" {
+				n++
+			}
+		}
+	}
+	if ts.url != nil {
+		count(ts.url)
+	}
+	for _, h := range ts.headers {
+		count(h.template)
+	}
+	if ts.body != nil {
+		count(ts.body)
+	}
+	return n
+}
+
+// checkPlace refuses an expression before the path of a URL begins: what is
+// called must not depend on what is filled in.
+func (ts *Templates) checkPlace(text string) {
+	for _, p := range ts.url.parts {
+		if p.word == "" {
+			continue
+		}
+		before := text[:p.at]
+		_, rest, found := strings.Cut(before, "://")
+		if !found || !strings.ContainsAny(rest, "/?") {
+			ts.complain("target.url", p.at, "template", "an expression stands in the path or the query only, not in the scheme, the host or the port")
+		}
+		return // the others come later
+	}
+}
+
+// parseBody reads the template of a body: of its text when it is a JSON string,
+// else of the strings within it.
+func (ts *Templates) parseBody(t *Target) {
+	const field = "target.body"
+	if len(t.Body) == 0 || !hasTemplate(string(t.Body)) {
+		return
+	}
+	if t.Body[0] != '"' {
+		ts.kind = "application/json"
+		ts.parseJSON(field, string(t.Body))
+		return
+	}
+	var text string
+	if json.Unmarshal(t.Body, &text) != nil || !hasTemplate(text) {
+		return
+	}
+	parsed, wrong := parseTemplate(text, func(string) escape { return asIs })
+	if wrong != nil {
+		ts.complain(field, wrong.at, "template", wrong.message)
+		return
+	}
+	how, kind := asIs, "text/plain; charset=utf-8"
+	switch media := contentType(t.Headers); {
+	case media == "application/x-www-form-urlencoded":
+		how = percent
+	case media == "" && json.Valid([]byte(parsed.sample())):
+		how, kind = jsonString, "application/json"
+	case media == "application/json", strings.HasSuffix(media, "+json"):
+		how = jsonString
+	}
+	for i := range parsed.parts {
+		parsed.parts[i].escape = how
+	}
+	ts.body, ts.kind = parsed, kind
+	ts.note(field, parsed, func(at int) int { return at })
+}
+
+// contentType is the media type that headers name, in lower case and without
+// parameters; "": none.
+func contentType(headers map[string]string) string {
+	for name, value := range headers {
+		if strings.EqualFold(name, "Content-Type") {
+			media, _, _ := strings.Cut(value, ";")
+			return strings.ToLower(strings.TrimSpace(media))
+		}
+	}
+	return ""
+}
+
+// parseJSON reads the templates in the strings of a JSON text. All between them
+// stays as it is written.
+func (ts *Templates) parseJSON(field, text string) {
+	whole := &template{}
+	for at := 0; at < len(text); {
+		begin := strings.IndexByte(text[at:], '"')
+		if begin < 0 {
+			whole.add(part{text: text[at:]})
+			break
+		}
+		begin += at
+		end := begin + 1
+		for end < len(text) && text[end] != '"' {
+			if text[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		end = min(end+1, len(text))
+		token := text[begin:end]
+		var inside string
+		if !hasTemplate(token) || json.Unmarshal([]byte(token), &inside) != nil || !hasTemplate(inside) {
+			whole.add(part{text: text[at:end]})
+			at = end
+			continue
+		}
+		place := func(n int) int { return begin + 1 + rawLength(token[1:], n) }
+		parsed, wrong := parseTemplate(inside, func(string) escape { return jsonString })
+		if wrong != nil {
+			ts.complain(field, place(wrong.at), "template", wrong.message)
+			return
+		}
+		ts.note(field, parsed, place)
+		whole.add(part{text: text[at : begin+1]})
+		for _, p := range parsed.parts {
+			if p.word == "" {
+				p.text = string(appendJSONString(nil, p.text))
+			}
+			whole.add(p)
+		}
+		whole.add(part{text: `"`})
+		at = end
+	}
+	ts.body = whole
+}
+
+// rawLength is how many bytes of the inside of a JSON string, as it is written,
+// stand for the first n bytes of the text.
+func rawLength(raw string, n int) int {
+	at := 0
+	for n > 0 && at < len(raw) {
+		size := 1
+		if raw[at] == '\\' {
+			size = 2
+			if at+1 < len(raw) && raw[at+1] == 'u' {
+				size = 6
+				if surrogate := at+11 < len(raw) && raw[at+6] == '\\' && raw[at+7] == 'u' && (raw[at+2] == 'd' || raw[at+2] == 'D') && strings.IndexByte("89abAB", raw[at+3]) >= 0; surrogate {
+					size = 12
+				}
+			}
+			var s string
+			if json.Unmarshal([]byte(`"`+raw[at:min(at+size, len(raw))]+`"`), &s) == nil {
+				n -= len(s)
+			} else {
+				n--
+			}
+		} else {
+			_, size = utf8.DecodeRuneInString(raw[at:])
+			n -= size
+		}
+		at += size
+	}
+	return at
+}
+
+// Fill fills in ts. The error, a *FieldError, tells which field cannot be, and
+// why: a secret that is missing, of another owner or not for this target, or a
+// value that has no place there. It repeats no value.
+func (ts *Templates) Fill(v Values, ownerID int64, secrets map[string]SecretValue) (f Filled, wrong *FieldError) {
+	for _, w := range ts.wrong {
+		return f, &w
+	}
+	v.job, v.tags, v.zone, v.secrets = ts.job, ts.tags, ts.zone, make(map[string]string, len(ts.uses))
+	for _, use := range ts.uses {
+		secret, there := secrets[use.Name]
+		if e := use.check(secret, there, ownerID, ts.origin); e != nil {
+			return f, e
+		}
+		v.secrets[use.Name] = secret.Value
+	}
+	if ts.url != nil {
+		b, err := ts.url.append(nil, &v, MaxFilledURL)
+		if f.URL = string(b); err == nil {
+			err = checkPath(f.URL)
+		}
+		if err != nil {
+			return f, fieldError("target.url", "template", "target.url cannot be filled in: %s", err)
+		}
+	}
+	left := MaxFilledHeaders
+	if len(ts.headers) > 0 {
+		f.Headers = make(map[string]string, len(ts.headers))
+	}
+	for _, h := range ts.headers {
+		b, err := h.append(nil, &v, left)
+		if err == nil && !validHeaderValue(string(b)) {
+			err = errBadHeader
+		}
+		if err != nil {
+			return f, fieldError("target.headers."+clip(h.name, 64), "template", "header %s cannot be filled in: %s", clip(h.name, 64), err)
+		}
+		left -= len(b)
+		f.Headers[h.name] = string(b)
+		if h.secret {
+			f.SecretHeaders = append(f.SecretHeaders, h.name)
+		}
+	}
+	if ts.body != nil {
+		b, err := ts.body.append(make([]byte, 0, 512), &v, MaxFilledBody)
+		if err != nil {
+			return f, fieldError("target.body", "template", "target.body cannot be filled in: %s", err)
+		}
+		f.Body, f.ContentType, f.SecretBody = b, ts.kind, ts.body.holdsSecret()
+	}
+	return f, nil
+}
+
+// Try tells why ts could not be filled in with those secrets, as far as that is
+// known beforehand.
+func (ts *Templates) Try(now time.Time, ownerID int64, secrets map[string]SecretValue) (wrong []FieldError) {
+	if ts == nil {
+		return nil
+	}
+	for _, use := range ts.uses {
+		secret, there := secrets[use.Name]
+		if e := use.check(secret, there, ownerID, ts.origin); e != nil {
+			wrong = append(wrong, *e)
+		}
+	}
+	if len(wrong) > 0 {
+		return wrong
+	}
+	if _, e := ts.Fill(Values{RunID: RunKey{}.ID(), Attempt: MaxAttempts, DueAt: now}, ownerID, secrets); e != nil {
+		return []FieldError{*e}
+	}
+	return nil
+}
+
+// check tells why a secret cannot be used there, nil when it can.
+func (u SecretUse) check(secret SecretValue, there bool, ownerID int64, origin string) *FieldError {
+	switch {
+	case !there || secret.OwnerID != ownerID:
+		return fieldError(u.Field, "unknown_secret", "%s, at byte %d: the job's owner has no secret %s", u.Field, u.At, u.Name)
+	case secret.Locked:
+		return fieldError(u.Field, "locked_secret", "%s, at byte %d: secret %s cannot be opened: send its value again, or give the server the master key that it is sealed with", u.Field, u.At, u.Name)
+	case !slices.Contains(secret.Origins, origin):
+		return fieldError(u.Field, "secret_origin", "%s, at byte %d: secret %s may not be sent to %s; its origins are %s", u.Field, u.At, u.Name, clip(origin, 64), clip(strings.Join(secret.Origins, ", "), 256))
+	}
+	return nil
+}
+
+// errBadHeader is what cannot stand in the value of a header.
+var errBadHeader = errorText("what is filled in holds a line end or another control character, or space at its ends")
+
+// errDots is that a filled in path leads elsewhere.
+var errDots = errorText("its path has a segment that is . or ..")
+
+type errorText string
+
+func (e errorText) Error() string { return string(e) }
+
+// checkPath refuses a path that would be another one once it is normalised (RFC
+// 3986, section 5.2.4): what is filled in must not lead out of its place.
+func checkPath(filled string) error {
+	path, _, _ := strings.Cut(filled, "?")
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return errDots
+		}
+	}
+	return nil
+}
