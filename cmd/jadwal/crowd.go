@@ -2,6 +2,7 @@ package main
 
 import (
 	"container/list"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -35,9 +36,14 @@ func mostConnections() int {
 	return int(max(1, min(files.Cur/4, most)))
 }
 
-// see is the http.Server's ConnState.
+// see is the http.Server's ConnState, which holds up the next connection. So one
+// with TLS is closed without the farewell that its client may not read.
 func (c *crowd) see(conn net.Conn, state http.ConnState) {
-	if victim := c.note(conn, state); victim != nil {
+	victim := c.note(conn, state)
+	if secure, ok := victim.(*tls.Conn); ok {
+		victim = secure.NetConn()
+	}
+	if victim != nil {
 		victim.Close()
 	}
 }

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestCrowd(t *testing.T) {
@@ -30,6 +34,41 @@ func TestCrowd(t *testing.T) {
 	want("nobody is idle", 4, http.StateNew, conns[4])
 	want("one closes", 0, http.StateClosed, nil)
 	want("its room is free", 5, http.StateNew, nil)
+}
+
+// The connections of clients who read nothing any more hold up nobody.
+func TestWhoMustGoWithTLSGoesAtOnce(t *testing.T) {
+	ca := newAuthority(t)
+	cert, key := ca.pair()
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now() // which is another one in the bubble
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		idle := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{pair}, SessionTicketsDisabled: true})
+		done := make(chan error, 1)
+		go func() {
+			done <- tls.Client(far, &tls.Config{RootCAs: ca.pool(), ServerName: "localhost", Time: func() time.Time { return now }}).Handshake()
+		}()
+		if err := errors.Join(idle.Handshake(), <-done); err != nil {
+			t.Fatal(err)
+		}
+		c := newCrowd(1)
+		c.see(idle, http.StateNew)
+		c.see(idle, http.StateIdle)
+		began := time.Now()
+		another, _ := net.Pipe()
+		c.see(another, http.StateNew)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %s", took)
+		}
+		if _, err := near.Write([]byte("x")); err == nil {
+			t.Error("it is still open")
+		}
+	})
 }
 
 func TestIdleClientsMakeWay(t *testing.T) {
