@@ -21,6 +21,7 @@ type model struct {
 	stopping bool          // and lets nothing new start
 	since    time.Duration // when it came
 	barred   bool          // owners have no rights
+	way      time.Duration // to the store, at most: what starts after an answer may have to ask it
 	jobs     []*modelJob
 }
 
@@ -58,6 +59,7 @@ type modelJob struct {
 	deliveries []modelDelivery
 	touched    time.Duration // when something last happened of itself
 	landed     bool          // that was an answer
+	row        int           // so many starts in a row each came right after an answer
 	blurred    bool
 }
 
@@ -437,6 +439,10 @@ func (m *model) launch(j *modelJob, r *modelRun) {
 		r.attempts++
 	}
 	r.redeliver, r.flying, r.state, r.began, r.rules, r.version = false, true, jadwal.RunRunning, m.now, j.rules, j.version
+	if j.row++; !j.landed || j.touched != m.now {
+		j.row = 0
+	}
+	j.blurred = j.blurred || time.Duration(2*j.row)*m.way > near/2 // each is later by a way there and back
 	j.delivered++
 	if j.mood == "stuck" && len(j.deliveries) > 0 && m.now-j.deliveries[len(j.deliveries)-1].at < near {
 		j.blurred = true // which of them comes first?

@@ -136,7 +136,6 @@ type sequence struct {
 
 	seed  uint64         // of how long the ways to the store take
 	calls map[string]int // that were made so far
-	slow  time.Duration  // the longest way
 }
 
 // sequenced makes one, in a world that begins with a copy of that empty store:
@@ -157,7 +156,7 @@ func sequenced(t *story, races bool, empty string) {
 		s := &sequence{t: t, w: newWorldIn(t, dir, ""), m: &model{}, races: races, ended: map[string]time.Duration{}, final: map[string]jadwal.Run{}, facts: map[string]bool{}, calls: map[string]int{}}
 		s.w.drain = 2 * time.Second
 		s.seed = uint64(s.draw("seed of the ways to the store", 0, 1<<20))
-		s.slow = pick(s, "the longest way to the store", 0, time.Millisecond, 3*time.Millisecond)
+		s.m.way = pick(s, "the longest way to the store", 0, time.Millisecond, 3*time.Millisecond)
 		s.w.begin = func(f *faults) { f.barred, f.takes = s.m.barred, s.takes }
 		s.listen()
 		s.start()
@@ -265,7 +264,7 @@ func (s *sequence) takes(call string) time.Duration {
 	s.calls[call]++
 	h := fnv.New64a()
 	fmt.Fprint(h, s.seed, call, s.calls[call])
-	return time.Duration(h.Sum64() % uint64(s.slow+1))
+	return time.Duration(h.Sum64() % uint64(s.m.way+1))
 }
 
 // indexOf is the inverse of labelOf.
