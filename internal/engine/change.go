@@ -182,7 +182,7 @@ func (e *Engine) supersede(j *job, p jadwal.PendingChange, now time.Time) {
 		next, _ := j.def.rules.Plan.Next(end.From)
 		j.next = micro(next)
 	}
-	j.version, j.owner = p.New.Version, p.New.OwnerID
+	j.version, j.owner, j.young = p.New.Version, p.New.OwnerID, true
 	if p.New.State != jadwal.JobEnabled {
 		j.pausing = notPausing
 	}

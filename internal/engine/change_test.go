@@ -124,6 +124,32 @@ func TestEdit(t *testing.T) {
 			t.Errorf("delivered %s", w.names())
 		}
 	})
+	scenario(t, "what it plans waits until it is stored: a crash before that makes it begin later", func(t *testing.T, w *world) {
+		job := w.hourly(0)
+		w.run()
+		until("00:30:59")
+		w.fault.on(func(f *faults) {
+			f.before = func([]*jadwal.Outcome) error { time.Sleep(5 * time.Second); return nil }
+		})
+		w.update(job.ID, to("v2", "* * * * *"))
+		until("00:31:02")
+		w.kill()
+		until("00:31:30")
+		w.restart()
+		w.fault.on(func(f *faults) {
+			f.before = func([]*jadwal.Outcome) error { time.Sleep(100 * time.Millisecond); return nil }
+		})
+		until("00:31:59")
+		w.update(job.ID, func(j *jadwal.Job) { j.Definition.Name = "v3" })
+		time.Sleep(950 * time.Millisecond)
+		w.update(job.ID, func(j *jadwal.Job) { j.Definition.Name = "v4" })
+		until("00:32:01")
+		w.check(job.ID, "00:32 succeeded")
+		got := w.sink.deliveries()
+		if w.names() != "v4" || got[0].at.Before(midnight.Add(32*time.Minute+50*time.Millisecond)) || got[0].at.After(midnight.Add(32*time.Minute+60*time.Millisecond)) {
+			t.Errorf("delivered %s, %+v", w.names(), got)
+		}
+	})
 	scenario(t, "many edits in a row are applied in order", func(t *testing.T, w *world) {
 		job := w.hourly(0)
 		w.run()

@@ -172,21 +172,33 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 					s.job.out.Version++
 				}
 			}
+			e.grown(s)
 			s.job.kicked = false // an entry of the version before is dropped
 			e.unpaused(s.job, now)
 			e.kick(s.job, now)
 			e.rest(s.job)
 		case jadwal.Paused:
 			e.counters.recorded.Add(1)
+			e.grown(s)
 			if s.job.version == s.after() { // else the change is applied already
 				s.job.pausing, e.reads.news = isPaused, true
 			}
 			e.rest(s.job)
 		default:
 			e.counters.recorded.Add(1)
+			e.grown(s)
 			e.unpaused(s.job, now)
 			e.rest(s.job)
 		}
+	}
+}
+
+// grown lets what a version plans start now that it is stored, if that is what s
+// did.
+func (e *Engine) grown(s *step) {
+	if s.Applied != nil && s.Applied.Version != 0 {
+		s.job.young = false
+		e.schedule(s.job)
 	}
 }
 
@@ -272,6 +284,7 @@ func (e *Engine) answered(j *job, c jadwal.Cursor, now time.Time) bool {
 	}
 	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading, j.pausing = false, false, 0, 0, false, notPausing
 	j.pinned = e.reads.loadedTo
+	e.grown(s)
 	e.resume(j, now)
 	return true
 }

@@ -12,6 +12,9 @@ import (
 // fall takes what has fallen due out of the timetable, so that it takes its
 // turn among what else is due. Of a great backlog it takes a part: the next
 // turn comes at once.
+//
+// What a version plans waits until the version is stored: a crash before that
+// would have it begin later, and what was started would be an instant of none.
 func (e *Engine) fall(now time.Time) {
 	if !e.turning || e.stopping || e.clock.doubtful() {
 		return
@@ -29,6 +32,8 @@ func (e *Engine) fall(now time.Time) {
 			e.due.push(d)
 		case d.At != j.next && d.At != j.due || d.Version != j.version || j.parkedTo != 0 || j.reloading:
 			// of an earlier reckoning
+		case j.young:
+			j.waiting = false // it gets another entry then
 		case e.full(j, now):
 			e.overlap(j, now)
 		default:

@@ -33,6 +33,7 @@ type job struct {
 	kicked    bool  // one of open has an entry on its way to dispatch
 	wakeAt    int64 // when one of open will be ready to start; 0: no entry says so
 	parkedTo  int64 // when the instants that a long run skips are decided next; 0: they are not parked
+	young     bool  // its version is not stored yet: see fall
 	reloading bool  // the store is asked where it stands; nothing happens until then
 	pausing   pausing
 	asked     *step // it is asked because of this one, which may be stored: out is in no queue until then

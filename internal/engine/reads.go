@@ -277,7 +277,7 @@ func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 	}
 	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
 	j.due, j.started = 0, c.Started
-	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading, j.pausing = false, false, 0, 0, false, notPausing
+	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading, j.pausing, j.young = false, false, 0, 0, false, notPausing, false
 	j.pinned = e.reads.loadedTo
 	j.anticipate()
 	if !j.current() {
