@@ -159,6 +159,17 @@ func familyCPU() (used time.Duration) {
 	return used
 }
 
+// used is familyCPU with that of the database, which outlives a measure.
+func (b *bench) used() time.Duration {
+	sum := familyCPU()
+	if b.postgres != nil {
+		if theirs, err := b.postgres.CPU(); err == nil {
+			sum += theirs
+		}
+	}
+	return sum
+}
+
 // diskSyncs returns how many times a second a small append can be made durable
 // in dir, one after another: what a server that does not group its writes
 // would be bound by.

@@ -155,11 +155,11 @@ func (b *bench) run(only string, all bool) (err error) {
 		}
 	}()
 	for _, m := range chosen {
-		machine, used := harness.ReadStolen(), familyCPU()
+		machine, used := harness.ReadStolen(), b.used()
 		if err := m.run(b); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		if others := harness.ReadStolen().Others(machine, familyCPU()-used); others > maxOthers {
+		if others := harness.ReadStolen().Others(machine, b.used()-used); others > maxOthers {
 			fmt.Printf("  other programs had %.0f %% of the processors meanwhile: only ratios mean anything, and they little\n", 100*others)
 		}
 	}
