@@ -2,11 +2,14 @@ package api
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/teknohole/jadwal"
 )
+
+var anyParam = regexp.MustCompile(`\{[a-z]+\}`)
 
 // attackMembers is about members that nobody may set, in every body that there
 // is: each is unknown.
@@ -52,7 +55,8 @@ func attackMembers(g *siege) {
 		if r.input.body < 0 {
 			continue
 		}
-		target := strings.NewReplacer("/key/{id}", "/key/"+jadwal.FormatKeyID(1), "/run/{id}", "/run/"+(jadwal.RunKey{DueAt: 1, JobID: 1}).ID(), "{id}", "4711", "{job}", "mine", "{n}", "1", "{user}", "1").Replace(r.pattern)
+		target := strings.NewReplacer("/key/{id}", "/key/"+jadwal.FormatKeyID(1), "/run/{id}", "/run/"+(jadwal.RunKey{DueAt: 1, JobID: 1}).ID(), "{id}", "4711", "{job}", "mine").Replace(r.pattern)
+		target = anyParam.ReplaceAllString(target, "1")
 		all = append(all, attack{rule: "a member that nothing has for " + r.method + " " + r.pattern, as: "root", method: r.method, target: target, body: `{"granted_by":1}`, status: 400, code: "validation_failed", field: "granted_by"})
 	}
 	g.refused(all...)
@@ -83,12 +87,16 @@ func attackPrivilege(g *siege) {
 	run, waits := aRun(g.t, ani), aWaitingRun(g.t, ani)
 	key, signIn := ani.newKey(jadwal.ScopeReadJob), ani.do("GET", "/session", "").text("0.id")
 
+	signature := ani.do("POST", "/signature-key", `{}`).text("id")
+	secret := ani.do("POST", "/secret", `{"name":"token","value":"the value of it","origins":["https://example.com"]}`).text("id")
+	g.secrets = append(g.secrets, "the value of it")
+
 	// What is somebody else's is answered as what is not there is: nobody finds
 	// out which ids there are.
 	noRun := (jadwal.RunKey{DueAt: 1, JobID: 1}).ID()
 	bodies := map[string]string{
 		"patchJob": `{"description":"x"}`, "putJob": `{` + hook + `}`, "cloneJob": `{"name":"copy"}`, "putGrant": `{"level":"editor"}`, "setOwner": `{"owner":3}`,
-		"patchUser": `{"is_superuser":true}`,
+		"patchUser": `{"is_superuser":true}`, "patchSecret": `{"value":"another"}`,
 	}
 	cut := func(r *response, id string) string {
 		return strings.NewReplacer(`"`+id+`"`, "", "/"+id, "/", " "+id+" ", " ").Replace(cutTimestamp(r.body))
@@ -104,6 +112,10 @@ func attackPrivilege(g *siege) {
 			mine, none = key.text("id"), jadwal.FormatKeyID(4711)
 		case r.pattern == "/session/{id}":
 			mine, none = signIn, "4711"
+		case r.pattern == "/signature-key/{id}":
+			mine, none = signature, jadwal.FormatKeyID(4711)
+		case r.pattern == "/secret/{secret}":
+			mine, none = secret, "4711"
 		case strings.HasPrefix(r.pattern, "/run/{id}"):
 			mine, none = run, noRun
 			if strings.HasSuffix(r.pattern, "/cancel") {
@@ -113,7 +125,7 @@ func attackPrivilege(g *siege) {
 			continue
 		}
 		target := func(id string) string {
-			text := strings.NewReplacer("{job}", id, "{id}", id, "{n}", "1", "{user}", "3").Replace(r.pattern)
+			text := strings.NewReplacer("{job}", id, "{id}", id, "{secret}", id, "{n}", "1", "{user}", "3").Replace(r.pattern)
 			if r.doc.id == "whyInstant" {
 				text += "?at=2026-11-23T00:00:00Z"
 			}
