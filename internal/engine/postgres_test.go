@@ -42,6 +42,7 @@ var onPostgres = map[string]func(*testing.T){
 	"TestShards":                             TestShards,
 	"TestSpareGoroutines":                    TestSpareGoroutines,
 	"TestWhatSignsAnAttempt":                 TestWhatSignsAnAttempt,
+	"TestWhatFillsAnAttemptIn":               TestWhatFillsAnAttemptIn,
 	"TestWhoseEgressRulesApply":              TestWhoseEgressRulesApply,
 }
 
