@@ -227,8 +227,16 @@ func testCanary(t *testing.T, setUp func(t *testing.T) (string, []string, func()
 		})
 		s.stop()
 	})
-	t.Run("another master key is refused", func(t *testing.T) {
-		other := append(env[:len(env):len(env)], "JADWAL_MASTER_KEY_COMMAND=", "JADWAL_MASTER_KEY="+strings.Repeat("x", 32))
-		refused(t, "JADWAL_MASTER_KEY: what is sealed in this database needs another master key", data, other)
+	t.Run("another master key is refused, and none", func(t *testing.T) {
+		without := append(env[:len(env):len(env)], "JADWAL_MASTER_KEY_COMMAND=")
+		refused(t, "JADWAL_MASTER_KEY: what is sealed in this database needs another master key", data, append(without, "JADWAL_MASTER_KEY="+strings.Repeat("x", 32)))
+		if len(env) > 0 {
+			refused(t, "JADWAL_MASTER_KEY: this database holds secrets", data, without)
+			return
+		}
+		if err := os.Remove(filepath.Join(data, "master.key")); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, "master.key is gone, and the secrets in the database are sealed with it", data, without)
 	})
 }

@@ -241,7 +241,7 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 	if wrong != "" {
 		return refused(wrong)
 	}
-	g := &guard{newRedactor(&c, secrets), secretFields(filled.SecretHeaders), filled.SecretBody}
+	g := &guard{newRedactor(&c, filled.Headers, secrets), secretFields(filled.SecretHeaders), filled.SecretBody}
 	s.header = req.Header
 	if s.seen != nil {
 		s.seen.Request = sent(req, g)

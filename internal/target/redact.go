@@ -27,13 +27,18 @@ type redactor struct {
 	texts   [][]byte // what is looked for: the secrets, and each in its other forms
 }
 
-// newRedactor is the redactor of the secrets of a call; nil: there are none.
-func newRedactor(c *Call, secrets map[string]jadwal.SecretValue) *redactor {
+// newRedactor is the redactor of the secrets of a call, whose headers are filled
+// in; nil: there are none.
+func newRedactor(c *Call, filled map[string]string, secrets map[string]jadwal.SecretValue) *redactor {
 	r := &redactor{}
 	for name, value := range c.Job.Target.Headers {
-		if jadwal.SecretHeader(name) {
-			r.addHeader(name, value)
+		if !jadwal.SecretHeader(name) {
+			continue
 		}
+		if text, ok := filled[name]; ok {
+			value = text
+		}
+		r.addHeader(name, value)
 	}
 	for _, secret := range secrets {
 		r.add(secret.Value)
@@ -217,24 +222,27 @@ func (v view) span(from, to int) span {
 func views(b []byte) []view {
 	whole := view{text: b}
 	all := []view{whole}
-	add := func(v view, undo func(text []byte, i int) (read []byte, size int)) (view, bool) {
+	add := func(v view, signs string, undo func(text []byte, i int) (read []byte, size int)) (view, bool) {
+		if !bytes.ContainsAny(v.text, signs) {
+			return view{}, false
+		}
 		u, changed := v.undo(undo)
 		if changed {
 			all = append(all, u)
 		}
 		return u, changed
 	}
-	unjson, json := add(whole, fromJSON)
+	unjson, json := add(whole, `\`, fromJSON)
 	if json {
-		add(unjson, fromJSON) // JSON in a string of JSON
-		add(unjson, fromURL)
-		add(unjson, fromForm)
-		add(unjson, withoutLineEnds)
+		add(unjson, `\`, fromJSON) // JSON in a string of JSON
+		add(unjson, "%", fromURL)
+		add(unjson, "+", fromForm)
+		add(unjson, "\r\n", withoutLineEnds)
 	}
-	add(whole, fromURL)
-	add(whole, fromForm)
-	add(whole, fromHTML)
-	add(whole, withoutLineEnds)
+	add(whole, "%", fromURL)
+	add(whole, "+", fromForm)
+	add(whole, "&", fromHTML)
+	add(whole, "\r\n", withoutLineEnds)
 	return all
 }
 
@@ -284,17 +292,17 @@ func fromJSON(text []byte, i int) ([]byte, int) {
 	}
 	switch c := text[i+1]; c {
 	case '"', '\\', '/':
-		return []byte{c}, 2
+		return octet(c), 2
 	case 'b':
-		return []byte{'\b'}, 2
+		return octet('\b'), 2
 	case 'f':
-		return []byte{'\f'}, 2
+		return octet('\f'), 2
 	case 'n':
-		return []byte{'\n'}, 2
+		return octet('\n'), 2
 	case 'r':
-		return []byte{'\r'}, 2
+		return octet('\r'), 2
 	case 't':
-		return []byte{'\t'}, 2
+		return octet('\t'), 2
 	case 'u':
 		high, ok := unit(text, i)
 		if !ok {
@@ -322,17 +330,30 @@ func fromURL(text []byte, i int) ([]byte, int) {
 	if text[i] != '%' || i+3 > len(text) {
 		return nil, 0
 	}
-	var b [1]byte
-	if _, err := hex.Decode(b[:], text[i+1:i+3]); err != nil {
+	high, low := strings.IndexByte(digits, text[i+1]|0x20), strings.IndexByte(digits, text[i+2]|0x20)
+	if high < 0 || low < 0 {
 		return nil, 0
 	}
-	return b[:], 3
+	return octet(byte(high<<4 | low)), 3
 }
+
+const digits = "0123456789abcdef" // a digit is itself, and a letter in lower case, with 0x20 set
+
+// octets are all bytes.
+var octets = func() (all [256]byte) {
+	for i := range all {
+		all[i] = byte(i)
+	}
+	return all
+}()
+
+// octet is a text of one byte.
+func octet(c byte) []byte { return octets[c : int(c)+1] }
 
 // fromForm is fromURL where a plus sign is a space.
 func fromForm(text []byte, i int) ([]byte, int) {
 	if text[i] == '+' {
-		return []byte{' '}, 1
+		return octet(' '), 1
 	}
 	return fromURL(text, i)
 }
@@ -351,16 +372,16 @@ func fromHTML(text []byte, i int) ([]byte, int) {
 	}
 	name := string(text[i+1 : i+n])
 	if c, ok := entities[name]; ok {
-		return []byte{c}, n + 1
+		return octet(c), n + 1
 	}
-	digits, base := strings.TrimPrefix(name, "#"), 10
-	if digits == name {
+	number, base := strings.TrimPrefix(name, "#"), 10
+	if number == name {
 		return nil, 0
 	}
-	if digits != "" && (digits[0] == 'x' || digits[0] == 'X') {
-		digits, base = digits[1:], 16
+	if number != "" && (number[0] == 'x' || number[0] == 'X') {
+		number, base = number[1:], 16
 	}
-	c, err := strconv.ParseUint(digits, base, 21)
+	c, err := strconv.ParseUint(number, base, 21)
 	if err != nil {
 		return nil, 0
 	}
@@ -370,7 +391,7 @@ func fromHTML(text []byte, i int) ([]byte, int) {
 // withoutLineEnds reads base64 that is broken into lines.
 func withoutLineEnds(text []byte, i int) ([]byte, int) {
 	if text[i] == '\n' || text[i] == '\r' {
-		return []byte{}, 1
+		return nil, 1
 	}
 	return nil, 0
 }
