@@ -32,6 +32,15 @@ const (
 	MaxOutput       = 64 << 10       // bytes kept of an answer
 	Shards          = 1024           // that jobs are divided into: fixed for ever, since a job's id alone tells its shard
 
+	MaxSecrets       = 100      // of a user
+	MinSecretValue   = 4        // bytes: less cannot be told from what only looks like it
+	MaxSecretValue   = 64 << 10 // bytes
+	MaxSecretOrigins = 16
+	MaxExpressions   = 64       // of a target's templates
+	MaxFilledURL     = 8 << 10  // bytes
+	MaxFilledHeaders = 64 << 10 // bytes, of the values that are templates
+	MaxFilledBody    = 1 << 20  // bytes
+
 	MaxRuns               = 1_000_000_000 // max_runs
 	MaxJitter             = 24 * time.Hour
 	MaxAttempts           = 100 // of a run

@@ -54,7 +54,7 @@ const (
 	ReasonHTTPStatus    Reason = "http_status"    // failed: the target answered, but not as expected
 	ReasonNetwork       Reason = "network"        // failed: no connection, or it broke
 	ReasonLost          Reason = "lost"           // failed: whoever ran it vanished
-	ReasonTargetRefused Reason = "target_refused" // failed: the address may not be called
+	ReasonTargetRefused Reason = "target_refused" // failed: the address may not be called, or what is to be sent cannot be made
 
 	ReasonRequested  Reason = "requested"   // cancelled: somebody asked for it
 	ReasonJobDeleted Reason = "job_deleted" // cancelled

@@ -28,14 +28,6 @@ type SecretValue struct {
 	Locked  bool // it could not be opened
 }
 
-// The limits of secrets.
-const (
-	MaxSecrets       = 100      // of a user
-	MinSecretValue   = 4        // bytes: less cannot be told from what only looks like it
-	MaxSecretValue   = 64 << 10 // bytes
-	MaxSecretOrigins = 16
-)
-
 // CheckSecretName returns what is wrong with the name of a secret, nil when it
 // is valid: it is like that of a job.
 func CheckSecretName(name string) *FieldError {

@@ -51,14 +51,6 @@ type Filled struct {
 	SecretBody    bool
 }
 
-// The limits of what templates become.
-const (
-	MaxExpressions   = 64       // of a target
-	MaxFilledURL     = 8 << 10  // bytes
-	MaxFilledHeaders = 64 << 10 // bytes, of the values that are templates
-	MaxFilledBody    = 1 << 20  // bytes
-)
-
 // Templates returns the templates of d's target, nil when it has none. Those
 // that are not valid are told by Wrong, and cannot be filled in.
 func (d *Definition) Templates() *Templates {
@@ -105,9 +97,6 @@ func (ts *Templates) Uses() []SecretUse {
 	}
 	return ts.uses
 }
-
-// Origin is that of the target: where its secrets go to.
-func (ts *Templates) Origin() string { return ts.origin }
 
 // parse reads the template of a field; nil: it is none, or not valid.
 func (ts *Templates) parse(field, text string, escapeAt func(string) escape) *template {

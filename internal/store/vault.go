@@ -55,7 +55,7 @@ func (s *Store) Unlock(ctx context.Context, v *vault.Vault) error {
 		}
 		noted = false
 		for _, id := range ids {
-			if !v.KnowsText(id) {
+			if !v.Knows(id) {
 				return fmt.Errorf("%w: the one with the id %s", ErrOtherMaster, id)
 			}
 			noted = noted || id == active

@@ -151,14 +151,9 @@ func (v *Vault) Active() KeyID { return v.active.id }
 // Retiring is the id of the retiring key; false: there is none.
 func (v *Vault) Retiring() (KeyID, bool) { return v.retiring.id, v.retiring.aead != nil }
 
-// Knows tells whether v opens what was sealed with that key.
-func (v *Vault) Knows(id KeyID) bool {
-	_, ok := v.master(id)
-	return ok
-}
-
-// KnowsText is Knows for an id as String writes it.
-func (v *Vault) KnowsText(id string) bool {
+// Knows tells whether v opens what was sealed with the key that has that id, as
+// KeyID writes it.
+func (v *Vault) Knows(id string) bool {
 	return id == v.active.id.String() || v.retiring.aead != nil && id == v.retiring.id.String()
 }
 

@@ -126,7 +126,7 @@ func TestRotation(t *testing.T) {
 	if again, changed, err := between.Rewrap(here, rewrapped); err != nil || changed || !bytes.Equal(again, rewrapped) {
 		t.Errorf("a second time: %v, %v", changed, err)
 	}
-	if id, ok := SealedWith(rewrapped); !ok || id != after.Active() || !between.Knows(before.Active()) || after.Knows(before.Active()) {
+	if id, ok := SealedWith(rewrapped); !ok || id != after.Active() || !between.Knows(before.Active().String()) || after.Knows(before.Active().String()) {
 		t.Errorf("ids: %s, %v", id, ok)
 	}
 	if same := open(t, newMasterKey, newMasterKey); same.retiring.aead != nil {
