@@ -67,9 +67,11 @@ func (b *bench) guarded(s *servers) error {
 		machine, turn := harness.ReadStolen(), make([]total, len(guards))
 		for n := range guards {
 			k := (n + max(i, 0)) % len(guards) // nobody always goes first
-			if turn[k], err = b.burstOfJobs(s, tokens[k], clients, &making, guards[k].more); err != nil {
+			took := making
+			if turn[k], err = b.burstOfJobs(s, tokens[k], clients, &took, guards[k].more); err != nil {
 				return fmt.Errorf("%s: %w", guards[k].name, err)
 			}
+			making = max(making, took) // some take longer to make than others
 		}
 		if harness.ReadStolen().Since(machine) > maxStolen && void < 5 {
 			void++
