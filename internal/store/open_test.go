@@ -333,7 +333,7 @@ func TestTheLogIsCut(t *testing.T) {
 	t.Run("it begins anew at the size for that, and is cut when the store is idle", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := openTest(t, dirtest.New(t), nil)
-			fill(s, 60)
+			fill(s, 3*autoCheckpoint*4096/2>>20)
 			if got := size(s); got < autoCheckpoint*4096 || got > 2*autoCheckpoint*4096 {
 				t.Errorf("%d bytes", got)
 			}
