@@ -29,7 +29,7 @@ type template struct {
 
 // A part of a template is a text, or the place of an expression.
 type part struct {
-	text   string
+	text   []byte
 	word   word // "": a text
 	name   string
 	format string
@@ -79,26 +79,22 @@ type templateError struct {
 	message string
 }
 
-// parseTemplate reads a template. escapeAt tells how the values of expressions
-// are escaped that follow that text, which is none of an expression: it is
-// called with the texts before each of them.
-func parseTemplate(text string, escapeAt func(before string) escape) (*template, *templateError) {
+// parseTemplate reads a template whose values are escaped in that way.
+func parseTemplate(text string, how escape) (*template, *templateError) {
 	t := &template{}
 	for at := 0; ; {
 		i := strings.Index(text[at:], "{{")
 		if i < 0 {
-			t.add(part{text: text[at:]})
+			t.add(part{text: []byte(text[at:])})
 			return t, nil
 		}
-		t.add(part{text: text[at : at+i]})
+		t.add(part{text: []byte(text[at : at+i])})
 		begin := at + i
 		end, p, wrong := parseExpression(text, begin)
 		if wrong != nil {
 			return nil, wrong
 		}
-		if p.word != "" {
-			p.escape = escapeAt(t.before())
-		}
+		p.escape = how
 		t.add(p)
 		at = end
 	}
@@ -107,21 +103,12 @@ func parseTemplate(text string, escapeAt func(before string) escape) (*template,
 // add appends a part; texts that follow one another become one.
 func (t *template) add(p part) {
 	switch n := len(t.parts); {
-	case p.word == "" && p.text == "":
+	case p.word == "" && len(p.text) == 0:
 	case p.word == "" && n > 0 && t.parts[n-1].word == "":
-		t.parts[n-1].text += p.text
+		t.parts[n-1].text = append(t.parts[n-1].text, p.text...)
 	default:
 		t.parts = append(t.parts, p)
 	}
-}
-
-// before is the text of t so far, without its expressions.
-func (t *template) before() string {
-	var b strings.Builder
-	for _, p := range t.parts {
-		b.WriteString(p.text)
-	}
-	return b.String()
 }
 
 // parseExpression reads the expression that begins at begin and returns where it
@@ -179,7 +166,7 @@ func makeExpression(first word, texts []string) (p part, message string) {
 		if len(texts) != 1 {
 			return p, `the expression is empty, or has more than one text; write one such as {{run.id}}`
 		}
-		return part{text: texts[0]}, ""
+		return part{text: []byte(texts[0])}, ""
 	}
 	i := slices.IndexFunc(words, func(w struct {
 		word     word
@@ -199,7 +186,7 @@ func makeExpression(first word, texts []string) (p part, message string) {
 	switch first {
 	case wordSecret:
 		p.name = texts[0]
-		if wrong := CheckJobName(p.name); wrong != nil && wrong.Code != "reserved" {
+		if CheckSecretName(p.name) != nil {
 			return p, "a secret has a name of 1 to 63 lower-case letters, digits, dots, underscores or hyphens that begins with a letter"
 		}
 	case wordDueAt:
@@ -325,22 +312,23 @@ func (t *template) append(b []byte, v *Values, limit int) ([]byte, error) {
 	limit += len(b)
 	for i := range t.parts {
 		p := &t.parts[i]
-		value := p.text
+		value := ""
 		if p.word != "" {
 			var err error
 			if value, err = p.value(v); err != nil {
 				return b, err
 			}
 		}
-		if len(b)+len(value) > limit {
+		if len(b)+len(p.text)+len(value) > limit {
 			return b, errTooLong
 		}
-		switch {
-		case p.word == "" || p.escape == asIs:
+		b = append(b, p.text...)
+		switch p.escape {
+		case asIs:
 			b = append(b, value...)
-		case p.escape == percent:
+		case percent:
 			b = appendPercent(b, value)
-		case p.escape == jsonString:
+		case jsonString:
 			b = appendJSONString(b, value)
 		}
 		if len(b) > limit {
@@ -384,7 +372,7 @@ func sampleOf(text string) (sample string, ok bool) {
 	if !hasTemplate(text) {
 		return text, true
 	}
-	t, wrong := parseTemplate(text, func(string) escape { return asIs })
+	t, wrong := parseTemplate(text, asIs)
 	if wrong != nil {
 		return "", false
 	}
@@ -398,7 +386,7 @@ func (t *template) sample() string {
 		if p.word != "" {
 			b.WriteByte('x')
 		}
-		b.WriteString(p.text)
+		b.Write(p.text)
 	}
 	return b.String()
 }

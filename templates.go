@@ -2,6 +2,7 @@ package jadwal
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -66,12 +67,12 @@ func (d *Definition) Templates() *Templates {
 	if zone, err := schedule.LoadZone(d.Timezone); err == nil { // otherwise it is refused where it stands
 		ts.zone = zone
 	}
-	ts.url = ts.parse("target.url", t.URL, func(before string) escape { return percent })
+	ts.url = ts.parse("target.url", t.URL, percent)
 	if ts.url != nil {
 		ts.checkPlace(t.URL)
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
-		if parsed := ts.parse("target.headers."+clip(name, 64), t.Headers[name], func(string) escape { return asIs }); parsed != nil {
+		if parsed := ts.parse("target.headers."+clip(name, 64), t.Headers[name], asIs); parsed != nil {
 			ts.headers = append(ts.headers, headerTemplate{name, parsed.holdsSecret(), parsed})
 		}
 	}
@@ -98,12 +99,13 @@ func (ts *Templates) Uses() []SecretUse {
 	return ts.uses
 }
 
-// parse reads the template of a field; nil: it is none, or not valid.
-func (ts *Templates) parse(field, text string, escapeAt func(string) escape) *template {
+// parse reads the template of a field, whose values are escaped in that way;
+// nil: it is none, or not valid.
+func (ts *Templates) parse(field, text string, how escape) *template {
 	if !hasTemplate(text) {
 		return nil
 	}
-	parsed, wrong := parseTemplate(text, escapeAt)
+	parsed, wrong := parseTemplate(text, how)
 	if wrong != nil {
 		ts.complain(field, wrong.at, "template", wrong.message)
 		return nil
@@ -182,7 +184,7 @@ func (ts *Templates) parseBody(t *Target) {
 	if json.Unmarshal(t.Body, &text) != nil || !hasTemplate(text) {
 		return
 	}
-	parsed, wrong := parseTemplate(text, func(string) escape { return asIs })
+	parsed, wrong := parseTemplate(text, asIs)
 	if wrong != nil {
 		ts.complain(field, wrong.at, "template", wrong.message)
 		return
@@ -222,7 +224,7 @@ func (ts *Templates) parseJSON(field, text string) {
 	for at := 0; at < len(text); {
 		begin := strings.IndexByte(text[at:], '"')
 		if begin < 0 {
-			whole.add(part{text: text[at:]})
+			whole.add(part{text: []byte(text[at:])})
 			break
 		}
 		begin += at
@@ -237,25 +239,25 @@ func (ts *Templates) parseJSON(field, text string) {
 		token := text[begin:end]
 		var inside string
 		if !hasTemplate(token) || json.Unmarshal([]byte(token), &inside) != nil || !hasTemplate(inside) {
-			whole.add(part{text: text[at:end]})
+			whole.add(part{text: []byte(text[at:end])})
 			at = end
 			continue
 		}
 		place := func(n int) int { return begin + 1 + rawLength(token[1:], n) }
-		parsed, wrong := parseTemplate(inside, func(string) escape { return jsonString })
+		parsed, wrong := parseTemplate(inside, jsonString)
 		if wrong != nil {
 			ts.complain(field, place(wrong.at), "template", wrong.message)
 			return
 		}
 		ts.note(field, parsed, place)
-		whole.add(part{text: text[at : begin+1]})
+		whole.add(part{text: []byte(text[at : begin+1])})
 		for _, p := range parsed.parts {
 			if p.word == "" {
-				p.text = string(appendJSONString(nil, p.text))
+				p.text = appendJSONString(nil, string(p.text))
 			}
 			whole.add(p)
 		}
-		whole.add(part{text: `"`})
+		whole.add(part{text: []byte{'"'}})
 		at = end
 	}
 	ts.body = whole
@@ -377,14 +379,10 @@ func (u SecretUse) check(secret SecretValue, there bool, ownerID int64, origin s
 }
 
 // errBadHeader is what cannot stand in the value of a header.
-var errBadHeader = errorText("what is filled in holds a line end or another control character, or space at its ends")
+var errBadHeader = errors.New("what is filled in holds a line end or another control character, or space at its ends")
 
 // errDots is that a filled in path leads elsewhere.
-var errDots = errorText("its path has a segment that is . or ..")
-
-type errorText string
-
-func (e errorText) Error() string { return string(e) }
+var errDots = errors.New("its path has a segment that is . or ..")
 
 // checkPath refuses a path that would be another one once it is normalised (RFC
 // 3986, section 5.2.4): what is filled in must not lead out of its place.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -302,6 +303,31 @@ func shapeOf(v any) string {
 		return "s"
 	}
 	return "v"
+}
+
+// A body may be full of expressions until it is refused, and of what writes {{
+// itself without being refused at all.
+func TestReadingTemplatesCostsInProportionToTheirLength(t *testing.T) {
+	for _, body := range []string{
+		strings.Repeat("{{run.id}}", 20_000),
+		strings.Repeat(`x{{"{{"}}`, 20_000),
+		`["` + strings.Repeat(`","x{{\"{{\"}}`, 15_000) + `"]`,
+	} {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, written := range []string{string(text), body} {
+			d := templated("https://api.example.com/", "", written)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			d.Templates()
+			runtime.ReadMemStats(&after)
+			if n := after.TotalAlloc - before.TotalAlloc; n > 200*uint64(len(written)) {
+				t.Errorf("%.20s…: %d bytes of memory for %d of a body", written, n, len(written))
+			}
+		}
+	}
 }
 
 func BenchmarkFill(b *testing.B) {
