@@ -234,38 +234,37 @@ func (s *Store) openSecret(t *tx, n *jadwal.Secret) (string, error) {
 // what cannot be filled in with them. Who may edit the job only by a grant brings
 // no secret in that it does not name already.
 func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jadwal.Job, now time.Time) error {
-	templates := job.Definition.Templates()
 	job.Definition.Target.Secrets = nil
-	if uses := templates.Uses(); len(uses) > 0 {
-		bound, values := map[string]int64{}, map[string]jadwal.SecretValue{}
-		guest := by.User.ID != 0 && by.User.ID != job.OwnerID && !by.User.IsSuperuser
-		for _, use := range uses {
-			if _, had := before.Target.Secrets[use.Name]; guest && !had {
-				return jadwal.Invalid(use.Field, "unknown_secret", "%s, at byte %d: only the job's owner can have it use secret %s", use.Field, use.At, use.Name)
-			}
-			if bound[use.Name] != 0 {
-				continue
-			}
-			n, err := oneSecret(t, "owner_id = $1 AND name = $2", job.OwnerID, use.Name)
-			if jadwal.CodeOf(err) == jadwal.CodeNotFound {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			value, err := s.openSecret(t, &n)
-			if err != nil {
-				return err
-			}
-			bound[n.Name], values[n.Name] = n.ID, jadwal.SecretValue{OwnerID: n.OwnerID, Value: value, Origins: n.Origins}
+	templates := job.Definition.Templates()
+	if templates == nil {
+		return nil
+	}
+	bound, values := map[string]int64{}, map[string]jadwal.SecretValue{}
+	guest := by.User.ID != 0 && by.User.ID != job.OwnerID && !by.User.IsSuperuser
+	for _, use := range templates.Uses() {
+		if _, had := before.Target.Secrets[use.Name]; guest && !had {
+			return jadwal.Invalid(use.Field, "unknown_secret", "%s, at byte %d: only the job's owner can have it use secret %s", use.Field, use.At, use.Name)
 		}
-		if wrong := templates.Try(now, job.OwnerID, values); len(wrong) > 0 {
-			return jadwal.InvalidFields(wrong...)
+		if bound[use.Name] != 0 {
+			continue
 		}
-		job.Definition.Target.Secrets = bound
-	} else if wrong := templates.Try(now, job.OwnerID, nil); len(wrong) > 0 {
+		n, err := oneSecret(t, "owner_id = $1 AND name = $2", job.OwnerID, use.Name)
+		if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		value, err := s.openSecret(t, &n)
+		if err != nil {
+			return err
+		}
+		bound[n.Name], values[n.Name] = n.ID, jadwal.SecretValue{OwnerID: n.OwnerID, Value: value, Origins: n.Origins}
+	}
+	if wrong := templates.Try(now, job.OwnerID, values); len(wrong) > 0 {
 		return jadwal.InvalidFields(wrong...)
 	}
+	job.Definition.Target.Secrets = bound
 	return nil
 }
 

@@ -17,7 +17,8 @@ import (
 var migrationFiles embed.FS
 
 // migrations returns the text of each step for a database, sqlite or postgres;
-// the schema's version is how many of them it has had.
+// the schema's version is how many of them it has had. Each database counts for
+// itself: what is needed on one only is no step of the other.
 func migrations(database string) ([]string, error) {
 	names, err := fs.Glob(migrationFiles, "migrations/"+database+"/*.sql") // sorted
 	if err != nil {

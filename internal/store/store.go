@@ -196,18 +196,18 @@ func (s *Store) Close() error { return s.close() }
 // read, single and write are the database's, with the vault at hand.
 
 func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
-	return s.db.read(ctx, s.unlocked(fn))
+	return s.db.read(ctx, s.withVault(fn))
 }
 
 func (s *Store) single(ctx context.Context, fn func(*tx) error) error {
-	return s.db.single(ctx, s.unlocked(fn))
+	return s.db.single(ctx, s.withVault(fn))
 }
 
 func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
-	return s.db.write(ctx, l, s.unlocked(fn))
+	return s.db.write(ctx, l, s.withVault(fn))
 }
 
-func (s *Store) unlocked(fn func(*tx) error) func(*tx) error {
+func (s *Store) withVault(fn func(*tx) error) func(*tx) error {
 	return func(t *tx) error {
 		t.vault = s.vault
 		return fn(t)
