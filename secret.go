@@ -89,12 +89,12 @@ func ParseOrigin(s string) (origin string, ok bool) {
 	if err != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || strings.HasSuffix(u.Host, ":") {
 		return "", false
 	}
-	return originOf(u), true
+	return OriginOf(u), true
 }
 
-// originOf is the origin of a URL that has a host. An IPv6 address has its
-// brackets.
-func originOf(u *url.URL) string {
+// OriginOf is the origin of a URL that has a host, as ParseOrigin writes it. An
+// IPv6 address has its brackets.
+func OriginOf(u *url.URL) string {
 	host := strings.ToLower(u.Hostname())
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"

@@ -266,5 +266,5 @@ func (t *Target) Origin() string {
 	if err != nil {
 		return ""
 	}
-	return originOf(u)
+	return OriginOf(u)
 }

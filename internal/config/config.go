@@ -377,19 +377,26 @@ func sizeText(n int64) string {
 	return strconv.FormatInt(n/1e6, 10) + "MB"
 }
 
-// prefixes reads a list of networks and addresses, separated by commas.
-func (r *reader) prefixes(field, s string) []netip.Prefix {
+// list splits a list, separated by commas, into its entries, without the space
+// around each.
+func (r *reader) list(field, s, entries string) []string {
 	if strings.TrimSpace(s) == "" {
 		return nil
 	}
 	parts := strings.Split(s, ",")
 	if len(parts) > maxListEntries {
-		r.bad(field, "%d networks are more than %d", len(parts), maxListEntries)
+		r.bad(field, "%d %s are more than %d", len(parts), entries, maxListEntries)
 		return nil
 	}
-	var all []netip.Prefix
-	for _, part := range parts {
-		part = strings.TrimSpace(part)
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
+
+// prefixes reads a list of networks and addresses.
+func (r *reader) prefixes(field, s string) (all []netip.Prefix) {
+	for _, part := range r.list(field, s, "networks") {
 		p, err := netip.ParsePrefix(part)
 		if err != nil {
 			var a netip.Addr
@@ -411,19 +418,9 @@ func (r *reader) prefixes(field, s string) []netip.Prefix {
 	return all
 }
 
-// egress reads a list of what jobs may or may not call, separated by commas.
-func (r *reader) egress(field, s string) []jadwal.EgressRule {
-	if strings.TrimSpace(s) == "" {
-		return nil
-	}
-	parts := strings.Split(s, ",")
-	if len(parts) > maxListEntries {
-		r.bad(field, "%d entries are more than %d", len(parts), maxListEntries)
-		return nil
-	}
-	var all []jadwal.EgressRule
-	for _, part := range parts {
-		part = strings.TrimSpace(part)
+// egress reads a list of what jobs may or may not call.
+func (r *reader) egress(field, s string) (all []jadwal.EgressRule) {
+	for _, part := range r.list(field, s, "entries") {
 		rule, err := jadwal.ParseEgressRule(part)
 		if err != nil {
 			r.bad(field, "%q %v", clip(part), err)

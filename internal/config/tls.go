@@ -38,18 +38,10 @@ func (r *reader) tls(c Config) {
 // is none of an address (RFC 1123, section 2.1).
 var publicHost = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// hosts reads a list of host names, separated by commas.
+// hosts reads a list of host names.
 func (r *reader) hosts(field, s string) (all []string) {
-	if strings.TrimSpace(s) == "" {
-		return nil
-	}
-	parts := strings.Split(s, ",")
-	if len(parts) > maxListEntries {
-		r.bad(field, "%d names are more than %d", len(parts), maxListEntries)
-		return nil
-	}
-	for _, part := range parts {
-		name := strings.ToLower(strings.TrimSpace(part))
+	for _, part := range r.list(field, s, "names") {
+		name := strings.ToLower(part)
 		if len(name) > 253 || !publicHost.MatchString(name) {
 			r.bad(field, "%q is not a host name that can have a certificate; write for example jadwal.example.com", clip(name))
 			continue

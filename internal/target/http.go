@@ -270,7 +270,7 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 					r.StatusCode, r.Reach = resp.StatusCode, Answered
 					return after(followed, r)
 				}
-				if origin(next.URL) != origin(req.URL) { // as its secret headers do
+				if jadwal.OriginOf(next.URL) != jadwal.OriginOf(req.URL) { // as its secret headers do
 					secure.ClientCert, secure.ClientKey = "", ""
 				}
 				req = next

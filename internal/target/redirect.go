@@ -39,7 +39,7 @@ func redirected(req *http.Request, resp *http.Response, g *guard) (next *http.Re
 	if !ok {
 		return nil, false
 	}
-	crosses := origin(to) != origin(req.URL)
+	crosses := jadwal.OriginOf(to) != jadwal.OriginOf(req.URL)
 	if crosses && (g.body && method == req.Method && req.GetBody != nil || g.redact.holds(to.String())) {
 		return nil, true
 	}
@@ -73,9 +73,4 @@ func location(base *url.URL, field string) (*url.URL, bool) {
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, true
-}
-
-func origin(u *url.URL) string {
-	t := jadwal.Target{URL: u.String()}
-	return t.Origin()
 }
