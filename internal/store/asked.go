@@ -205,15 +205,9 @@ func (s *Store) TestJob(ctx context.Context, by jadwal.Actor, key jadwal.RunKey,
 			}
 		}
 		ids := after.Definition.Target.Secrets
-		read, err := s.readSecrets(t, ids, slices.Collect(maps.Keys(ids)))
+		secrets, err := s.readSecrets(t, ids, slices.Collect(maps.Keys(ids)))
 		if err != nil {
 			return err
-		}
-		secrets := map[string]jadwal.SecretValue{}
-		for name, id := range ids {
-			if v, ok := read[id]; ok {
-				secrets[name] = v
-			}
 		}
 		changes, err := changedJob(&before, &after)
 		if err != nil {

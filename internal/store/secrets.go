@@ -216,7 +216,8 @@ func (s *Store) DeleteSecret(ctx context.Context, by jadwal.Actor, id int64, now
 	})
 }
 
-// openSecret opens the value of a secret that was read.
+// openSecret opens the value of a secret that was read. CodeConflict: it does
+// not open; CodeNoMasterKey.
 func (s *Store) openSecret(t *tx, n *jadwal.Secret) (string, error) {
 	var sealed []byte
 	if _, err := t.one("SELECT sealed FROM secret WHERE id = $1", func(r row) { sealed = r.bytes(0) }, n.ID); err != nil {
@@ -293,25 +294,21 @@ func (s *Store) OpenSecrets(ctx context.Context, ids map[string]int64) (map[stri
 	if len(missing) == 0 {
 		return values, nil
 	}
-	var read map[int64]jadwal.SecretValue
+	var read map[string]jadwal.SecretValue
 	if err := s.read(ctx, func(t *tx) (err error) {
 		read, err = s.readSecrets(t, ids, missing)
 		return err
 	}); err != nil {
 		return nil, err
 	}
-	for _, name := range missing {
-		if v, ok := read[ids[name]]; ok {
-			values[name] = v
-		}
-	}
-	s.opened.put(read, at)
+	maps.Copy(values, read)
+	s.opened.put(ids, read, at)
 	return values, nil
 }
 
 // readSecrets reads those of ids that have these names.
-func (s *Store) readSecrets(t *tx, ids map[string]int64, names []string) (map[int64]jadwal.SecretValue, error) {
-	read := map[int64]jadwal.SecretValue{}
+func (s *Store) readSecrets(t *tx, ids map[string]int64, names []string) (map[string]jadwal.SecretValue, error) {
+	read := map[string]jadwal.SecretValue{}
 	for _, name := range names {
 		n, err := oneSecret(t, "id = $1", ids[name])
 		if jadwal.CodeOf(err) == jadwal.CodeNotFound {
@@ -321,10 +318,14 @@ func (s *Store) readSecrets(t *tx, ids map[string]int64, names []string) (map[in
 			return nil, err
 		}
 		v := jadwal.SecretValue{OwnerID: n.OwnerID, Origins: n.Origins}
-		if v.Value, err = s.openSecret(t, &n); err != nil {
-			v.Value, v.Locked = "", true
+		switch v.Value, err = s.openSecret(t, &n); jadwal.CodeOf(err) {
+		case "":
+		case jadwal.CodeConflict, jadwal.CodeNoMasterKey:
+			v.Locked = true
+		default:
+			return nil, err
 		}
-		read[n.ID] = v
+		read[name] = v
 	}
 	return read, nil
 }
@@ -357,18 +358,19 @@ func (o *opened) get(ids map[string]int64, values map[string]jadwal.SecretValue)
 	return missing, o.drops
 }
 
-func (o *opened) put(read map[int64]jadwal.SecretValue, at uint64) {
+func (o *opened) put(ids map[string]int64, read map[string]jadwal.SecretValue, at uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.drops != at {
 		return
 	}
-	for id, v := range read {
+	for name, v := range read {
+		id := ids[name]
 		if o.values == nil || o.bytes+len(v.Value) > maxOpened {
 			o.values, o.bytes = map[int64]jadwal.SecretValue{}, 0
 		}
+		o.bytes += len(v.Value) - len(o.values[id].Value) // somebody else may have read it at the same time
 		o.values[id] = v
-		o.bytes += len(v.Value)
 	}
 }
 

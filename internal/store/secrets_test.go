@@ -98,8 +98,20 @@ func testStoredSecrets(t *testing.T, open func() *keeper) {
 		// Somebody who had read the former one before, and puts it in afterwards.
 		_, at := k.opened.get(nil, nil)
 		k.opened.drop(99)
-		k.opened.put(map[int64]jadwal.SecretValue{k.token.ID: {Value: "canary-of-ani"}}, at)
+		k.opened.put(map[string]int64{"token": k.token.ID}, map[string]jadwal.SecretValue{"token": {Value: "canary-of-ani"}}, at)
 		if got := k.value(t); got != next {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("what could not be read is an error once, and is not kept as one that cannot be opened", func(t *testing.T) {
+		k := open()
+		k.opened.dropAll()
+		run(t, k.Store, "ALTER TABLE secret RENAME COLUMN sealed TO away")
+		if values, err := k.OpenSecrets(t.Context(), map[string]int64{"token": k.token.ID}); err == nil {
+			t.Errorf("%+v", values)
+		}
+		run(t, k.Store, "ALTER TABLE secret RENAME COLUMN away TO sealed")
+		if got := k.value(t); got != "canary-of-ani" {
 			t.Errorf("got %q", got)
 		}
 	})
