@@ -50,11 +50,14 @@ const (
 	wordSecret  word = "secret"
 )
 
-// words are all there are, with how many texts may follow each.
-var words = []struct {
+// A wordRule is a word with how many texts may follow it.
+type wordRule struct {
 	word     word
 	min, max int
-}{
+}
+
+// words are all there are.
+var words = []wordRule{
 	{wordRunID, 0, 0}, {wordAttempt, 0, 0}, {wordDueAt, 0, 2}, {wordJob, 0, 0}, {wordTags, 0, 0}, {wordSecret, 1, 1},
 }
 
@@ -168,12 +171,7 @@ func makeExpression(first word, texts []string) (p part, message string) {
 		}
 		return part{text: []byte(texts[0])}, ""
 	}
-	i := slices.IndexFunc(words, func(w struct {
-		word     word
-		min, max int
-	}) bool {
-		return w.word == first
-	})
+	i := slices.IndexFunc(words, func(w wordRule) bool { return w.word == first })
 	switch {
 	case i < 0:
 		return p, fmt.Sprintf("%s is not known; there are %s", clip(string(first), 64), joinWords())

@@ -100,8 +100,8 @@ func New(active, retiring []byte) (*Vault, error) {
 	return v, nil
 }
 
-// CheckMaster returns why key cannot be a master key, nil when it can.
-func CheckMaster(key []byte) error {
+// checkMaster returns why key cannot be a master key, nil when it can.
+func checkMaster(key []byte) error {
 	key = bytes.TrimRight(key, "\r\n")
 	switch n := len(key); {
 	case n > 0 && len(bytes.Trim(key, "\x00")) == 0: // what a crash of some file systems leaves of a file
@@ -113,7 +113,7 @@ func CheckMaster(key []byte) error {
 }
 
 func newMaster(key []byte) (master, error) {
-	if err := CheckMaster(key); err != nil {
+	if err := checkMaster(key); err != nil {
 		return master{}, err
 	}
 	key = bytes.TrimRight(key, "\r\n")
