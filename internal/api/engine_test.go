@@ -35,6 +35,9 @@ func runEngine(t testing.TB, st *store.Store) (stop func()) {
 	e := engine.New(engine.Options{Store: storetest.Alone{Store: st}, Target: answering("glad\xff"), Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second})
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
+	for e.Health(time.Now()) != nil && len(ended) == 0 { // it writes when it begins
+		time.Sleep(time.Millisecond)
+	}
 	return func() {
 		cancel()
 		if err := <-ended; err != nil && ctx.Err() == nil {

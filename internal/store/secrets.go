@@ -4,9 +4,12 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/vault"
@@ -294,16 +297,35 @@ func (s *Store) OpenSecrets(ctx context.Context, ids map[string]int64) (map[stri
 	if len(missing) == 0 {
 		return values, nil
 	}
-	var read map[string]jadwal.SecretValue
-	if err := s.read(ctx, func(t *tx) (err error) {
-		read, err = s.readSecrets(t, ids, missing)
-		return err
-	}); err != nil {
+	// Attempts that want the same of them at once read it once.
+	shared, err, _ := s.opened.reads.Do(readOf(at, ids, missing), func() (any, error) {
+		var read map[string]jadwal.SecretValue
+		err := s.read(context.WithoutCancel(ctx), func(t *tx) (err error) {
+			read, err = s.readSecrets(t, ids, missing)
+			return err
+		})
+		if err == nil {
+			s.opened.put(ids, read, at)
+		}
+		return read, err
+	})
+	if err != nil {
 		return nil, err
 	}
-	maps.Copy(values, read)
-	s.opened.put(ids, read, at)
+	maps.Copy(values, shared.(map[string]jadwal.SecretValue))
 	return values, nil
+}
+
+// readOf names a read of those of ids that have these names, begun after at: none
+// that was begun before a change serves whoever may have been told of it.
+func readOf(at uint64, ids map[string]int64, names []string) string {
+	slices.Sort(names)
+	key := strconv.AppendUint(nil, at, 10)
+	for _, name := range names {
+		key = append(append(key, ' '), name...)
+		key = strconv.AppendInt(append(key, '='), ids[name], 10)
+	}
+	return string(key)
 }
 
 // readSecrets reads those of ids that have these names.
@@ -337,6 +359,8 @@ const maxOpened = 16 << 20
 // taken in only when none was dropped since before it was read: so an old one
 // does not come back.
 type opened struct {
+	reads singleflight.Group // under way
+
 	mu     sync.RWMutex
 	values map[int64]jadwal.SecretValue
 	bytes  int

@@ -115,6 +115,34 @@ func testStoredSecrets(t *testing.T, open func() *keeper) {
 			t.Errorf("got %q", got)
 		}
 	})
+	t.Run("who wants it while it is read waits for that, but not for what began to be read before a change", func(t *testing.T) {
+		k := open()
+		k.opened.dropAll()
+		ids := map[string]int64{"token": k.token.ID}
+		begin := func(value string) {
+			began, ended := make(chan struct{}), make(chan struct{})
+			_, at := k.opened.get(ids, map[string]jadwal.SecretValue{})
+			go k.opened.reads.Do(readOf(at, ids, []string{"token"}), func() (any, error) {
+				close(began)
+				<-ended
+				return map[string]jadwal.SecretValue{"token": {Value: value}}, nil
+			})
+			<-began
+			time.AfterFunc(200*time.Millisecond, func() { close(ended) })
+		}
+		begin("read by another")
+		if got := k.value(t); got != "read by another" {
+			t.Errorf("got %q", got)
+		}
+		begin("canary-of-ani")
+		next := "canary-again"
+		if _, err := k.UpdateSecret(t.Context(), jadwal.Actor{User: k.ani}, k.token.ID, &next, nil, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got := k.value(t); got != next {
+			t.Errorf("after a change: %q", got)
+		}
+	})
 	t.Run("sealed, it is another's nowhere, nor another version's, nor for another origin", func(t *testing.T) {
 		k := open()
 		other := k.secret(t, k.ani, "other", "canary-of-another")
