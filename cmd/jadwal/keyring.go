@@ -212,6 +212,8 @@ func (k *keyring) put(keys auth.Keys) {
 // tell logs what is about to change.
 func (k *keyring) tell(read auth.Keys, agreed jadwal.SigningRecord) {
 	switch {
+	case agreed.Signs != k.agreed.Signs && read.Holder().Retiring == "":
+		k.log.Info("a new secret signs, and nothing is good any more that another one signed")
 	case agreed.Signs != k.agreed.Signs:
 		k.log.Info("a new secret signs", "what the one before signed may be good until", agreed.RetiresAt(k.cfg.SignedFor()).UTC().Format(time.RFC3339))
 	case !read.Equal(k.read) && agreed.Signs != read.Holder().Active:

@@ -245,6 +245,10 @@ func TestRotateSecret(t *testing.T) {
 		if status(t, s.mustSignIn("admin", "admin123")) != http.StatusOK {
 			t.Error("nor can anybody sign in")
 		}
+		eventually(t, "the end of all sessions in the log", func() bool { return s.logged("a new secret signs, and nothing is good any more") == 1 })
+		if n := s.logged("may be good until"); n != 0 {
+			t.Errorf("the log tells %d times that what is dead may be good\n%s", n, &s.stderr)
+		}
 	})
 	t.Run("the audit log tells of each", func(t *testing.T) {
 		var lines []struct{ Actor, Object string }

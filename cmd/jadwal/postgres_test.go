@@ -32,7 +32,7 @@ func TestPostgres(t *testing.T) {
 	defer sink.Close()
 
 	s := startServer(t, data, env)
-	if banner := s.stdout.String(); !strings.Contains(banner, "(new, PostgreSQL)") || !strings.Contains(banner, "sign in as admin / admin123") {
+	if banner := s.stdout.String(); !strings.Contains(banner, "(new, PostgreSQL)") || !strings.Contains(banner, "sign in as admin / admin123 (works from this machine only; change it: jadwal user reset-password admin with JADWAL_DATABASE_URL set as for the server)") {
 		t.Errorf("banner\n%s", banner)
 	}
 	admin := s.mustSignIn("admin", "admin123")

@@ -27,12 +27,13 @@ type resetPasswordCommand struct {
 }
 
 // resetHint is the command that sets a user's password where the server keeps
-// it. The URL of a database is not shown: it may hold a password.
+// it. The URL of a database is not shown, nor is it put on a command line, where
+// whoever lists processes sees it: it may hold a password.
 func resetHint(username string, cfg config.Config) string {
 	hint := "jadwal user reset-password " + username
 	switch {
 	case cfg.DatabaseURL != "":
-		hint += ` --database-url "$JADWAL_DATABASE_URL"`
+		hint += " with JADWAL_DATABASE_URL set as for the server"
 	case cfg.Data != config.DefaultData:
 		hint += " --data '" + strings.ReplaceAll(cfg.Data, "'", `'\''`) + "'"
 	}

@@ -240,7 +240,7 @@ func routes() []*route {
 			id: "createJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Create a job",
 			detail:  "An `at` that is at most an hour late runs at once; an older one is refused.",
-			fails:   []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken},
+			fails:   []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken, jadwal.CodeNoMasterKey},
 		}),
 		endpoint("GET", "/job/{job}", jadwal.ActionReadJob, (*Server).getJob, doc{
 			id: "getJob", tag: tagJob, headers: []string{"ETag"},
@@ -252,14 +252,14 @@ func routes() []*route {
 			detail: "A name that the caller has no job of creates one. Otherwise the body takes the place of the whole definition: what it leaves out has its default, " +
 				"and secret headers that it leaves out are gone. The state stays; the definition that the job has already changes nothing. " +
 				"After the answer no run starts from the old definition. A name in the body is that of the path; where the path has an id, it renames.",
-			fails: []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+			fails: []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied, jadwal.CodeNoMasterKey},
 		}),
 		endpoint("PATCH", "/job/{job}", jadwal.ActionEditJob, (*Server).patchJob, doc{
 			id: "patchJob", tag: tagJob, headers: []string{"ETag"},
 			summary: "Change a job",
 			detail: "The body is a merge patch (RFC 7396): null puts a member back to its default. After the answer no run starts from the old definition. " +
 				"Secret headers that are not sent stay, while the origin of the target's URL does.",
-			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied, jadwal.CodeNoMasterKey},
 		}),
 		endpoint("DELETE", "/job/{job}", jadwal.ActionEditJob, (*Server).deleteJob, doc{
 			id: "deleteJob", tag: tagJob,
@@ -284,7 +284,7 @@ func routes() []*route {
 			id: "cloneJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},
 			summary: "Make a new job with the same definition",
 			detail:  "Secret headers included. The new job is the caller's, has no history, and is enabled unless paused is true.",
-			fails:   []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken},
+			fails:   []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken, jadwal.CodeNoMasterKey},
 		}),
 		endpoint("GET", "/job/{job}/grant", jadwal.ActionShareJob, (*Server).listGrants, doc{
 			id: "listGrants", tag: tagJob,
@@ -337,7 +337,7 @@ func routes() []*route {
 			id: "restoreVersion", tag: tagJob, headers: []string{"ETag"},
 			summary: "Put the definition of a version into force again",
 			detail:  "As a new version, with its name and its secret headers. The state stays.",
-			fails:   []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied},
+			fails:   []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied, jadwal.CodeNoMasterKey},
 		}),
 
 		endpoint("GET", "/job/{job}/run", jadwal.ActionReadRun, (*Server).listRuns, doc{
