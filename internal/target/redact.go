@@ -154,9 +154,9 @@ func (r *redactor) find(b []byte, cut bool) (spans []span) {
 	if !cut && !slices.ContainsFunc(r.secrets, func(s string) bool { return len(s) <= len(b) }) {
 		return nil // no form of any is shorter, as far as it is looked for
 	}
-	for _, v := range views(b) {
+	for _, v := range views(b, cut) {
 		for _, text := range r.forms() {
-			for at := 0; ; {
+			for at := 0; !v.short; {
 				i := bytes.Index(v.text[at:], text)
 				if i < 0 {
 					break
@@ -176,13 +176,18 @@ func (r *redactor) find(b []byte, cut bool) (spans []span) {
 }
 
 // overlap is the length of the longest end of b that text begins with (Knuth,
-// Morris, Pratt).
+// Morris, Pratt); 0 where that is less than leastSecret.
 func overlap(b, text []byte) int {
 	if len(b) >= len(text) {
 		b = b[len(b)-len(text)+1:]
 	}
-	back := make([]int, len(text))
-	for i, k := 1, 0; i < len(text); i++ {
+	begins := bytes.Index(b, text[:leastSecret])
+	if begins < 0 {
+		return 0
+	}
+	b = b[begins:]
+	back := make([]int, len(b))
+	for i, k := 1, 0; i < len(b); i++ {
 		for k > 0 && text[i] != text[k] {
 			k = back[k-1]
 		}
@@ -203,92 +208,120 @@ func overlap(b, text []byte) int {
 	return k
 }
 
-// A view is a text as it reads once some kind of writing is undone. at tells for
-// each byte, and for the end, where it stands in the original; nil: there.
+// A view is a text as it reads once some kind of writing is undone.
 type view struct {
 	text []byte
-	at   []int
+	at   []int // for each byte, where it stands in the original; nil: there
+	end  int   // where the end of the text stands in the original
+	// short: an escape that is cut off at the end is not in the text. Only what
+	// the text ends with is then to be looked at: the rest is in another view.
+	short bool
 }
 
-func (v view) span(from, to int) span {
-	if v.at == nil {
-		return span{from, to}
+func (v view) place(i int) int {
+	switch {
+	case i == len(v.text):
+		return v.end
+	case v.at == nil:
+		return i
 	}
-	return span{v.at[from], v.at[to]}
+	return v.at[i]
 }
+
+func (v view) span(from, to int) span { return span{v.place(from), v.place(to)} }
+
+// A writing is how bytes are written as others: the function returns what stands
+// at i and how many bytes of the text that is; 0: the byte itself; unfinished:
+// the text ends within what would be more.
+type writing struct {
+	signs string // without one of these nothing is to be undone
+	read  func(text []byte, i int) (read []byte, size int)
+}
+
+const unfinished = -1
+
+var (
+	inJSON  = writing{`\`, fromJSON}
+	inURL   = writing{"%", fromURL}
+	inForm  = writing{"+", fromForm}
+	inHTML  = writing{"&", fromHTML}
+	inLines = writing{"\r\n", withoutLineEnds}
+)
 
 // views are b and how it reads in other ways: each kind of writing undone, and
 // what is often written one in the other.
-func views(b []byte) []view {
-	whole := view{text: b}
+func views(b []byte, cut bool) []view {
+	whole := view{text: b, end: len(b)}
 	all := []view{whole}
-	add := func(v view, signs string, undo func(text []byte, i int) (read []byte, size int)) (view, bool) {
-		if !bytes.ContainsAny(v.text, signs) {
-			return view{}, false
+	for _, v := range whole.undo(inJSON, cut) {
+		all = append(all, v)
+		for _, w := range []writing{inJSON, inURL, inForm, inLines} { // JSON in a string of JSON
+			all = append(all, v.undo(w, cut)...)
 		}
-		u, changed := v.undo(undo)
-		if changed {
-			all = append(all, u)
-		}
-		return u, changed
 	}
-	unjson, json := add(whole, `\`, fromJSON)
-	if json {
-		add(unjson, `\`, fromJSON) // JSON in a string of JSON
-		add(unjson, "%", fromURL)
-		add(unjson, "+", fromForm)
-		add(unjson, "\r\n", withoutLineEnds)
+	for _, w := range []writing{inURL, inForm, inHTML, inLines} {
+		all = append(all, whole.undo(w, cut)...)
 	}
-	add(whole, "%", fromURL)
-	add(whole, "+", fromForm)
-	add(whole, "&", fromHTML)
-	add(whole, "\r\n", withoutLineEnds)
 	return all
 }
 
-// undo reads v in another way: the function returns what stands at i and how
-// many bytes of the text that is; 0: the byte itself.
-func (v view) undo(read func([]byte, int) ([]byte, int)) (u view, changed bool) {
-	place := func(i int) int {
-		if v.at == nil {
-			return i
-		}
-		return v.at[i]
+// undo reads v in another way: nothing when that is no other text. Where the
+// original is cut off within an escape, that is two views.
+func (v view) undo(w writing, cut bool) (views []view) {
+	if !bytes.ContainsAny(v.text, w.signs) {
+		return nil
 	}
+	u := view{end: v.end, short: v.short}
+	changed, whole := false, -1 // how much of u is before an escape that is cut off
 	for i := 0; i < len(v.text); {
-		bytes, size := read(v.text, i)
+		bytes, size := w.read(v.text, i)
+		if size == unfinished && cut && whole < 0 {
+			whole = len(u.text)
+			if !changed {
+				whole = i
+			}
+		}
 		if size > 0 && !changed {
 			changed = true
 			u.text = append(make([]byte, 0, len(v.text)), v.text[:i]...)
-			u.at = make([]int, 0, len(v.text)+1)
+			u.at = make([]int, 0, len(v.text))
 			for j := range i {
-				u.at = append(u.at, place(j))
+				u.at = append(u.at, v.place(j))
 			}
 		}
 		switch {
 		case size > 0:
 			for range bytes {
-				u.at = append(u.at, place(i))
+				u.at = append(u.at, v.place(i))
 			}
 			u.text = append(u.text, bytes...)
 			i += size
 		case changed:
-			u.text, u.at = append(u.text, v.text[i]), append(u.at, place(i))
+			u.text, u.at = append(u.text, v.text[i]), append(u.at, v.place(i))
 			i++
 		default:
 			i++
 		}
 	}
-	if changed {
-		u.at = append(u.at, place(len(v.text)))
+	if !changed {
+		u.text, u.at = v.text, v.at
+	} else {
+		views = append(views, u)
 	}
-	return u, changed
+	if whole >= 0 {
+		u.text, u.short = u.text[:whole], true
+		views = append(views, u)
+	}
+	return views
 }
 
 // fromJSON reads an escape of a JSON string (RFC 8259, section 7).
 func fromJSON(text []byte, i int) ([]byte, int) {
-	if text[i] != '\\' || i+1 == len(text) {
+	if text[i] != '\\' {
 		return nil, 0
+	}
+	if i+1 == len(text) {
+		return nil, unfinished
 	}
 	switch c := text[i+1]; c {
 	case '"', '\\', '/':
@@ -304,37 +337,61 @@ func fromJSON(text []byte, i int) ([]byte, int) {
 	case 't':
 		return octet('\t'), 2
 	case 'u':
-		high, ok := unit(text, i)
-		if !ok {
-			return nil, 0
+		high, size := unit(text, i)
+		if size <= 0 || high < 0xd800 || high >= 0xdc00 {
+			return utf8.AppendRune(nil, high), size
 		}
-		if low, ok := unit(text, i+6); ok && high >= 0xd800 && high < 0xdc00 && low >= 0xdc00 && low < 0xe000 {
-			return utf8.AppendRune(nil, rune((high-0xd800)<<10|(low-0xdc00))+0x10000), 12
+		low, size := unit(text, i+6)
+		if size == unfinished {
+			return nil, unfinished
 		}
-		return utf8.AppendRune(nil, rune(high)), 6
+		if size > 0 && low >= 0xdc00 && low < 0xe000 {
+			return utf8.AppendRune(nil, (high-0xd800)<<10|(low-0xdc00)+0x10000), 12
+		}
+		return utf8.AppendRune(nil, high), 6
 	}
 	return nil, 0
 }
 
 // unit reads \uXXXX.
-func unit(text []byte, i int) (uint64, bool) {
-	if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
-		return 0, false
+func unit(text []byte, i int) (n rune, size int) {
+	for j := range 6 {
+		if i+j == len(text) {
+			return 0, unfinished
+		}
+		c := text[i+j]
+		if j < 2 {
+			if c != `\u`[j] {
+				return 0, 0
+			}
+			continue
+		}
+		digit := strings.IndexByte(digits, c|0x20)
+		if digit < 0 {
+			return 0, 0
+		}
+		n = n<<4 | rune(digit)
 	}
-	n, err := strconv.ParseUint(string(text[i+2:i+6]), 16, 32)
-	return n, err == nil
+	return n, 6
 }
 
 // fromURL reads a percent-encoded byte (RFC 3986, section 2.1).
 func fromURL(text []byte, i int) ([]byte, int) {
-	if text[i] != '%' || i+3 > len(text) {
+	if text[i] != '%' {
 		return nil, 0
 	}
-	high, low := strings.IndexByte(digits, text[i+1]|0x20), strings.IndexByte(digits, text[i+2]|0x20)
-	if high < 0 || low < 0 {
-		return nil, 0
+	var c byte
+	for j := i + 1; j < i+3; j++ {
+		if j == len(text) {
+			return nil, unfinished
+		}
+		digit := strings.IndexByte(digits, text[j]|0x20)
+		if digit < 0 {
+			return nil, 0
+		}
+		c = c<<4 | byte(digit)
 	}
-	return octet(byte(high<<4 | low)), 3
+	return octet(c), 3
 }
 
 const digits = "0123456789abcdef" // a digit is itself, and a letter in lower case, with 0x20 set
@@ -368,6 +425,9 @@ func fromHTML(text []byte, i int) ([]byte, int) {
 	}
 	n := bytes.IndexByte(text[i:min(len(text), i+10)], ';')
 	if n < 0 {
+		if name := text[i+1:]; len(name) < 9 && !bytes.ContainsFunc(name, notInReference) {
+			return nil, unfinished
+		}
 		return nil, 0
 	}
 	name := string(text[i+1 : i+n])
@@ -386,6 +446,11 @@ func fromHTML(text []byte, i int) ([]byte, int) {
 		return nil, 0
 	}
 	return utf8.AppendRune(nil, rune(c)), n + 1
+}
+
+// notInReference tells what stands in no character reference.
+func notInReference(c rune) bool {
+	return c != '#' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z')
 }
 
 // withoutLineEnds reads base64 that is broken into lines.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/teknohole/jadwal"
 )
@@ -137,6 +138,85 @@ func TestRedaction(t *testing.T) {
 	})
 }
 
+// writings are how a text is written in what a target answers.
+func writings() map[string]func(string) string {
+	inJSON := func(s string) string {
+		quoted, _ := json.Marshal(s)
+		return string(quoted[1 : len(quoted)-1])
+	}
+	units := func(s string) (text string) {
+		for _, u := range utf16.Encode([]rune(s)) {
+			text += fmt.Sprintf(`\u%04X`, u)
+		}
+		return text
+	}
+	return map[string]func(string) string{
+		"as it is":                  func(s string) string { return s },
+		"in JSON":                   inJSON,
+		"in JSON in ASCII":          units,
+		"in JSON in JSON":           func(s string) string { return inJSON(inJSON(s)) },
+		"in JSON in ASCII, in JSON": func(s string) string { return inJSON(units(s)) },
+		"in a query":                url.QueryEscape,
+		"in a path":                 url.PathEscape,
+		"in a query in JSON":        func(s string) string { return inJSON(url.QueryEscape(s)) },
+		"in a query in JSON, in ASCII": func(s string) string {
+			return strings.ReplaceAll(url.QueryEscape(s), "%", `\u0025`)
+		},
+		"in HTML": html.EscapeString,
+		"in HTML, by names": func(s string) string {
+			return strings.NewReplacer(`"`, "&quot;", "'", "&apos;", "<", "&lt;", ">", "&gt;", "&", "&amp;").Replace(s)
+		},
+		"in HTML, by numbers": func(s string) (text string) {
+			for _, c := range s {
+				text += fmt.Sprintf("&#x%x;", c)
+			}
+			return text
+		},
+		"in hexadecimal": func(s string) string { return hex.EncodeToString([]byte(s)) },
+		"in base64":      func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte(s)) },
+		"in base64 behind a letter": func(s string) string {
+			return base64.RawStdEncoding.EncodeToString([]byte("u" + s))
+		},
+		"in base64 in a query": func(s string) string {
+			return url.QueryEscape(base64.RawStdEncoding.EncodeToString([]byte(":/" + s)))
+		},
+		"in base64 in JSON": func(s string) string {
+			return strings.ReplaceAll(base64.RawStdEncoding.EncodeToString([]byte("u:"+s)), "/", `\/`)
+		},
+	}
+}
+
+// Of a secret that an answer is cut off in, no more than three bytes are kept.
+func TestRedactionAtACut(t *testing.T) {
+	for rule, written := range writings() {
+		t.Run(rule, func(t *testing.T) {
+			for _, secret := range []string{tricky, "AB/CD/EF/GH/IJ/KL/MN", `"\"\\&&''%%++//`, "\U0001f511\U0001f5dd ключ \U0001f512<", "???>>>~~~\xc3\xbf\xc3\xbf", "0123456789abcdef"} {
+				r := redactorOf(secret)
+				text := "before " + written(secret)
+				for n := range len(text) + 1 {
+					got := string(r.redact([]byte(text[:n]), true))
+					there := 0 // bytes of the secret that are in it
+					for m := range secret {
+						if strings.HasPrefix(text[:n], "before "+strings.TrimRight(written(secret[:m]), "=")) {
+							there = m
+						}
+					}
+					if there < leastSecret {
+						continue
+					}
+					left, some := strings.Replace(got, redacted, "", 1), 0
+					if strings.Contains(rule, "base64") {
+						some = len("Oi%2F") + 1 // characters that hold bits of what is beside it
+					}
+					if left == got || !strings.HasPrefix(left, "before ") || len(left) > len("before ")+some {
+						t.Fatalf("%q, cut at %d, with %d bytes of the secret: %q", text[:n], n, there, got)
+					}
+				}
+			}
+		})
+	}
+}
+
 // FuzzRedact holds that what is found is gone, and that nothing else is.
 func FuzzRedact(f *testing.F) {
 	f.Add("before ", tricky, " after")
@@ -146,6 +226,7 @@ func FuzzRedact(f *testing.F) {
 		if len(secret) < leastSecret || strings.Contains(redacted, secret) {
 			return
 		}
+		before += " " // which ends what would be the beginning of an escape
 		r := redactorOf(secret)
 		quoted, _ := json.Marshal(secret)
 		for _, text := range []string{secret, string(quoted[1 : len(quoted)-1]), url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
