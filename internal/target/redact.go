@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"html"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,8 +21,9 @@ const redacted = "[redacted]"
 const leastSecret = jadwal.MinSecretValue
 
 // A redactor finds secrets in what a target answers: as they are, and as they
-// are written in JSON, URLs, forms, HTML, base64 and hexadecimal. Its time is
-// linear in what it looks at, whatever that is.
+// are written in JSON, URLs, forms, HTML, base64 and hexadecimal, also two of
+// these one in the other. Its time is linear in what it looks at, whatever that
+// is.
 type redactor struct {
 	secrets []string
 	texts   [][]byte // what is looked for: the secrets, and each in its other forms
@@ -154,7 +156,7 @@ func (r *redactor) find(b []byte, cut bool) (spans []span) {
 	if !cut && !slices.ContainsFunc(r.secrets, func(s string) bool { return len(s) <= len(b) }) {
 		return nil // no form of any is shorter, as far as it is looked for
 	}
-	for _, v := range views(b, cut) {
+	view{text: b, end: len(b)}.each(nested, cut, func(v view) {
 		for _, text := range r.forms() {
 			for at := 0; !v.short; {
 				i := bytes.Index(v.text[at:], text)
@@ -171,7 +173,7 @@ func (r *redactor) find(b []byte, cut bool) (spans []span) {
 				spans = append(spans, v.span(len(v.text)-n, len(v.text)))
 			}
 		}
-	}
+	})
 	return spans
 }
 
@@ -248,21 +250,23 @@ var (
 	inLines = writing{"\r\n", withoutLineEnds}
 )
 
-// views are b and how it reads in other ways: each kind of writing undone, and
-// what is often written one in the other.
-func views(b []byte, cut bool) []view {
-	whole := view{text: b, end: len(b)}
-	all := []view{whole}
-	for _, v := range whole.undo(inJSON, cut) {
-		all = append(all, v)
-		for _, w := range []writing{inJSON, inURL, inForm, inLines} { // JSON in a string of JSON
-			all = append(all, v.undo(w, cut)...)
+var allWritings = []writing{inJSON, inURL, inForm, inHTML, inLines}
+
+// nested is how many writings are undone, one within the other.
+const nested = 2
+
+// each calls see with v and with how it reads in other ways: each kind of writing
+// undone, and each again in what that gives, so many deep.
+func (v view) each(deep int, cut bool, see func(view)) {
+	see(v)
+	if deep == 0 {
+		return
+	}
+	for _, w := range allWritings {
+		for _, u := range v.undo(w, cut) {
+			u.each(deep-1, cut, see)
 		}
 	}
-	for _, w := range []writing{inURL, inForm, inHTML, inLines} {
-		all = append(all, whole.undo(w, cut)...)
-	}
-	return all
 }
 
 // undo reads v in another way: nothing when that is no other text. Where the
@@ -415,27 +419,34 @@ func fromForm(text []byte, i int) ([]byte, int) {
 	return fromURL(text, i)
 }
 
-// entities are those that pages have for what HTML means something by.
-var entities = map[string]byte{"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\''}
+// longestReference is that of the longest name, with its ends:
+// &CounterClockwiseContourIntegral;.
+const longestReference = 33
 
-// fromHTML reads a character reference.
+// fromHTML reads a character reference that ends as it should.
 func fromHTML(text []byte, i int) ([]byte, int) {
 	if text[i] != '&' {
 		return nil, 0
 	}
-	n := bytes.IndexByte(text[i:min(len(text), i+10)], ';')
-	if n < 0 {
-		if name := text[i+1:]; len(name) < 9 && !bytes.ContainsFunc(name, notInReference) {
-			return nil, unfinished
-		}
+	n := 1
+	for n < longestReference && i+n < len(text) && inReference(text[i+n]) {
+		n++
+	}
+	switch {
+	case n == longestReference:
+		return nil, 0
+	case i+n == len(text):
+		return nil, unfinished
+	case text[i+n] != ';':
 		return nil, 0
 	}
 	name := string(text[i+1 : i+n])
-	if c, ok := entities[name]; ok {
-		return octet(c), n + 1
-	}
 	number, base := strings.TrimPrefix(name, "#"), 10
 	if number == name {
+		all := string(text[i : i+n+1])
+		if c := html.UnescapeString(all); c != all {
+			return []byte(c), n + 1
+		}
 		return nil, 0
 	}
 	if number != "" && (number[0] == 'x' || number[0] == 'X') {
@@ -448,9 +459,9 @@ func fromHTML(text []byte, i int) ([]byte, int) {
 	return utf8.AppendRune(nil, rune(c)), n + 1
 }
 
-// notInReference tells what stands in no character reference.
-func notInReference(c rune) bool {
-	return c != '#' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z')
+// inReference tells what stands between the ends of a character reference.
+func inReference(c byte) bool {
+	return c == '#' || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }
 
 // withoutLineEnds reads base64 that is broken into lines.

@@ -130,10 +130,13 @@ func TestRedaction(t *testing.T) {
 	t.Run("its time does not grow with the square of what a target sends", func(t *testing.T) {
 		r := redactorOf(strings.Repeat("a", jadwal.MaxSecretValue-1) + "b")
 		text := []byte(strings.Repeat("a", 1<<20))
-		began := time.Now()
-		r.redact(text, true)
-		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("%s", took)
+		escapes := []byte(strings.Repeat(`\u0025%255C+%26&percnt;&amp;\\aa`+"\r\n", 1<<20/40) + "%255C%255C%2")
+		for _, text := range [][]byte{text, escapes} {
+			began := time.Now()
+			r.redact(text, true)
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("%s", took)
+			}
 		}
 	})
 }
@@ -162,7 +165,19 @@ func writings() map[string]func(string) string {
 		"in a query in JSON, in ASCII": func(s string) string {
 			return strings.ReplaceAll(url.QueryEscape(s), "%", `\u0025`)
 		},
-		"in HTML": html.EscapeString,
+		"in JSON in HTML":          func(s string) string { return html.EscapeString(inJSON(s)) },
+		"in JSON in ASCII in HTML": func(s string) string { return html.EscapeString(units(s)) },
+		"in HTML in JSON":          func(s string) string { return inJSON(html.EscapeString(s)) },
+		"in JSON in a query":       func(s string) string { return url.QueryEscape(inJSON(s)) },
+		"in a query in a query":    func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
+		"in a path in a query":     func(s string) string { return url.QueryEscape(url.PathEscape(s)) },
+		"in a query in HTML":       func(s string) string { return html.EscapeString(url.QueryEscape(s)) },
+		"in HTML in a query":       func(s string) string { return url.QueryEscape(html.EscapeString(s)) },
+		"in HTML in HTML":          func(s string) string { return html.EscapeString(html.EscapeString(s)) },
+		"in HTML":                  html.EscapeString,
+		"in HTML, by all names": func(s string) string {
+			return strings.NewReplacer(`"`, "&quot;", "&", "&amp;", "/", "&sol;", "+", "&plus;", "%", "&percnt;", "\\", "&bsol;", "\n", "&NewLine;", "é", "&eacute;").Replace(s)
+		},
 		"in HTML, by names": func(s string) string {
 			return strings.NewReplacer(`"`, "&quot;", "'", "&apos;", "<", "&lt;", ">", "&gt;", "&", "&amp;").Replace(s)
 		},
@@ -193,6 +208,9 @@ func TestRedactionAtACut(t *testing.T) {
 			for _, secret := range []string{tricky, "AB/CD/EF/GH/IJ/KL/MN", `"\"\\&&''%%++//`, "\U0001f511\U0001f5dd ключ \U0001f512<", "???>>>~~~\xc3\xbf\xc3\xbf", "0123456789abcdef"} {
 				r := redactorOf(secret)
 				text := "before " + written(secret)
+				if got := string(r.redact([]byte(text+" after"), false)); !strings.Contains(got, redacted) || !strings.HasSuffix(got, " after") {
+					t.Fatalf("%q: %q", text, got)
+				}
 				for n := range len(text) + 1 {
 					got := string(r.redact([]byte(text[:n]), true))
 					there := 0 // bytes of the secret that are in it
