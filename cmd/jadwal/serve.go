@@ -248,7 +248,7 @@ func unlock(ctx context.Context, st *store.Store, cfg config.Config) error {
 			return err
 		}
 	case sealed:
-		return errors.New("JADWAL_MASTER_KEY: this database holds secrets; set the master key that the other servers on it have")
+		return errors.New("JADWAL_MASTER_KEY: this database may hold secrets, since a server with a master key has used it; set that key (docs/reference/secrets.md tells what to do when it is lost)")
 	default:
 		return nil
 	}
