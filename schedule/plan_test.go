@@ -474,6 +474,22 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%+v", w)
 		}
 	})
+	t.Run("an at has passed", func(t *testing.T) {
+		specs := []Spec{{Every: "1h"}, {At: "2027-02-01T00:00:00Z"}, {At: "2027-02-01T00:00:00.001Z"}, {At: "2026-12-31T00:00:00Z"}}
+		p := compile(t, Config{Specs: specs, StartAt: mustTime(t, "2027-01-01T00:00:00Z")})
+		if w := p.Past(mustTime(t, "2027-02-01T00:00:00Z")); len(w) != 1 || w[0].Code != WarnInPast || w[0].Field != "schedules[1]" {
+			t.Errorf("%+v", w)
+		}
+	})
+	t.Run("an at that comes twice has not passed before its second time", func(t *testing.T) {
+		p := compile(t, Config{Specs: []Spec{{At: "2027-11-07T01:30:00"}}, Zone: mustZone(t, "America/New_York"), DST: DST{Overlap: OverlapBoth}})
+		if w := p.Past(mustTime(t, "2027-11-07T06:29:00Z")); len(w) != 0 {
+			t.Errorf("%+v", w)
+		}
+		if w := p.Past(mustTime(t, "2027-11-07T06:30:00Z")); len(w) != 1 {
+			t.Errorf("%+v", w)
+		}
+	})
 }
 
 func TestPlansAreMadeAndSharedByManyGoroutines(t *testing.T) {

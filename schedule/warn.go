@@ -19,6 +19,7 @@ const (
 	WarnSomeMonths   = "some_months"   // some months have no such day
 	WarnLeapYears    = "leap_years"    // February 29 alone
 	WarnNoOccurrence = "no_occurrence" // no instant lies between the bounds
+	WarnInPast       = "in_past"       // an `at` has passed
 )
 
 // Warnings returns what is valid and probably not meant, in the order of the
@@ -41,6 +42,19 @@ func (p *Plan) Warnings() []Warning {
 	}
 	if _, ok := p.next(p.start - 1); !ok && len(p.sources) > 0 {
 		all = append(all, Warning{"", WarnNoOccurrence, "no instant lies between start_at and end_at"})
+	}
+	return all
+}
+
+// Past returns a Warning for each `at` within the bounds of p that has passed
+// at now.
+func (p *Plan) Past(now time.Time) []Warning {
+	var all []Warning
+	for i, src := range p.sources {
+		if at, ok := src.(*atSource); ok && at.first >= p.start && at.second <= min(p.end, milli(now)) {
+			all = append(all, Warning{fmt.Sprintf("schedules[%d]", i), WarnInPast,
+				"at lies in the past; a new job refuses it, or runs it at once when it is its only schedule and at most an hour late"})
+		}
 	}
 	return all
 }

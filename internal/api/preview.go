@@ -17,7 +17,9 @@ type previewInput struct {
 type previewBody struct {
 	Schedules []scheduleBody `json:"schedules" maxItems:"16"`
 	Timezone  string         `json:"timezone,omitempty" example:"Asia/Jakarta"`
-	From      instant        `json:"from,omitzero" doc:"The occurrences after this instant; left out: now. An every counts from it."`
+	StartAt   *instant       `json:"start_at,omitempty" doc:"No occurrence before it; an every counts from it, as in a job."`
+	EndAt     *instant       `json:"end_at,omitempty" doc:"No occurrence after it."`
+	From      instant        `json:"from,omitzero" doc:"The occurrences after this instant; left out: now. Without start_at an every counts from it."`
 	DST       dstBody        `json:"dst,omitempty"`
 	Count     int            `json:"count,omitempty" minimum:"1" maximum:"1000"`
 }
@@ -90,12 +92,19 @@ func (s *Server) previewSchedule(ctx context.Context, in *previewInput) (*reply[
 	if from.IsZero() {
 		from = callOf(ctx).now
 	}
-	d := jadwal.Definition{Schedules: specs(body.Schedules), Timezone: body.Timezone, DST: schedule.DST(body.DST)}
+	d := jadwal.Definition{
+		Schedules: specs(body.Schedules), Timezone: body.Timezone, DST: schedule.DST(body.DST),
+		StartAt: (*time.Time)(body.StartAt), EndAt: (*time.Time)(body.EndAt),
+	}
 	plan, err := d.Plan(from, 0)
 	if err != nil {
 		return nil, err
 	}
-	return ok(previewOf(plan, from, body.Count), "Preview of the schedules"), nil
+	p := previewOf(plan, from, body.Count)
+	for _, w := range plan.Past(callOf(ctx).now) {
+		p.Warnings = append(p.Warnings, warningView(w))
+	}
+	return ok(p, "Preview of the schedules"), nil
 }
 
 // previewOf is what a plan means, and its next instants after from.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -151,6 +152,9 @@ func explain(err error) error {
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
 		name := clip(e.JSONPointer.LastToken())
+		if place := placeOf(name, e.GoType); place != "" {
+			return jadwal.Invalid(field, "unknown", "unknown member %q; did you mean %q?", name, place)
+		}
 		return jadwal.Invalid(field, "unknown", "unknown member %q%s", name, suggest(name, members(e.GoType)))
 	case field == "" && null != nil:
 		return malformed("the body must be a JSON object, got null")
@@ -265,6 +269,28 @@ func members(t reflect.Type) []string {
 		}
 	}
 	return names
+}
+
+// placeOf is where a name belongs that is a member one level further down in a
+// struct type, such as "schedules[0].cron"; "" when it is none.
+func placeOf(name string, t reflect.Type) string {
+	if len(members(t)) == 0 {
+		return ""
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	for f := range t.Fields() {
+		outer, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		inner := f.Type
+		if inner.Kind() == reflect.Slice {
+			inner, outer = inner.Elem(), outer+"[0]"
+		}
+		if slices.Contains(members(inner), name) {
+			return outer + "." + name
+		}
+	}
+	return ""
 }
 
 // suggest is the end of an error about an unknown name: the one that was

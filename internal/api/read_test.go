@@ -46,6 +46,8 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{"true", `true`, "", "", "must be a JSON object, got a boolean"},
 		{"an unknown member", job(`"retries":3`), "retries", "unknown", `unknown member "retries"; there are name`},
 		{"a mistyped member", job(`"time_zone":"UTC"`), "time_zone", "unknown", `did you mean "timezone"?`},
+		{"a member of a schedule beside them", job(`"cron":"* * * * *"`), "cron", "unknown", `did you mean "schedules[0].cron"?`},
+		{"a member of the target beside it", job(`"method":"GET"`), "method", "unknown", `did you mean "target.method"?`},
 		{"another case", `{"Name":"a"}`, "Name", "unknown", `did you mean "name"?`},
 		{"an empty name", `{"":1}`, "", "", ""},
 		{"a member twice", `{"name":"a","name":"b"}`, "name", "duplicate", `"name" is there twice`},

@@ -163,7 +163,29 @@ func TestPreview(t *testing.T) {
 			t.Errorf("got %s", r.body)
 		}
 	})
+	t.Run("start_at and end_at bound it as they do a job", func(t *testing.T) {
+		r := ask(`{"schedules":[{"rrule":"FREQ=MONTHLY;BYDAY=-1FR"},{"every":"720h"}],"timezone":"Asia/Jakarta","start_at":"2026-01-05T09:00:00+07:00","end_at":"2026-01-30T09:00:00+07:00","from":"2020-01-01T00:00:00Z"}`)
+		for path, want := range map[string]string{
+			"occurrences.0.local": "2026-01-05T09:00:00.000000+07:00", "occurrences.1.local": "2026-01-30T09:00:00.000000+07:00", "occurrences.2": "", "warnings": "[]",
+		} {
+			if got := r.text(path); got != want {
+				t.Errorf("%s is %q: %s", path, got, r.body)
+			}
+		}
+		r = ask(`{"schedules":[{"cron":"@yearly"}],"start_at":"2027-02-01T00:00:00Z","end_at":"2027-03-01T00:00:00Z"}`)
+		if r.status != 200 || r.text("warnings.0.code") != "no_occurrence" {
+			t.Errorf("got %s", r.body)
+		}
+	})
+	t.Run("an at that has passed is told", func(t *testing.T) {
+		r := ask(`{"schedules":[{"at":"2999-01-01T00:00:00Z"},{"at":"2020-01-01T00:00:00Z"}],"from":"2019-01-01T00:00:00Z"}`)
+		if r.status != 200 || r.text("warnings.0.code") != "in_past" || r.text("warnings.0.field") != "schedules[1]" || r.text("warnings.1") != "" {
+			t.Errorf("got %s", r.body)
+		}
+	})
 	for body, field := range map[string]string{
+		`{"schedules":[{"every":"1h"}],"start_at":"2027-01-01T00:00:00"}`: "start_at", `{"schedules":[{"every":"1h"}],"end_at":5}`: "end_at",
+		`{"schedules":[{"every":"1h"}],"start_at":"2027-01-02T00:00:00Z","end_at":"2027-01-01T00:00:00Z"}`: "end_at", `{"cron":"* * * * *"}`: "cron",
 		`{}`: "schedules", `{"schedules":[]}`: "schedules", `{"schedules":[{}]}`: "schedules[0]", `{"schedules":[{"cron":"x"}]}`: "schedules[0].cron",
 		`{"schedules":[{"every":"1h"}],"count":0}`: "count", `{"schedules":[{"every":"1h"}],"count":1001}`: "count", `{"schedules":[{"every":"1h"}],"count":1.5}`: "count",
 		`{"schedules":[{"every":"1h"}],"count":99999999999999999999}`: "count", `{"schedules":[{"every":"1h"}],"count":"5"}`: "count",
