@@ -382,7 +382,7 @@ func (u SecretUse) check(secret SecretValue, there bool, ownerID int64, origin s
 var errBadHeader = errors.New("what is filled in holds a line end or another control character, or space at its ends")
 
 // errDots is that a filled in path leads elsewhere.
-var errDots = errors.New("its path has a segment that is . or ..")
+var errDots = errors.New("its path has . or .. as a segment")
 
 // checkPath refuses a path that would be another one once it is normalised (RFC
 // 3986, section 5.2.4): what is filled in must not lead out of its place.

@@ -165,8 +165,8 @@ func TestTemplatesThatAreRefused(t *testing.T) {
 	}{
 		{"no line end comes into a header", "", `{{secret "token"}}`, "a\r\nX-B: c", "header X-A cannot be filled in: what is filled in holds a line end"},
 		{"nor space at its ends", "", `{{secret "token"}}`, "token ", "header X-A cannot be filled in"},
-		{"a segment does not become ..", `https://api.example.com/a/{{secret "token"}}/b`, "", "..", "target.url cannot be filled in: its path has a segment that is . or .."},
-		{"nor by what is beside it", `https://api.example.com/a/.{{secret "token"}}`, "", ".", "its path has a segment"},
+		{"a segment does not become ..", `https://api.example.com/a/{{secret "token"}}/b`, "", "..", "target.url cannot be filled in: its path has . or .. as a segment"},
+		{"nor by what is beside it", `https://api.example.com/a/.{{secret "token"}}`, "", ".", "its path has ."},
 		{"a URL does not grow without bound", `https://api.example.com/{{secret "token"}}`, "", strings.Repeat("x", 8<<10), "target.url cannot be filled in: it is too long"},
 		{"nor by what is escaped", `https://api.example.com/{{secret "token"}}`, "", strings.Repeat("/", 4<<10), "target.url cannot be filled in: it is too long"},
 		{"nor does a header", "", `{{secret "token"}}{{secret "token"}}`, strings.Repeat("x", 40<<10), "header X-A cannot be filled in: it is too long"},
