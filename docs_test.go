@@ -2,6 +2,7 @@ package jadwal
 
 import (
 	"os"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -152,6 +153,20 @@ func checkStatusExample(t *testing.T, status, codes string, want bool) {
 		}
 		if got := (Expect{Status: status}).HasStatus(n); got != want {
 			t.Errorf("%s: %d is %v", status, n, got)
+		}
+	}
+}
+
+// TestJobPage holds that docs/reference/job.md tells of each member of a
+// definition.
+func TestJobPage(t *testing.T) {
+	text, err := os.ReadFile("docs/reference/job.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f := range reflect.TypeFor[Definition]().Fields() {
+		if name := f.Tag.Get("json"); !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("it tells nothing of %s", name)
 		}
 	}
 }
