@@ -48,7 +48,7 @@ test: ## every test
 	go test -timeout 20m ./...
 
 check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, recipes, faults, short crash and chaos
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=100000x
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=50000x
 	@$(MAKE) --no-print-directory smoke
 	@$(MAKE) --no-print-directory recipes
 	@$(MAKE) --no-print-directory faults
