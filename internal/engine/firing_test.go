@@ -200,13 +200,15 @@ func (r *firingRow) run(t *testing.T, w *world) {
 	if r.now > r.cursor {
 		w.ask(w.with("blocker", "at 2001-01-01T00:00:00Z", func(d *jadwal.Definition) { d.Timeout = jadwal.Duration(24 * time.Hour) }).ID)
 	}
+	if r.usedUp {
+		w.made = func(e *Engine) {
+			e.fires = jadwal.NewMeter[int64](jadwal.Quota{Most: 1, Window: 24 * time.Hour})
+			e.fires.Count(w.owner.ID, 1, time.Now())
+		}
+	}
 	w.run()
 	synctest.Wait()
 	w.fault.on(func(f *faults) { f.barred, f.normal = r.barred, r.usedUp })
-	if r.usedUp {
-		w.eng.fires = jadwal.NewMeter[int64](jadwal.Quota{Most: 1, Window: 24 * time.Hour})
-		w.eng.fires.Count(w.owner.ID, 1, time.Now())
-	}
 	if r.jumpTo > 0 {
 		sleep(r.jumpFrom)
 		w.job("before", "0 0 1 1 *") // the engine reads its clock

@@ -44,6 +44,7 @@ type world struct {
 	bury    []func()
 	timely  bool              // see faults
 	begin   func(*faults)     // what is so from the start of each engine; nil: nothing
+	made    func(*Engine)     // with an engine before it runs; nil: nothing
 	hear    func(target.Call) // nil: nobody listens; it runs before each attempt
 
 	stepped atomic.Int64 // how far the engine's wall clock was set, in nanoseconds
@@ -336,6 +337,9 @@ func (w *world) run() {
 	http := target.New(target.Options{Version: "test", DialContext: w.fault.dial(w.sink)})
 	w.eng = New(Options{Store: w.fault, Target: wire{http, w.hear}, InFlight: w.slots, PerHost: w.perHost, Fires: w.fires, Log: slog.New(slog.NewTextHandler(logWriter{w.t}, &slog.HandlerOptions{Level: slog.LevelWarn})), DrainTimeout: w.drain})
 	w.eng.step = func() time.Duration { return time.Duration(w.stepped.Load()) }
+	if w.made != nil {
+		w.made(w.eng)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.ended = cancel, make(chan error, 1)
 	eng, ended := w.eng, w.ended
