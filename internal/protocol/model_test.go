@@ -14,6 +14,7 @@ type rules struct {
 	hastyHandover  bool // a shard is handed over with a commit on its way
 	keptRow        bool // a node reloads after a lost answer and keeps its row
 	learnsAgain    bool // a run by hand is taken in although its end is on its way
+	startsYoung    bool // a version fires before it is stored
 }
 
 // model is what may happen: the rules and what is asked of the API.
@@ -452,6 +453,8 @@ func check(s *state) string {
 			return "I6: run " + name(k) + " is recorded, and the cursor is before it"
 		case s.records[k] == ran && s.delivered[k] == 0:
 			return "I5: run " + name(k) + " is recorded as run, and was not delivered"
+		case s.newer[k] == 1 && s.version == 1 && instant <= s.from:
+			return "I9: run " + name(k) + " was started as an instant of the new version, which begins after it"
 		}
 	}
 	if a, b := &s.nodes[0], &s.nodes[1]; a.owns == 1 && b.owns == 1 && a.late == 0 && b.late == 0 && a.lost == 0 && b.lost == 0 {

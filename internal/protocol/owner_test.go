@@ -72,6 +72,10 @@ func (s *state) begin(i, k int, f flight) string {
 	return ""
 }
 
+// young tells whether the version that the node has begun is not stored yet, for
+// all that it knows: what the version plans waits until it is.
+func (n *node) young() bool { return n.out.applied == version || n.sent.applied == version }
+
 func (m *model) own(s *state, i int) {
 	n := &s.nodes[i]
 	if n.settling == 1 && s.changeWaits+s.cancelWaits+s.askWaits == 0 && n.sending == idle && n.out.applied == nothing {
@@ -80,7 +84,7 @@ func (m *model) own(s *state, i int) {
 			return ""
 		})
 	}
-	if n.settling == 0 && n.next != 0 && n.next <= s.now && s.fires(n.version) {
+	if n.settling == 0 && n.next != 0 && n.next <= s.now && s.fires(n.version) && (!n.young() || m.startsYoung) {
 		m.fire(s, i, int(n.next)-1)
 	}
 	for k := range n.flights {
@@ -121,7 +125,14 @@ func (m *model) fire(s *state, i, k int) {
 			n.outcome().next = uint8(k) + 1
 			n.tail = uint8(k) + 1
 		}
-		return to.begin(i, k, flight{1, noRow})
+		wrong := to.begin(i, k, flight{1, noRow})
+		if n.version == 1 {
+			to.newer[k] = 1
+		}
+		if n.version > to.version && wrong == "" {
+			wrong = "I9: run " + name(k) + " starts from a version that is not stored"
+		}
+		return wrong
 	})
 	if !m.policies {
 		return

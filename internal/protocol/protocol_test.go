@@ -10,9 +10,9 @@ var more = flag.Bool("more", false, "search with one more failure: minutes, and 
 
 // Nothing is lost and nothing recorded twice, no cursor goes back, no two
 // nodes own the job unless one was paused past its lease, nothing starts from a
-// version that was answered to be over, nothing starts again that is recorded,
-// what is cancelled ends, and from wherever things stand they come to an end
-// once nothing fails any more.
+// version that was answered to be over or is not stored yet, nothing starts
+// again that is recorded, what is cancelled ends, and from wherever things stand
+// they come to an end once nothing fails any more.
 func TestProtocol(t *testing.T) {
 	all := 0
 	for _, c := range []struct {
@@ -25,7 +25,7 @@ func TestProtocol(t *testing.T) {
 		{"instants that are skipped and queued", first, 1, model{policies: true}},
 		{"attempts that fail", first, 0, model{retries: true, policies: true}},
 		{"an attempt that fails", second, 2, model{retries: true}},
-		{"an edit", first, 1, model{changes: []uint8{edit}}},
+		{"an edit", first, 2, model{changes: []uint8{edit}}},
 		{"a pause", first, 2, model{changes: []uint8{pause}}},
 		{"a delete", first, 2, model{changes: []uint8{remove}}},
 		{"a cancel", first, 2, model{cancels: true}},
@@ -71,6 +71,7 @@ func TestMistakes(t *testing.T) {
 		{"a shard is handed over with a commit on its way", model{rules: rules{hastyHandover: true}}, "I3"},
 		{"a node keeps its row after a lost answer", model{rules: rules{keptRow: true}}, "I3"},
 		{"a run by hand is taken in although its end is on its way", model{rules: rules{learnsAgain: true}, asks: true}, "I3"},
+		{"a version fires before it is stored", model{rules: rules{startsYoung: true}, changes: []uint8{edit}}, "I9"},
 	} {
 		t.Run(c.mistake, func(t *testing.T) {
 			x := search{model: c.model, start: 1, failures: 2, most: 1_000_000}
@@ -81,4 +82,16 @@ func TestMistakes(t *testing.T) {
 			t.Log(wrong)
 		})
 	}
+}
+
+// What comes of a start from a version that is not stored: the next owner begins
+// the version later, and what was delivered is an instant of none.
+func TestStartFromAVersionThatIsNotStored(t *testing.T) {
+	m := model{rules: rules{startsYoung: true}, changes: []uint8{edit}}
+	x := search{model: m, start: 1, failures: 1, most: 1_000_000, beyond: "starts from a version that is not stored"}
+	wrong := x.run()
+	if !strings.Contains(wrong, "an instant of the new version, which begins after it") {
+		t.Errorf("found %q in %d states", wrong, len(x.states))
+	}
+	t.Log(wrong)
 }

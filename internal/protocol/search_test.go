@@ -16,6 +16,7 @@ type search struct {
 	failures uint8    // at most 3
 	start    uint8    // instant
 	settle   int      // of so many states one is looked at for a way out; 0: none
+	beyond   string   // a step that is wrong in this way is taken, to see what comes of it; "": none
 }
 
 // visit returns whether p is new.
@@ -74,7 +75,7 @@ func (x *search) run() string {
 	for i := 0; i < len(x.states); i++ {
 		s := unpack(x.states[i])
 		for _, st := range x.next(&s) {
-			if st.wrong != "" {
+			if st.wrong != "" && (x.beyond == "" || !strings.Contains(st.wrong, x.beyond)) {
 				return x.trace(i, st.to.pack(), st.wrong)
 			}
 			if !x.visit(st.to.pack(), uint32(i)) {

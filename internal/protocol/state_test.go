@@ -107,6 +107,7 @@ type state struct {
 	recorded      [keys]uint8 // how often
 	open          [keys]uint8
 	delivered     [keys]uint8
+	newer         [keys]uint8 // it was started as an instant of the second version
 	owner         uint8
 
 	change, changeWaits, changeAnswered      uint8
@@ -194,6 +195,7 @@ func (c *codec) state(s *state) {
 		c.field(&s.recorded[k], 2)
 		c.field(&s.open[k], 3)
 		c.field(&s.delivered[k], 1)
+		c.field(&s.newer[k], 1)
 	}
 	c.field(&s.change, 2)
 	c.field(&s.changeWaits, 1)
