@@ -231,7 +231,7 @@ func badMembers() (all []bad) {
 		{`"url":"https://example.com/","headers":[]`, "target.headers"}, {`"url":"https://example.com/","method":"GET","body":{}`, "target.body"}, {`"url":"https://example.com/","expect":{"status":"2x"}`, "target.expect.status"}, {`"url":"https://example.com/","expect":{"status":200}`, "target.expect.status"},
 		{`"url":"https://example.com/","expect":{"state":"2xx"}`, "target.expect.state"}, {`"url":"https://example.com/","expect":"2xx"`, "target.expect"}, {`"url":"https://example.com/","expect":null`, "target.expect"}, {`"url":"https://example.com/","expect":{"body":"/(/"}`, "target.expect.body"},
 		{`"url":"https://example.com/","expect":{"body":"/a{1000}/"}`, "target.expect.body"}, {`"url":"https://example.com/","expect":{"body":"` + strings.Repeat("x", 257) + `"}`, "target.expect.body"}, {`"url":"https://example.com/","expect":{"body":{}}`, "target.expect.body"},
-		{`"url":"https://example.com/","secret_headers":[]`, "target.secret_headers"}, {`"url":"https://example.com/","redirects":11`, "target.redirects"}, {`"url":"https://example.com/","redirects":-1`, "target.redirects"},
+		{`"url":"https://example.com/","secret_headers":["X-Key"]`, "target.secret_headers[0]"}, {`"url":"https://example.com/","redirects":11`, "target.redirects"}, {`"url":"https://example.com/","redirects":-1`, "target.redirects"},
 		{`"url":"https://example.com/","redirects":1.5`, "target.redirects"}, {`"url":"https://example.com/","redirects":true`, "target.redirects"}, {`"url":"https://example.com/","redirect":1`, "target.redirect"},
 	} {
 		add("user", "POST", "/job", `{"name":"x","target":{`+strings.ReplaceAll(p.members, "\r\n", `\r\n`)+`}}`, p.field)
@@ -408,6 +408,9 @@ func badOthers() (all []bad) {
 		bad{"a whole job that cannot be, at a name that is free", "user", "PUT", "/job/free", `{"timeout":"0s",` + hook + `}`, nil, 400, "validation_failed", "timeout"},
 		bad{"a whole job for an id that is none", "user", "PUT", "/job/999", newJobBody, nil, 404, "not_found", ""},
 		bad{"a whole job with a null", "user", "PUT", "/job/mine", `{"timeout":null,` + hook + `}`, nil, 400, "validation_failed", "timeout"},
+		bad{"a whole job as it was at another version", "user", "PUT", "/job/mine", `{"version":9,` + hook + `}`, nil, 412, "version_mismatch", ""},
+		bad{"a whole job in another state", "user", "PUT", "/job/mine", `{"state":"completed",` + hook + `}`, nil, 400, "validation_failed", "state"},
+		bad{"a new job with an id", "user", "POST", "/job", `{"name":"x","id":7,` + hook + `}`, nil, 400, "validation_failed", "id"},
 		bad{"a whole job at an old version", "user", "PUT", "/job/mine", `{` + hook + `}`, []string{"If-Match", `"9"`}, 412, "version_mismatch", ""},
 		bad{"a whole job that must be there", "user", "PUT", "/job/free", `{` + hook + `}`, []string{"If-Match", `*`}, 412, "version_mismatch", ""},
 		bad{"a whole job that must not be there", "user", "PUT", "/job/mine", `{` + hook + `}`, []string{"If-None-Match", `*`}, 412, "version_mismatch", ""},

@@ -136,7 +136,7 @@ func (s *Server) testJob(ctx context.Context, in *testJobInput) (*reply[exchange
 	}
 	var edited *jadwal.Definition
 	if patched {
-		after, err := in.Body.apply(job.Definition)
+		after, err := in.Body.apply(&job)
 		if err != nil {
 			return nil, err
 		}

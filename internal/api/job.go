@@ -20,7 +20,11 @@ type createJobInput struct {
 
 // createJob answers POST /job with 201 and the stored job.
 func (s *Server) createJob(ctx context.Context, in *createJobInput) (*reply[jobView], error) {
-	return s.createFrom(callOf(ctx), jadwal.Job{Definition: in.Body.definition(), State: jadwal.JobEnabled})
+	d, err := in.Body.create()
+	if err != nil {
+		return nil, err
+	}
+	return s.createFrom(callOf(ctx), jadwal.Job{Definition: d, State: jadwal.JobEnabled})
 }
 
 type listJobsInput struct {
@@ -128,20 +132,11 @@ func (s *Server) patchJob(ctx context.Context, in *patchJobInput) (*reply[jobVie
 		if in.Body.isEmpty() {
 			return errNoChange
 		}
-		before := job.Definition
-		after, err := in.Body.apply(before)
+		after, err := in.Body.apply(job)
 		if err != nil {
 			return err
 		}
-		if err := after.Validate(); err != nil {
-			return err
-		}
-		if err := after.CheckEdit(&before, c.now); err != nil {
-			return err
-		}
-		job.State, err = after.StateAfterEdit(job.State, job.CreatedAt, c.now, job.ID)
-		job.Definition = after
-		return err
+		return redefine(c, job, after)
 	})
 	if err != nil {
 		return nil, err

@@ -34,6 +34,8 @@ type jobBody struct {
 	CatchupWindow      *jadwal.Duration       `json:"catchup_window,omitempty" doc:"How late an instant may start. Null: 1m with none, any time with latest, 24h with all." example:"1h"`
 	AfterCompletion    jadwal.AfterCompletion `json:"after_completion,omitempty" doc:"What becomes of the job when it is completed." enum:"keep,delete"`
 	PauseAfterFailures int                    `json:"pause_after_failures,omitempty" doc:"How many failed runs in a row pause the job; 0: never." minimum:"0" maximum:"1000"`
+
+	readOnly
 }
 
 // outputBody is how much is kept of answers.
@@ -95,6 +97,8 @@ type targetBody struct {
 	Headers map[string]string `json:"headers,omitempty" doc:"Values of Authorization, Cookie, *-Key and *-Token headers are never shown again."`
 	Body    jadwal.RawJSON    `json:"body,omitzero" doc:"A string is sent as its text, anything else as JSON."`
 
+	SecretHeaders *[]string `json:"secret_headers,omitempty" doc:"The names of the secret headers that keep their values though headers does not have them."`
+
 	Expect    expectBody `json:"expect,omitempty" doc:"What the target must answer for a run to have succeeded."`
 	Redirects int        `json:"redirects,omitempty" doc:"How many redirects an attempt follows. Secret headers are not sent to another origin." minimum:"0" maximum:"10"`
 	TLS       tlsBody    `json:"tls,omitempty" doc:"Of https: whom to trust, and who calls."`
@@ -106,20 +110,22 @@ type tlsBody struct {
 	MinVersion string `json:"min_version,omitempty" doc:"The oldest version of TLS that is spoken." enum:"1.2,1.3"`
 	ClientCert string `json:"client_cert,omitempty" doc:"A certificate that the server shows to the target, in PEM, with the chain behind it." maxLength:"16384"`
 	ClientKey  string `json:"client_key,omitempty" doc:"Its private key, in PEM. Never shown again." maxLength:"16384"`
+
+	HasClientKey *bool `json:"has_client_key,omitempty" doc:"True: the client key stays, though client_key does not have it. False: there is none unless client_key has one."`
 }
 
 func tlsBodyOf(t jadwal.TargetTLS) tlsBody {
 	if t.MinVersion == "" {
 		t.MinVersion = jadwal.DefaultMinTLS
 	}
-	return tlsBody(t)
+	return tlsBody{CA: t.CA, MinVersion: t.MinVersion, ClientCert: t.ClientCert, ClientKey: t.ClientKey}
 }
 
 func (b tlsBody) tls() jadwal.TargetTLS {
 	if b.MinVersion == jadwal.DefaultMinTLS {
 		b.MinVersion = ""
 	}
-	return jadwal.TargetTLS(b)
+	return jadwal.TargetTLS{CA: b.CA, MinVersion: b.MinVersion, ClientCert: b.ClientCert, ClientKey: b.ClientKey}
 }
 
 // expectBody is what a target must answer.
@@ -131,7 +137,10 @@ type expectBody struct {
 func (b *expectBody) preset() { *b = expectBody{Status: jadwal.DefaultStatus} }
 
 func targetBodyOf(t jadwal.Target) targetBody {
-	return targetBody{t.Type, t.Method, t.URL, t.Headers, t.Body, expectBody(t.Expect), t.Redirects, tlsBodyOf(t.TLS)}
+	return targetBody{
+		Type: t.Type, Method: t.Method, URL: t.URL, Headers: t.Headers, Body: t.Body,
+		Expect: expectBody(t.Expect), Redirects: t.Redirects, TLS: tlsBodyOf(t.TLS),
+	}
 }
 
 func (b targetBody) target() jadwal.Target {
@@ -190,12 +199,15 @@ type patchShape jobBody
 // isEmpty tells whether p has no members.
 func (p *jobPatch) isEmpty() bool { return len(membersOf(p.text)) == 0 }
 
-// apply returns what p makes of a definition, which is still to be validated.
-// A secret header that p does not send stays, but only while the target's
-// origin does: else whoever may edit a job could have its secrets sent to a
-// place of their own.
-func (p *jobPatch) apply(before jadwal.Definition) (after jadwal.Definition, err error) {
-	text, err := json.Marshal(bodyOf(before))
+// apply returns what p makes of a job's definition, which is still to be
+// validated. A secret value that p does not send stays while keepSecrets lets
+// it.
+func (p *jobPatch) apply(job *jadwal.Job) (after jadwal.Definition, err error) {
+	if err := p.shape.readOnly.check(job); err != nil {
+		return after, err
+	}
+	before := &job.Definition
+	text, err := json.Marshal(bodyOf(*before))
 	if err != nil {
 		return after, err
 	}
@@ -204,25 +216,38 @@ func (p *jobPatch) apply(before jadwal.Definition) (after jadwal.Definition, err
 		return after, err
 	}
 	after = body.definition()
-	if before.Target.Origin() == after.Target.Origin() {
-		return after, nil
+	sent := p.shape.Target
+	if sent.SecretHeaders == nil {
+		names := after.Target.SecretHeaders()
+		sent.SecretHeaders = &names
 	}
-	var wrong []jadwal.FieldError
-	for _, name := range after.Target.SecretHeaders() {
-		if _, sent := p.shape.Target.Headers[name]; !sent {
-			wrong = append(wrong, jadwal.FieldError{
-				Field: "target.headers." + name, Code: "required",
-				Message: "header " + name + " must be sent again, since its value is bound to the old origin of target.url",
-			})
-		}
+	if sent.TLS.HasClientKey == nil {
+		stays := after.Target.TLS.ClientKey != ""
+		sent.TLS.HasClientKey = &stays
 	}
-	if after.Target.TLS.ClientKey != "" && p.shape.Target.TLS.ClientKey == "" {
-		wrong = append(wrong, jadwal.FieldError{
-			Field: jadwal.ClientKeyField, Code: "required",
-			Message: "target.tls.client_key must be sent again, since it is bound to the old origin of target.url",
-		})
+	return after, keepSecrets(&sent, &before.Target, &after.Target)
+}
+
+// replace is the definition that b is in the place of a job's, still to be
+// validated. A name that b leaves out stays.
+func (b *jobBody) replace(job *jadwal.Job) (after jadwal.Definition, err error) {
+	if err := b.readOnly.check(job); err != nil {
+		return after, err
 	}
-	return after, invalid(wrong)
+	after = b.definition()
+	if after.Name == "" {
+		after.Name = job.Definition.Name
+	}
+	return after, keepSecrets(&b.Target, &job.Definition.Target, &after.Target)
+}
+
+// create is the definition of a new job.
+func (b *jobBody) create() (d jadwal.Definition, err error) {
+	if err := b.readOnly.none(); err != nil {
+		return d, err
+	}
+	d = b.definition()
+	return d, keepSecrets(&b.Target, &jadwal.Target{}, &d.Target)
 }
 
 // jobView is a job in an answer.

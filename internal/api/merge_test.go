@@ -106,7 +106,7 @@ func TestASecretStaysOnlyWithItsOrigin(t *testing.T) {
 			if err := p.readPatch([]byte(c.patch)); err != nil {
 				t.Fatal(err)
 			}
-			after, err := p.apply(before)
+			after, err := p.apply(&jadwal.Job{Definition: before})
 			if (err != nil) != (c.want == "refused") {
 				t.Fatalf("got %v", err)
 			}

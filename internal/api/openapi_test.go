@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/teknohole/jadwal"
 )
@@ -393,11 +394,17 @@ func (g *generator) markNulls(t reflect.Type, seen map[reflect.Type]bool) {
 	}
 	for _, f := range reflect.VisibleFields(t) {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Type == reflect.TypeFor[jsontext.Value]() {
+			s.Properties[name] = g.asAnswered(name)
+			continue
+		}
 		member := s.Properties[name]
 		if member == nil {
 			continue
 		}
 		switch {
+		case f.Type == reflect.TypeFor[*instant]() || f.Type == reflect.TypeFor[*jadwal.Duration]():
+			member.Nullable = true
 		case options != "":
 			member.Nullable = false // left out instead
 		case f.Type.Kind() == reflect.Pointer && member.AnyOf == nil:
@@ -405,6 +412,14 @@ func (g *generator) markNulls(t reflect.Type, seen map[reflect.Type]bool) {
 		}
 		g.markNulls(f.Type, seen)
 	}
+}
+
+// asAnswered is the schema of a member of a job that only the server sets.
+func (g *generator) asAnswered(name string) *huma.Schema {
+	answered := *g.registry.SchemaFromRef(g.schema(reflect.TypeFor[jobView]()).Ref).Properties[name]
+	answered.ReadOnly = true
+	answered.Description = strings.TrimSpace("Only the server sets it. " + answered.Description)
+	return &answered
 }
 
 // success describes the envelope of a route's success, or its document.

@@ -95,6 +95,9 @@ var suite = map[string]func(*testing.T){
 	"TestTokens":                                     TestTokens,
 	"TestVersions":                                   TestVersions,
 	"TestVersionsThatAreNotKept":                     TestVersionsThatAreNotKept,
+	"TestSecretsThatAreNotSentAgain":                 TestSecretsThatAreNotSentAgain,
+	"TestWhatIsReadCanBeSentBack":                    TestWhatIsReadCanBeSentBack,
+	"TestWhatOnlyTheServerSets":                      TestWhatOnlyTheServerSets,
 	"TestWithoutLimitsNothingIsCounted":              TestWithoutLimitsNothingIsCounted,
 	"TestWithoutTheSettingNoPageReadsAnything":       TestWithoutTheSettingNoPageReadsAnything,
 }

@@ -39,6 +39,9 @@ func (s *Server) putJob(ctx context.Context, in *putJobInput) (*reply[jobView], 
 	}
 	if body.Name != "" {
 		d := body.definition()
+		if keeps := body.Target.TLS.HasClientKey; keeps != nil && *keeps {
+			d.Target.TLS.ClientCert = "" // whether they fit is known once the key is there
+		}
 		if err := d.Validate(); err != nil {
 			return nil, err
 		}
@@ -55,7 +58,11 @@ func (s *Server) putJob(ctx context.Context, in *putJobInput) (*reply[jobView], 
 			return nil, errNoJobMatch
 		}
 		if !there {
-			r, err := s.createFrom(c, jadwal.Job{Definition: body.definition(), State: jadwal.JobEnabled})
+			d, err := body.create()
+			if err != nil {
+				return nil, err
+			}
+			r, err := s.createFrom(c, jadwal.Job{Definition: d, State: jadwal.JobEnabled})
 			if jadwal.CodeOf(err) == jadwal.CodeNameTaken {
 				continue // somebody was quicker
 			}
@@ -96,11 +103,11 @@ func (s *Server) createFrom(c *call, job jadwal.Job) (*reply[jobView], error) {
 // replaceJob puts body in the place of a job's definition.
 func (s *Server) replaceJob(c *call, in *putJobInput, body jobBody) (*reply[jobView], error) {
 	job, err := s.changeJob(c, in.Job, jadwal.ActionEditJob, in.IfMatch, func(job *jadwal.Job) error {
-		after := body
-		if after.Name == "" {
-			after.Name = job.Definition.Name
+		after, err := body.replace(job)
+		if err != nil {
+			return err
 		}
-		return redefine(c, job, after.definition())
+		return redefine(c, job, after)
 	})
 	if err != nil {
 		return nil, err

@@ -51,13 +51,13 @@ func TestPutJob(t *testing.T) {
 			t.Errorf("got %s", r.body)
 		}
 	})
-	t.Run("secret headers that are left out are gone", func(t *testing.T) {
+	t.Run("secret headers are gone when the body says that none stay", func(t *testing.T) {
 		c.do("PUT", "/job/secret", `{"target":{"url":"https://example.com/","headers":{"Authorization":"hunter2"}}}`)
 		r := c.do("PUT", "/job/secret", `{"target":{"url":"https://example.com/","headers":{"Authorization":"hunter3"}}}`)
 		if r.text("version") != "2" || r.text("target.secret_headers") != "[Authorization]" || strings.Contains(string(r.body), "hunter") {
 			t.Errorf("got %s", r.body)
 		}
-		r = c.do("PUT", "/job/secret", `{"target":{"url":"https://example.com/"}}`)
+		r = c.do("PUT", "/job/secret", `{"target":{"url":"https://example.com/","secret_headers":[]}}`)
 		if r.text("version") != "3" || r.text("target.secret_headers") != "[]" {
 			t.Errorf("got %s", r.body)
 		}

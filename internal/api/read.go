@@ -103,10 +103,11 @@ func readNull(dec *jsontext.Decoder, v any) error {
 }
 
 // isNull tells whether a null comes next, and is not for a value that may be
-// one.
+// one: of an instant or a duration that need not be there it means that there
+// is none.
 func isNull(dec *jsontext.Decoder, v any) bool {
 	switch v.(type) {
-	case *jadwal.RawJSON, *expiry:
+	case *jadwal.RawJSON, *jsontext.Value, *expiry, **instant, **jadwal.Duration:
 		return false
 	}
 	return dec.PeekKind() == 'n'

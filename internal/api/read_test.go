@@ -165,7 +165,7 @@ func FuzzReadJSON(f *testing.F) {
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q: got %+v, want %+v", text, got, want)
 		}
-		again, err := (&jobPatch{text: text}).apply(jadwal.DefaultDefinition())
+		again, err := (&jobPatch{text: text}).apply(&jadwal.Job{Definition: jadwal.DefaultDefinition()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,11 @@ const (
 const shortPages = "Runs are told by when they were due: from is included, to is not. A page looks at 20,000 runs at most: " +
 	"where few of them are asked for it is shorter, even empty, and the Link header leads on."
 
+// sentBack is what the changes of jobs tell about the members of answers.
+const sentBack = "What GET answers can be sent back: what only the server sets is then as it was, and refused when it is not; version says, as If-Match does, " +
+	"which version is meant. Of secret values, which answers do not have, those stay that target.secret_headers and target.tls.has_client_key name; " +
+	"none is lost without a word."
+
 // routes is everything that the API does.
 func routes() []*route {
 	return []*route{
@@ -249,16 +254,16 @@ func routes() []*route {
 		endpoint("PUT", "/job/{job}", jadwal.ActionEditJob, (*Server).putJob, doc{
 			id: "putJob", tag: tagJob, headers: []string{"ETag", "Location"}, also: 201,
 			summary: "Create or replace a job",
-			detail: "A name that the caller has no job of creates one. Otherwise the body takes the place of the whole definition: what it leaves out has its default, " +
-				"and secret headers that it leaves out are gone. The state stays; the definition that the job has already changes nothing. " +
-				"After the answer no run starts from the old definition. A name in the body is that of the path; where the path has an id, it renames.",
+			detail: "A name that the caller has no job of creates one. Otherwise the body takes the place of the whole definition: what it leaves out has its default. " +
+				"The state stays; the definition that the job has already changes nothing. " +
+				"After the answer no run starts from the old definition. A name in the body is that of the path; where the path has an id, it renames. " + sentBack,
 			fails: []jadwal.Code{jadwal.CodeQuotaExceeded, jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied, jadwal.CodeNoMasterKey},
 		}),
 		endpoint("PATCH", "/job/{job}", jadwal.ActionEditJob, (*Server).patchJob, doc{
 			id: "patchJob", tag: tagJob, headers: []string{"ETag"},
 			summary: "Change a job",
 			detail: "The body is a merge patch (RFC 7396): null puts a member back to its default. After the answer no run starts from the old definition. " +
-				"Secret headers that are not sent stay, while the origin of the target's URL does.",
+				"Secret headers that are not sent stay, while the origin of the target's URL does. " + sentBack,
 			fails: []jadwal.Code{jadwal.CodeNameTaken, jadwal.CodeConflict, jadwal.CodeNotYetApplied, jadwal.CodeNoMasterKey},
 		}),
 		endpoint("DELETE", "/job/{job}", jadwal.ActionEditJob, (*Server).deleteJob, doc{
@@ -365,7 +370,7 @@ func routes() []*route {
 			detail: "As a run would send it, with its signature and under the same rules, but marked by Jadwal-Test, within 30 seconds at most, and not attempted again. " +
 				"It is no run: it is in no history and changes nothing of the job. With a body, a merge patch as of PATCH, the job is tested as it would be then, " +
 				"which takes the rights to edit it. That the target fails is no failure of the test. A user may have four on their way at once.",
-			fails: []jadwal.Code{jadwal.CodeConflict, jadwal.CodeRateLimited, jadwal.CodeBusy},
+			fails: []jadwal.Code{jadwal.CodeConflict, jadwal.CodeRateLimited, jadwal.CodeBusy, jadwal.CodeVersionMismatch},
 		}),
 		endpoint("POST", "/run/{id}/cancel", jadwal.ActionOperateRun, (*Server).cancelRun, doc{
 			id: "cancelRun", tag: tagRun,

@@ -168,7 +168,7 @@ func mismatches(schema, v any) (wrong []string) {
 					fail("%q is beyond the %s %v", text, keyword, rule)
 				}
 			}
-		case "format", "description", "examples", "default":
+		case "format", "description", "examples", "default", "readOnly":
 		default:
 			fail("the schema says %s, which this test does not know", keyword)
 		}
