@@ -34,17 +34,15 @@ type readOnly struct {
 // there is not yet.
 func (r *readOnly) none() error {
 	for _, m := range r.sent() {
-		if m.value.Kind() != 'n' {
-			return jadwal.Invalid(m.name, "read_only", "%s is set by the server; leave it out of a new job", m.name)
-		}
+		return jadwal.Invalid(m.name, "read_only", "%s is set by the server; leave it out of a new job", m.name)
 	}
 	return nil
 }
 
 // check compares what is there of r with a job. CodeVersionMismatch: it is of
 // another version; else the error names the member that is not as the job has
-// it. What changes without a new version is not compared: due_since and
-// last_run, and next_at, which must only be an instant that the job plans.
+// it. What changes without a new version must only be one that the job might
+// have had.
 func (r *readOnly) check(job *jadwal.Job) error {
 	if n, err := strconv.ParseInt(string(r.Version), 10, 64); err == nil && n != job.Version {
 		return jadwal.Errorf(jadwal.CodeVersionMismatch, "The job is at version %d, and the body is of version %d; read it again, or leave version out", job.Version, n)
@@ -58,21 +56,22 @@ func (r *readOnly) check(job *jadwal.Job) error {
 		is[m.name] = m.value
 	}
 	for _, m := range r.sent() {
-		wayOut := ""
+		fine, wayOut := sameJSON(m.value, is[m.name]), ""
 		switch m.name {
-		case "due_since", "last_run":
-			continue
-		case "next_at":
-			if m.value.Kind() == 'n' || plans(job, m.value) {
-				continue
-			}
-			wayOut = "; it follows from the schedules"
 		case "state", "pause":
 			wayOut = "; POST /job/{job}/pause and /job/{job}/resume change it"
 		case "owner_id":
 			wayOut = "; POST /job/{job}/owner changes it"
+		case "next_at":
+			wayOut = "; it follows from the schedules"
+			fine = fine || m.value.Kind() == 'n' || plans(job, m.value)
+		case "due_since":
+			var at *instant
+			fine = json.Unmarshal(m.value, &at) == nil
+		case "last_run":
+			fine = m.value.Kind() == 'n' || isRunOf(job, m.value)
 		}
-		if !sameJSON(m.value, is[m.name]) {
+		if !fine {
 			return jadwal.Invalid(m.name, "read_only", "%s must be as the job has it, or left out%s", m.name, wayOut)
 		}
 	}
@@ -97,9 +96,8 @@ func (r *readOnly) sent() []member {
 
 // plans tells whether a JSON value is an instant that a job's schedules plan.
 func plans(job *jadwal.Job, value jsontext.Value) bool {
-	var text string
 	var at instant
-	if json.Unmarshal(value, &text) != nil || at.UnmarshalText([]byte(text)) != nil {
+	if json.Unmarshal(value, &at) != nil {
 		return false
 	}
 	plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
@@ -108,6 +106,18 @@ func plans(job *jadwal.Job, value jsontext.Value) bool {
 	}
 	next, ok := plan.Next(time.Time(at).Add(-time.Nanosecond))
 	return ok && next.Equal(time.Time(at))
+}
+
+// isRunOf tells whether a JSON value is an object with the id of a run of a job.
+func isRunOf(job *jadwal.Job, value jsontext.Value) bool {
+	var run struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(value, &run) != nil {
+		return false
+	}
+	key, ok := jadwal.ParseRunID(run.ID)
+	return ok && key.JobID == job.ID
 }
 
 // keepSecrets puts those secret values of a target into the one after it that

@@ -156,7 +156,8 @@ func TestWhatOnlyTheServerSets(t *testing.T) {
 		{"version", `"1"`, 400, ""}, {"version", `null`, 400, ""},
 		{"version", `7`, 412, "version 1"},
 		{"next_at", fmt.Sprintf("%q", next.Add(time.Hour).Format(time.RFC3339)), 200, ""}, {"next_at", `null`, 200, ""},
-		{"due_since", `"2026-01-01T00:00:00.000000Z"`, 200, ""}, {"last_run", `null`, 200, ""},
+		{"due_since", `"2026-01-01T00:00:00.000000Z"`, 200, ""}, {"last_run", `null`, 200, ""}, {"due_since", `null`, 200, ""}, {"due_since", `"x"`, 400, ""},
+		{"last_run", `{}`, 400, ""}, {"last_run", `"x"`, 400, ""}, {"last_run", `{"id":"00000000000000000000000000000"}`, 400, ""},
 		{"id", ` 1 `, 200, ""}, {"pause", `null`, 200, ""},
 	} {
 		for _, method := range []string{"PUT", "PATCH"} {
