@@ -248,9 +248,9 @@ func unlock(ctx context.Context, st *store.Store, cfg config.Config) error {
 			return err
 		}
 	case sealed:
-		return errors.New("JADWAL_MASTER_KEY: this database may hold secrets, since a server with a master key has used it; set that key (docs/reference/secrets.md tells what to do when it is lost)")
+		return errors.New("JADWAL_MASTER_KEY: this database may hold secrets, since a server has sealed some with its master key; set that key (docs/reference/secrets.md tells what to do when it is lost)")
 	default:
-		return nil
+		return st.Unlock(ctx, nil)
 	}
 	v, err := vault.New(key, cfg.RetiringMasterKey)
 	if err != nil {

@@ -37,15 +37,22 @@ func placeOfHeaders(jobID, version int64, target *jadwal.Target) vault.Place {
 
 // encode writes the definition of a job as it is stored from that version on.
 // What it holds as JSON keeps its text, but for white space. CodeNoMasterKey: it
-// has secret headers, and the server has no master key.
+// has secret headers, and the server has no master key, or not each that
+// something may be sealed with.
 func (t *tx) encode(d *jadwal.Definition, jobID, version int64) (string, error) {
 	values := d.Target.SecretValues()
 	if len(values) == 0 {
 		return encodePlain(&storedDefinition{Definition: d, Secrets: d.Target.Secrets})
 	}
-	if t.vault == nil {
-		return "", errNoMasterKey
+	if err := t.nameMaster(); err != nil {
+		return "", err
 	}
+	return t.encodeSealed(d, values, jobID, version)
+}
+
+// encodeSealed is encode for a definition with these values of secret headers,
+// where the write that stores it names the master key.
+func (t *tx) encodeSealed(d *jadwal.Definition, values map[string]string, jobID, version int64) (string, error) {
 	text, err := json.Marshal(values)
 	if err != nil {
 		return "", fmt.Errorf("headers of job %s: %w", d.Name, err)

@@ -97,17 +97,18 @@ func (t *tx) resealDefinition(jobID, version int64, text []byte) (resealed, erro
 		to, err := encodePlain(&stored)
 		return resealed{from: string(text), to: to}, err
 	}
-	if !inClear(&d.Target) {
+	values := d.Target.SecretValues()
+	if !inClear(values) {
 		return resealed{}, nil
 	}
-	to, err := t.encode(&d, jobID, version)
+	to, err := t.encodeSealed(&d, values, jobID, version)
 	return resealed{from: string(text), to: to}, err
 }
 
 // inClear tells whether a definition, as it is stored, has the value of a secret
 // header in it.
-func inClear(target *jadwal.Target) bool {
-	for _, value := range target.SecretValues() {
+func inClear(values map[string]string) bool {
+	for _, value := range values {
 		if value != "" {
 			return true
 		}
@@ -167,6 +168,9 @@ func (s *Store) resealTable(ctx context.Context, table sealedTable) (changed, cl
 					shut++
 					continue
 				}
+				if err := t.nameMaster(); err != nil {
+					return err
+				}
 				done, err := t.exec(table.update, l.a, l.b, l.from, l.to)
 				if err != nil {
 					return err
@@ -193,6 +197,9 @@ const sealedAll = "sealed"
 // the file is then written anew, so that no free page of it holds what was in
 // clear; on PostgreSQL the operator is told how.
 func (s *Store) sealClear(ctx context.Context) error {
+	if s.vault == nil {
+		return nil
+	}
 	done, jobs := false, false
 	if err := s.read(ctx, func(t *tx) (err error) {
 		if done, err = t.one("SELECT 1 FROM meta WHERE key = $1", func(row) {}, sealedAll); err != nil || done || t.pg != nil {
@@ -223,7 +230,10 @@ func (s *Store) sealClear(ctx context.Context) error {
 }
 
 // retireMaster has what is sealed with the retiring master key sealed with the
-// active one, and tells when nothing is left that needs it.
+// active one, and tells when nothing is left that needs it. Its name is marked
+// before, and goes only if it is still marked after that: what was sealed with
+// it before the mark is seen, and what is sealed with it afterwards, by another
+// server, takes the mark away.
 func (s *Store) retireMaster(ctx context.Context) error {
 	if s.vault == nil {
 		return nil
@@ -232,10 +242,17 @@ func (s *Store) retireMaster(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
+	name := masterKey + retiring.String()
+	marked, unmarked := 0, 0
+	if err := s.write(ctx, laneAPI, func(t *tx) (err error) {
+		marked, err = t.exec("UPDATE meta SET value = $2 WHERE key = $1", name, keyRetires)
+		return err
+	}); err != nil {
+		return err
+	}
 	changed, closed, err := s.reseal(ctx)
 	if err == nil && changed > 0 {
 		s.log.Info("secrets were sealed with the retiring master key; they are sealed with the active one now", "rows", changed)
-		changed, closed, err = s.reseal(ctx) // what was sealed meanwhile
 	}
 	switch {
 	case err != nil:
@@ -243,14 +260,16 @@ func (s *Store) retireMaster(ctx context.Context) error {
 	case closed > 0:
 		s.log.Error("some secrets cannot be opened: the database was changed by others, or parts of it are from elsewhere", "rows", closed)
 		return nil
-	case changed > 0:
-		return errors.New("another server still seals with the retiring master key")
 	}
 	if err := s.write(ctx, laneAPI, func(t *tx) error {
-		_, err := t.exec("DELETE FROM meta WHERE key = $1", masterKey+retiring.String())
+		gone, err := t.exec("DELETE FROM meta WHERE key = $1 AND value = $2", name, keyRetires)
+		unmarked = marked - gone
 		return err
 	}); err != nil {
 		return err
+	}
+	if unmarked > 0 {
+		return errors.New("another server still seals with the retiring master key")
 	}
 	s.log.Info("nothing is sealed with the retiring master key any more: when all servers seal with the new one, JADWAL_RETIRING_MASTER_KEY can go")
 	return nil

@@ -62,9 +62,6 @@ func (s *Store) Keep(ctx context.Context, r Retention) {
 			continue
 		case <-wait.C:
 		}
-		if err := s.nameMaster(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("the master key could not be noted", "error", err)
-		}
 		begun := time.Now()
 		more, err := s.Retain(ctx, begun, r)
 		switch {

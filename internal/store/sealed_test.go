@@ -231,7 +231,7 @@ func TestWithoutAMasterKey(t *testing.T) {
 			if _, _, err := s.UpdateJob(t.Context(), jadwal.Actor{}, plain, 1, time.Now()); jadwal.CodeOf(err) != jadwal.CodeNoMasterKey {
 				t.Errorf("an edit that brings a client key in: %v", err)
 			}
-			if _, err := s.seal(vault.Place{Table: "secret"}, nil); jadwal.CodeOf(err) != jadwal.CodeNoMasterKey {
+			if err := s.write(t.Context(), laneAPI, func(t *tx) error { _, err := t.seal(vault.Place{Table: "secret"}, nil); return err }); jadwal.CodeOf(err) != jadwal.CodeNoMasterKey {
 				t.Errorf("another secret: %v", err)
 			}
 		})
@@ -351,22 +351,23 @@ func TestTheMasterKeyRotates(t *testing.T) {
 			}
 			t.Run("one that still seals with the former key is not forgotten", func(t *testing.T) {
 				s.vault = testVault(t, "k", "n")
-				if err := s.nameMaster(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				create(t, s, secretive("with the former key"))
 				if err := s.Unlock(t.Context(), testVault(t, "n", "")); err == nil {
 					t.Error("it is")
 				}
 			})
 			t.Run("a text that cannot be opened keeps the retiring key", func(t *testing.T) {
+				s.vault = testVault(t, "n", "k")
+				if err := s.retireMaster(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 				s.vault = testVault(t, "m", "n")
 				run(t, s, "UPDATE job SET definition = replace(definition, 'api.example.com', 'evil.example.com') WHERE id = $1", ids[0])
 				if err := s.retireMaster(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				named := []string{}
-				if err := s.read(t.Context(), func(t *tx) (err error) { named, err = masterKeys(t); return err }); err != nil || !slices.Contains(named, testVault(t, "n", "").Active().String()) {
-					t.Errorf("named are %v, %v", named, err)
+				if named := namesOf(t, s); !slices.Contains(named, "-"+idOf(t, "n")) {
+					t.Errorf("named are %v", named)
 				}
 			})
 		})

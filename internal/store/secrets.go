@@ -83,8 +83,8 @@ func (s *Store) CreateSecret(ctx context.Context, by jadwal.Actor, n jadwal.Secr
 		if err := allowed(t, by, jadwal.ActionWriteSecret, jadwal.Object{}); err != nil {
 			return err
 		}
-		if s.vault == nil {
-			return errNoMasterKey
+		if err := t.nameMaster(); err != nil {
+			return err
 		}
 		have := 0
 		if _, err := t.one("SELECT COUNT(*) FROM secret WHERE owner_id = $1", func(r row) { have = int(r.int(0)) }, n.OwnerID); err != nil {
@@ -113,7 +113,7 @@ func (s *Store) CreateSecret(ctx context.Context, by jadwal.Actor, n jadwal.Secr
 // putValue stores n's version and origins with a value, and has it forgotten
 // elsewhere: the id of a secret is in memory only with its value.
 func (s *Store) putValue(t *tx, n *jadwal.Secret, value string) error {
-	sealed, err := s.seal(placeOfSecret(n), []byte(value))
+	sealed, err := t.seal(placeOfSecret(n), []byte(value))
 	if err != nil {
 		return err
 	}

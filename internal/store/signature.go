@@ -106,7 +106,7 @@ func (s *Store) CreateSignatureKey(ctx context.Context, by jadwal.Actor, of jadw
 		if err := allowedSignature(t, by, of); err != nil {
 			return err
 		}
-		sealed, err := s.seal(placeOfSignature(k), key)
+		sealed, err := t.seal(placeOfSignature(k), key)
 		if err != nil {
 			return err
 		}
@@ -257,7 +257,8 @@ func (s *Store) readSigners(t *tx, sql string, args ...any) (map[jadwal.Signatur
 	return signers, nil
 }
 
-// loadSigners takes in the keys of all, once the store is unlocked.
+// loadSigners takes in the keys of all, once the store has its vault, or is to
+// have none: then all are locked, so that nothing goes out unsigned.
 func (s *Store) loadSigners(ctx context.Context) error {
 	s.live.mu.Lock()
 	s.live.signers = map[jadwal.SignatureHolder]*jadwal.Signer{} // from now on changes are taken in
@@ -266,7 +267,7 @@ func (s *Store) loadSigners(ctx context.Context) error {
 }
 
 // reloadSigners replaces what is in memory of signature keys by what is stored,
-// unless the store is locked.
+// unless none were taken in yet.
 func (s *Store) reloadSigners(t *tx) error {
 	if !s.live.unlocked() {
 		return nil
@@ -308,7 +309,7 @@ func (s *Store) refreshSigners(t *tx, users, jobs []int64) error {
 	return nil
 }
 
-// unlocked tells whether the store can open signature keys.
+// unlocked tells whether signature keys have been taken in.
 func (l *identities) unlocked() bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -26,6 +26,7 @@ type tx struct {
 	hooks []func()
 	wrote bool         // something was changed, or may have been; of SQLite's
 	vault *vault.Vault // nil: there is no master key
+	named bool         // its active key is, for what this write seals
 }
 
 // exec runs one statement and returns how many rows it inserted, changed or

@@ -1,10 +1,13 @@
 package store_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store"
 	"github.com/teknohole/jadwal/internal/store/storetest"
 	"github.com/teknohole/jadwal/internal/vault"
@@ -30,6 +33,16 @@ func newVault(t testing.TB, active, retiring string) *vault.Vault {
 func TestUnlock(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, open func(testing.TB) *store.Store) {
 		s := open(t)
+		seal := func() {
+			t.Helper()
+			d := jadwal.DefaultDefinition()
+			d.Name, d.Target.URL = "j-"+strings.ToLower(rand.Text()), "https://example.com/"
+			d.Target.Headers = map[string]string{"Authorization": "Bearer x"}
+			if _, err := s.CreateJob(t.Context(), jadwal.Actor{}, jadwal.Job{OwnerID: 1, State: jadwal.JobEnabled, Definition: d}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seal()
 		if sealed, err := s.Sealed(t.Context()); err != nil || !sealed {
 			t.Errorf("sealed: %v, %v", sealed, err)
 		}
@@ -49,6 +62,7 @@ func TestUnlock(t *testing.T) {
 		if err := s.Unlock(t.Context(), between); err != nil {
 			t.Errorf("another key, while the former one retires: %v", err)
 		}
+		seal()
 		if err := storetest.Unlock(s); !errors.Is(err, store.ErrOtherMaster) {
 			t.Errorf("the former one alone: %v", err)
 		}
