@@ -47,7 +47,7 @@ func Differences(before, after *Definition) ([]Difference, error) {
 			differ(now[0].field, nil, now[0].value, now[0].secret)
 			now = now[1:]
 		default:
-			differ(old[0].field, old[0].value, now[0].value, old[0].secret)
+			differ(old[0].field, old[0].value, now[0].value, old[0].secret || now[0].secret)
 			old, now = old[1:], now[1:]
 		}
 	}
@@ -96,7 +96,11 @@ func appendLeaves(all []leaf, field string, value json.RawMessage) ([]leaf, erro
 			path = field + "." + path
 		}
 		if field == "target.headers" {
-			all = append(all, leaf{path, RawJSON(member), SecretHeader(name.(string))})
+			var text string
+			if err := json.Unmarshal(member, &text); err != nil {
+				return nil, fmt.Errorf("%s of a definition: %w", path, err)
+			}
+			all = append(all, leaf{path, RawJSON(member), hides(name.(string), text)})
 			continue
 		}
 		if all, err = appendLeaves(all, path, member); err != nil {

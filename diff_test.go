@@ -15,7 +15,7 @@ func TestDifferences(t *testing.T) {
 		d.Name = "report"
 		d.Schedules = []schedule.Spec{{Cron: "30 2 * * *"}}
 		d.Target.URL = "https://example.com/?a=1&b=2"
-		d.Target.Headers = map[string]string{"B": "1", "Authorization": "hunter2", "D": "4"}
+		d.Target.Headers = map[string]string{"B": "1", "Authorization": "hunter2", "D": "4", "X-Key": `{{secret "a"}}`}
 		d.Target.Body = RawJSON(`{"n":1.50}`)
 		return d
 	}
@@ -35,11 +35,15 @@ func TestDifferences(t *testing.T) {
 		{"a body that is gone", func(d *Definition) { d.Target.Body = nil }, `target.body {"n":1.50} -> null`},
 		{"a time that is new", func(d *Definition) { at := time.Unix(0, 0).UTC(); d.EndAt = &at }, `end_at null -> "1970-01-01T00:00:00Z"`},
 		{"headers one by one", func(d *Definition) {
-			d.Target.Headers = map[string]string{"A": "0", "B": "2", "Authorization": "hunter2", "C": "3"}
+			d.Target.Headers = map[string]string{"A": "0", "B": "2", "Authorization": "hunter2", "C": "3", "X-Key": `{{secret "a"}}`}
 		}, `target.headers.A  -> "0"; target.headers.B "1" -> "2"; target.headers.D "4" -> ; target.headers.C  -> "3"`},
 		{"of a secret header only that it differs", func(d *Definition) { d.Target.Headers["Authorization"] = "hunter3" }, `target.headers.Authorization secret`},
 		{"a secret header that is new", func(d *Definition) { d.Target.Headers["X-Api-Key"] = "hunter3" }, `target.headers.X-Api-Key secret`},
 		{"a secret header that is gone", func(d *Definition) { delete(d.Target.Headers, "Authorization") }, `target.headers.Authorization secret`},
+		{"of one that only names a secret, which", func(d *Definition) { d.Target.Headers["X-Key"] = `Token {{secret "b"}}` },
+			`target.headers.X-Key "{{secret \"a\"}}" -> "Token {{secret \"b\"}}"`},
+		{"of one that held a secret, not what it names now", func(d *Definition) { d.Target.Headers["Authorization"] = `{{secret "b"}}` }, `target.headers.Authorization secret`},
+		{"of one that named a secret, not what it holds now", func(d *Definition) { d.Target.Headers["X-Key"] = "hunter3" }, `target.headers.X-Key secret`},
 		{"several, in the order of the members", func(d *Definition) { d.Timeout = Duration(time.Minute); d.Description = "x"; d.Tags = []string{"t"} },
 			`description "" -> "x"; tags [] -> ["t"]; timeout "30s" -> "1m"`},
 	} {

@@ -10,8 +10,8 @@ type Test struct {
 	Job     *Definition // as it is, or as an edit would have it
 	Limited bool        // a normal user's egress rules apply
 	Signer  *Signer
-	OwnerID int64                  // of the job
-	Secrets map[string]SecretValue // that the job names
+	OwnerID int64         // of the job
+	Secrets []SecretValue // that the job names
 	Timeout time.Duration
 }
 

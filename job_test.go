@@ -2,6 +2,7 @@ package jadwal
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -286,6 +287,57 @@ func TestSecretHeaders(t *testing.T) {
 	}
 	if len(target.Headers) != 7 {
 		t.Error("Shown changed the target")
+	}
+	for _, c := range []struct {
+		rule, value string
+		hidden      bool
+	}{
+		{"what only names a secret is none", `{{secret "token"}}`, false},
+		{"nor is it behind a scheme", `Bearer {{secret "token"}}`, false},
+		{"in whatever case, and whatever spaces are in the braces", `bEARER {{  secret "token" }}`, false},
+		{"more text behind the name may be one", `Bearer {{secret "token"}}:hunter2`, true},
+		{"and text before it that is no scheme", `Bearer hunter2 {{secret "token"}}`, true},
+		{"and a scheme without its space", `Bearer{{secret "token"}}`, true},
+		{"and two names", `{{secret "token"}}{{secret "token"}}`, true},
+		{"and a text that is written as an expression", `{{"hunter2"}}{{secret "token"}}`, true},
+		{"and one with an expression that names none", `Bearer {{"hunter2"}}`, true},
+		{"and one without any", `Bearer {{run.id}}`, true},
+		{"and an empty expression", `{{""}}`, true},
+		{"and what is no template that can be read", `Bearer {{secret "token"`, true},
+		{"and nothing, which stands for what cannot be opened", "", true},
+	} {
+		target := Target{Headers: map[string]string{"Authorization": c.value}}
+		_, sealed := target.SecretValues()["Authorization"]
+		value, shown := target.Shown().Headers["Authorization"]
+		if hidden := len(target.SecretHeaders()) == 1; hidden != c.hidden || sealed != c.hidden || shown == c.hidden || shown && value != c.value {
+			t.Errorf("%s: hidden %v, sealed %v, shown %q", c.rule, hidden, sealed, value)
+		}
+	}
+}
+
+// What an origin is does not depend on how it is found.
+func TestPlainOrigin(t *testing.T) {
+	plain := 0
+	for _, scheme := range []string{"http://", "https://", "HTTP://", "ftp://", "http:", ""} {
+		for _, host := range []string{"example.com", "10.0.0.5", "a-b.c", "[::1]", "EXAMPLE.com", "a_b", "", "-", "user@example.com", "ex%41mple.com", "a:b"} {
+			for _, port := range []string{"", ":", ":80", ":443", ":8080", ":080", ":0", ":x", ":443:1", ":1:"} {
+				for _, rest := range []string{"", "/", "/a?b=c", "?b", "#c", "{{run.id}}", "/{{run.id}}", "/ a"} {
+					target := Target{URL: scheme + host + port + rest}
+					n := plainOrigin(target.URL)
+					if n == 0 {
+						continue
+					}
+					plain++
+					u, err := url.Parse(scheme + host + port)
+					if err != nil || OriginOf(u) != target.URL[:n] {
+						t.Errorf("%s: %s, %v", target.URL, target.URL[:n], err)
+					}
+				}
+			}
+		}
+	}
+	if plain < 50 {
+		t.Errorf("only %d were plain", plain)
 	}
 }
 

@@ -20,8 +20,16 @@ type Secret struct {
 	UpdatedAt time.Time
 }
 
-// SecretValue is a secret at hand.
+// SecretID is a secret by the name that a job has for it.
+type SecretID struct {
+	Name string
+	ID   int64
+}
+
+// SecretValue is a secret at hand, by the name that a job has for it; OwnerID 0:
+// there is none any more.
 type SecretValue struct {
+	Name    string
 	OwnerID int64
 	Value   string
 	Origins []string

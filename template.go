@@ -29,7 +29,7 @@ type template struct {
 
 // A part of a template is a text, or the place of an expression.
 type part struct {
-	text   []byte
+	text   string
 	word   word // "": a text
 	name   string
 	format string
@@ -84,34 +84,64 @@ type templateError struct {
 
 // parseTemplate reads a template whose values are escaped in that way.
 func parseTemplate(text string, how escape) (*template, *templateError) {
-	t := &template{}
+	b := templateBuilder{parts: make([]part, 0, 2)}
 	for at := 0; ; {
 		i := strings.Index(text[at:], "{{")
 		if i < 0 {
-			t.add(part{text: []byte(text[at:])})
-			return t, nil
+			b.text(text[at:])
+			return b.template(), nil
 		}
-		t.add(part{text: []byte(text[at : at+i])})
+		b.text(text[at : at+i])
 		begin := at + i
 		end, p, wrong := parseExpression(text, begin)
 		if wrong != nil {
 			return nil, wrong
 		}
 		p.escape = how
-		t.add(p)
+		b.add(p)
 		at = end
 	}
 }
 
-// add appends a part; texts that follow one another become one.
-func (t *template) add(p part) {
-	switch n := len(t.parts); {
-	case p.word == "" && len(p.text) == 0:
-	case p.word == "" && n > 0 && t.parts[n-1].word == "":
-		t.parts[n-1].text = append(t.parts[n-1].text, p.text...)
+// A templateBuilder puts parts together; texts that follow one another become
+// one.
+type templateBuilder struct {
+	parts  []part
+	alone  string // the text behind parts, while it is only one
+	joined []byte // while it is more; nil: it is not
+}
+
+func (b *templateBuilder) text(text string) {
+	switch {
+	case text == "":
+	case b.joined != nil:
+		b.joined = append(b.joined, text...)
+	case b.alone != "":
+		b.joined, b.alone = append([]byte(b.alone), text...), ""
 	default:
-		t.parts = append(t.parts, p)
+		b.alone = text
 	}
+}
+
+func (b *templateBuilder) add(p part) {
+	if p.word == "" {
+		b.text(p.text)
+		return
+	}
+	b.endText()
+	b.parts = append(b.parts, p)
+}
+
+func (b *templateBuilder) endText() {
+	if text := b.alone + string(b.joined); text != "" {
+		b.parts = append(b.parts, part{text: text})
+	}
+	b.alone, b.joined = "", nil
+}
+
+func (b *templateBuilder) template() *template {
+	b.endText()
+	return &template{b.parts}
 }
 
 // parseExpression reads the expression that begins at begin and returns where it
@@ -169,7 +199,7 @@ func makeExpression(first word, texts []string) (p part, message string) {
 		if len(texts) != 1 {
 			return p, `the expression is empty, or has more than one text; write one such as {{run.id}}`
 		}
-		return part{text: []byte(texts[0])}, ""
+		return part{text: texts[0]}, ""
 	}
 	i := slices.IndexFunc(words, func(w wordRule) bool { return w.word == first })
 	switch {
@@ -295,7 +325,17 @@ type Values struct {
 	zone    *time.Location // of the job
 	job     string         // its name
 	tags    []string
-	secrets map[string]string // values by name
+	secrets []SecretValue
+}
+
+// secret returns the secret of that name; OwnerID 0: there is none.
+func (v *Values) secret(name string) *SecretValue {
+	for i := range v.secrets {
+		if v.secrets[i].Name == name {
+			return &v.secrets[i]
+		}
+	}
+	return &SecretValue{}
 }
 
 // errNoSecret is that a template wants a secret that Values do not have. Its
@@ -355,11 +395,11 @@ func (p *part) value(v *Values) (string, error) {
 		}
 		return formatInstant(v.DueAt.In(zone), p.format), nil
 	case wordSecret:
-		value, ok := v.secrets[p.name]
-		if !ok {
+		secret := v.secret(p.name)
+		if secret.OwnerID == 0 {
 			return "", errNoSecret{p.name}
 		}
-		return value, nil
+		return secret.Value, nil
 	}
 	return "", fmt.Errorf("%s is not known", p.word)
 }
@@ -384,7 +424,7 @@ func (t *template) sample() string {
 		if p.word != "" {
 			b.WriteByte('x')
 		}
-		b.Write(p.text)
+		b.WriteString(p.text)
 	}
 	return b.String()
 }

@@ -1,9 +1,9 @@
 package jadwal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,28 +41,51 @@ type SecretUse struct {
 	At    int    // where it begins in that, in bytes from 1
 }
 
+// IsOf tells whether that secret is the one that u names.
+func (u SecretUse) IsOf(secret SecretID) bool { return secret.Name == u.Name }
+
 // Filled is what templates become for one attempt. What was no template is
 // empty.
 type Filled struct {
-	URL           string
-	Headers       map[string]string
-	Body          []byte // nil: none
-	ContentType   string // of Body
-	SecretHeaders []string
-	SecretBody    bool
+	URL         string
+	Headers     []FilledHeader
+	Body        []byte // nil: none
+	ContentType string // of Body
+	SecretBody  bool
+}
+
+// FilledHeader is a header whose value was a template.
+type FilledHeader struct {
+	Name   string // as the job has it
+	Value  string
+	Secret bool // it holds a secret
+}
+
+// Header returns the value that the header of that name, as the job has it, is
+// filled in with; false: it was no template.
+func (f *Filled) Header(name string) (value string, filled bool) {
+	for i := range f.Headers {
+		if f.Headers[i].Name == name {
+			return f.Headers[i].Value, true
+		}
+	}
+	return "", false
 }
 
 // Templates returns the templates of d's target, nil when it has none. Those
 // that are not valid are told by Wrong, and cannot be filled in.
 func (d *Definition) Templates() *Templates {
 	t := &d.Target
-	named := hasTemplate(t.URL) || len(t.Body) > 0 && hasTemplate(string(t.Body))
-	for _, value := range t.Headers {
-		named = named || hasTemplate(value)
+	var headers []string // that are templates
+	for name, value := range t.Headers {
+		if hasTemplate(value) {
+			headers = append(headers, name)
+		}
 	}
-	if !named {
+	if headers == nil && !hasTemplate(t.URL) && !bytes.Contains(t.Body, []byte("{{")) {
 		return nil
 	}
+	slices.Sort(headers)
 	ts := &Templates{origin: t.Origin(), job: d.Name, tags: d.Tags, zone: time.UTC}
 	if zone, err := schedule.LoadZone(d.Timezone); err == nil { // otherwise it is refused where it stands
 		ts.zone = zone
@@ -71,7 +94,7 @@ func (d *Definition) Templates() *Templates {
 	if ts.url != nil {
 		ts.checkPlace(t.URL)
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
+	for _, name := range headers {
 		if parsed := ts.parse("target.headers."+clip(name, 64), t.Headers[name], asIs); parsed != nil {
 			ts.headers = append(ts.headers, headerTemplate{name, parsed.holdsSecret(), parsed})
 		}
@@ -172,7 +195,7 @@ func (ts *Templates) checkPlace(text string) {
 // else of the strings within it.
 func (ts *Templates) parseBody(t *Target) {
 	const field = "target.body"
-	if len(t.Body) == 0 || !hasTemplate(string(t.Body)) {
+	if !bytes.Contains(t.Body, []byte("{{")) {
 		return
 	}
 	if t.Body[0] != '"' {
@@ -220,11 +243,11 @@ func contentType(headers map[string]string) string {
 // parseJSON reads the templates in the strings of a JSON text. All between them
 // stays as it is written.
 func (ts *Templates) parseJSON(field, text string) {
-	whole := &template{}
+	var whole templateBuilder
 	for at := 0; at < len(text); {
 		begin := strings.IndexByte(text[at:], '"')
 		if begin < 0 {
-			whole.add(part{text: []byte(text[at:])})
+			whole.text(text[at:])
 			break
 		}
 		begin += at
@@ -239,7 +262,7 @@ func (ts *Templates) parseJSON(field, text string) {
 		token := text[begin:end]
 		var inside string
 		if !hasTemplate(token) || json.Unmarshal([]byte(token), &inside) != nil || !hasTemplate(inside) {
-			whole.add(part{text: []byte(text[at:end])})
+			whole.text(text[at:end])
 			at = end
 			continue
 		}
@@ -250,17 +273,15 @@ func (ts *Templates) parseJSON(field, text string) {
 			return
 		}
 		ts.note(field, parsed, place)
-		whole.add(part{text: []byte(text[at : begin+1])})
+		whole.text(text[at : begin+1])
 		for _, p := range parsed.parts {
-			if p.word == "" {
-				p.text = appendJSONString(nil, string(p.text))
-			}
+			p.text = string(appendJSONString(nil, p.text))
 			whole.add(p)
 		}
-		whole.add(part{text: []byte{'"'}})
+		whole.text(`"`)
 		at = end
 	}
-	ts.body = whole
+	ts.body = whole.template()
 }
 
 // rawLength is how many bytes of the inside of a JSON string, as it is written,
@@ -292,20 +313,19 @@ func rawLength(raw string, n int) int {
 	return at
 }
 
-// Fill fills in ts. The error, a *FieldError, tells which field cannot be, and
+// Fill fills in ts, with secrets by name. The error, a *FieldError, tells which field cannot be, and
 // why: a secret that is missing, of another owner or not for this target, or a
 // value that has no place there. It repeats no value.
-func (ts *Templates) Fill(v Values, ownerID int64, secrets map[string]SecretValue) (f Filled, wrong *FieldError) {
+func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Filled, wrong *FieldError) {
 	for _, w := range ts.wrong {
 		return f, &w
 	}
-	v.job, v.tags, v.zone, v.secrets = ts.job, ts.tags, ts.zone, make(map[string]string, len(ts.uses))
-	for _, use := range ts.uses {
-		secret, there := secrets[use.Name]
-		if e := use.check(secret, there, ownerID, ts.origin); e != nil {
+	v.job, v.tags, v.zone, v.secrets = ts.job, ts.tags, ts.zone, secrets
+	for i := range ts.uses {
+		use := &ts.uses[i]
+		if e := use.check(v.secret(use.Name), ownerID, ts.origin); e != nil {
 			return f, e
 		}
-		v.secrets[use.Name] = secret.Value
 	}
 	if ts.url != nil {
 		b, err := ts.url.append(nil, &v, MaxFilledURL)
@@ -318,21 +338,21 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets map[string]SecretValu
 	}
 	left := MaxFilledHeaders
 	if len(ts.headers) > 0 {
-		f.Headers = make(map[string]string, len(ts.headers))
+		f.Headers = make([]FilledHeader, 0, len(ts.headers))
 	}
-	for _, h := range ts.headers {
-		b, err := h.append(nil, &v, left)
-		if err == nil && !validHeaderValue(string(b)) {
+	var room [256]byte
+	for i := range ts.headers {
+		h := &ts.headers[i]
+		b, err := h.append(room[:0], &v, left)
+		value := string(b)
+		if err == nil && !validHeaderValue(value) {
 			err = errBadHeader
 		}
 		if err != nil {
 			return f, fieldError("target.headers."+clip(h.name, 64), "template", "header %s cannot be filled in: %s", clip(h.name, 64), err)
 		}
 		left -= len(b)
-		f.Headers[h.name] = string(b)
-		if h.secret {
-			f.SecretHeaders = append(f.SecretHeaders, h.name)
-		}
+		f.Headers = append(f.Headers, FilledHeader{h.name, value, h.secret})
 	}
 	if ts.body != nil {
 		b, err := ts.body.append(make([]byte, 0, 512), &v, MaxFilledBody)
@@ -346,13 +366,13 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets map[string]SecretValu
 
 // Try tells why ts could not be filled in with those secrets, as far as that is
 // known beforehand.
-func (ts *Templates) Try(now time.Time, ownerID int64, secrets map[string]SecretValue) (wrong []FieldError) {
+func (ts *Templates) Try(now time.Time, ownerID int64, secrets []SecretValue) (wrong []FieldError) {
 	if ts == nil {
 		return nil
 	}
+	known := Values{secrets: secrets}
 	for _, use := range ts.uses {
-		secret, there := secrets[use.Name]
-		if e := use.check(secret, there, ownerID, ts.origin); e != nil {
+		if e := use.check(known.secret(use.Name), ownerID, ts.origin); e != nil {
 			wrong = append(wrong, *e)
 		}
 	}
@@ -366,9 +386,9 @@ func (ts *Templates) Try(now time.Time, ownerID int64, secrets map[string]Secret
 }
 
 // check tells why a secret cannot be used there, nil when it can.
-func (u SecretUse) check(secret SecretValue, there bool, ownerID int64, origin string) *FieldError {
+func (u *SecretUse) check(secret *SecretValue, ownerID int64, origin string) *FieldError {
 	switch {
-	case !there || secret.OwnerID != ownerID:
+	case secret.OwnerID == 0 || secret.OwnerID != ownerID:
 		return fieldError(u.Field, "unknown_secret", "%s, at byte %d: the job's owner has no secret %s", u.Field, u.At, u.Name)
 	case secret.Locked:
 		return fieldError(u.Field, "locked_secret", "%s, at byte %d: secret %s cannot be opened: send its value again, or give the server the master key that it is sealed with", u.Field, u.At, u.Name)

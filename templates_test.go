@@ -28,8 +28,8 @@ func templated(address, header, body string) Definition {
 // attemptValues are those of an attempt, in the sixth hour of 2027 in Jakarta.
 var attemptValues = Values{RunID: "00361qvegeug00000000000004000", Attempt: 2, DueAt: time.Date(2026, 12, 31, 22, 30, 4, 56e6, time.UTC)}
 
-func secretsOf(value string) map[string]SecretValue {
-	return map[string]SecretValue{"token": {OwnerID: 1, Value: value, Origins: []string{"https://api.example.com"}}}
+func secretsOf(value string) []SecretValue {
+	return []SecretValue{{Name: "other", OwnerID: 1}, {Name: "token", OwnerID: 1, Value: value, Origins: []string{"https://api.example.com"}}}
 }
 
 func TestFillingIn(t *testing.T) {
@@ -110,10 +110,10 @@ func TestEachPlaceHasItsEscape(t *testing.T) {
 	})
 	t.Run("any other text is as it is, and so is a header", func(t *testing.T) {
 		f := fill(t, templated("https://api.example.com/", `Bearer {{secret "token"}}`, `"<a>{{secret \"token\"}}</a>"`))
-		if string(f.Body) != "<a>"+wild+"</a>" || f.ContentType != "text/plain; charset=utf-8" || f.Headers["X-A"] != "Bearer "+wild {
+		if string(f.Body) != "<a>"+wild+"</a>" || f.ContentType != "text/plain; charset=utf-8" || !reflect.DeepEqual(f.Headers, []FilledHeader{{"X-A", "Bearer " + wild, true}}) {
 			t.Errorf("%+v", f)
 		}
-		if !f.SecretBody || !reflect.DeepEqual(f.SecretHeaders, []string{"X-A"}) {
+		if !f.SecretBody {
 			t.Errorf("what is secret of it: %+v", f)
 		}
 	})
@@ -188,13 +188,13 @@ func TestTemplatesThatAreRefused(t *testing.T) {
 		secret SecretValue
 		want   string
 	}{
-		{"a secret of another user is none", 1, SecretValue{OwnerID: 2, Value: "value", Origins: []string{"https://api.example.com"}}, "the job's owner has no secret token"},
-		{"one for other origins is not sent", 1, SecretValue{OwnerID: 1, Value: "value", Origins: []string{"https://api.example.com:8443", "http://api.example.com"}}, "secret token may not be sent to https://api.example.com; its origins are https://api.example.com:8443, http://api.example.com"},
-		{"one that cannot be opened is not", 1, SecretValue{OwnerID: 1, Origins: []string{"https://api.example.com"}, Locked: true}, "secret token cannot be opened"},
+		{"a secret of another user is none", 1, SecretValue{Name: "token", OwnerID: 2, Value: "value", Origins: []string{"https://api.example.com"}}, "the job's owner has no secret token"},
+		{"one for other origins is not sent", 1, SecretValue{Name: "token", OwnerID: 1, Value: "value", Origins: []string{"https://api.example.com:8443", "http://api.example.com"}}, "secret token may not be sent to https://api.example.com; its origins are https://api.example.com:8443, http://api.example.com"},
+		{"one that cannot be opened is not", 1, SecretValue{Name: "token", OwnerID: 1, Origins: []string{"https://api.example.com"}, Locked: true}, "secret token cannot be opened"},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			d := templated("https://api.example.com/", "", `"{{secret \"token\"}}"`)
-			_, wrong := d.Templates().Fill(attemptValues, tt.owner, map[string]SecretValue{"token": tt.secret})
+			_, wrong := d.Templates().Fill(attemptValues, tt.owner, []SecretValue{tt.secret})
 			if wrong == nil || !strings.Contains(wrong.Message, tt.want) || wrong.Field != "target.body" {
 				t.Errorf("got %+v, want %s", wrong, tt.want)
 			}
@@ -271,9 +271,9 @@ func FuzzTemplates(f *testing.F) {
 				t.Fatalf("%q is not like %q", f.URL, plain.URL)
 			}
 		}
-		for _, value := range f.Headers {
-			if !validHeaderValue(value) {
-				t.Fatalf("%q", value)
+		for _, h := range f.Headers {
+			if !validHeaderValue(h.Value) {
+				t.Fatalf("%q", h.Value)
 			}
 		}
 		if f.ContentType == "application/json" && f.Body != nil {

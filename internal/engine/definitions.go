@@ -32,8 +32,8 @@ func size(d *jadwal.Definition) int {
 	for _, tag := range d.Tags {
 		n += 16 + len(tag)
 	}
-	for name := range d.Target.Secrets {
-		n += 64 + len(name)
+	for _, secret := range d.Target.Secrets {
+		n += 32 + len(secret.Name)
 	}
 	for name, value := range d.Target.Headers {
 		n += 64 + len(name) + len(value)

@@ -65,7 +65,7 @@ type Store interface {
 
 	// OpenSecrets returns the values of secrets, by the names that a job has for
 	// their ids; one that is gone is not there.
-	OpenSecrets(ctx context.Context, ids map[string]int64) (map[string]jadwal.SecretValue, error)
+	OpenSecrets(ctx context.Context, ids []jadwal.SecretID) ([]jadwal.SecretValue, error)
 
 	// Subscribe asks for hints, given after each commit in its order.
 	Subscribe(func(jadwal.Hint))

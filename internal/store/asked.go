@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -204,8 +202,7 @@ func (s *Store) TestJob(ctx context.Context, by jadwal.Actor, key jadwal.RunKey,
 				return err
 			}
 		}
-		ids := after.Definition.Target.Secrets
-		secrets, err := s.readSecrets(t, ids, slices.Collect(maps.Keys(ids)))
+		secrets, err := s.readSecrets(t, after.Definition.Target.Secrets)
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,13 +242,14 @@ func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jad
 	if templates == nil {
 		return nil
 	}
-	bound, values := map[string]int64{}, map[string]jadwal.SecretValue{}
+	var bound []jadwal.SecretID
+	var values []jadwal.SecretValue
 	guest := by.User.ID != 0 && by.User.ID != job.OwnerID && !by.User.IsSuperuser
 	for _, use := range templates.Uses() {
-		if _, had := before.Target.Secrets[use.Name]; guest && !had {
+		if guest && !slices.ContainsFunc(before.Target.Secrets, use.IsOf) {
 			return jadwal.Invalid(use.Field, "unknown_secret", "%s, at byte %d: only the job's owner can have it use secret %s", use.Field, use.At, use.Name)
 		}
-		if bound[use.Name] != 0 {
+		if slices.ContainsFunc(bound, use.IsOf) {
 			continue
 		}
 		n, err := oneSecret(t, "owner_id = $1 AND name = $2", job.OwnerID, use.Name)
@@ -263,25 +263,27 @@ func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jad
 		if err != nil {
 			return err
 		}
-		bound[n.Name], values[n.Name] = n.ID, jadwal.SecretValue{OwnerID: n.OwnerID, Value: value, Origins: n.Origins}
+		bound = append(bound, jadwal.SecretID{Name: n.Name, ID: n.ID})
+		values = append(values, jadwal.SecretValue{Name: n.Name, OwnerID: n.OwnerID, Value: value, Origins: n.Origins})
 	}
 	if wrong := templates.Try(now, job.OwnerID, values); len(wrong) > 0 {
 		return jadwal.InvalidFields(wrong...)
 	}
+	slices.SortFunc(bound, func(a, b jadwal.SecretID) int { return strings.Compare(a.Name, b.Name) })
 	job.Definition.Target.Secrets = bound
 	return nil
 }
 
 // noteSecrets stores which secrets a job names.
-func noteSecrets(t *tx, jobID int64, before, after map[string]int64) error {
-	if maps.Equal(before, after) {
+func noteSecrets(t *tx, jobID int64, before, after []jadwal.SecretID) error {
+	if slices.Equal(before, after) {
 		return nil
 	}
 	if _, err := t.exec("DELETE FROM job_secret WHERE job_id = $1", jobID); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(after)) {
-		if _, err := t.exec("INSERT INTO job_secret (job_id, secret_id) VALUES ($1, $2)", jobID, after[name]); err != nil {
+	for _, secret := range after {
+		if _, err := t.exec("INSERT INTO job_secret (job_id, secret_id) VALUES ($1, $2)", jobID, secret.ID); err != nil {
 			return err
 		}
 	}
@@ -289,57 +291,56 @@ func noteSecrets(t *tx, jobID int64, before, after map[string]int64) error {
 }
 
 // OpenSecrets returns the values of secrets, by the names that a job has for
-// their ids. One that is gone is not there, and one that cannot be opened is
-// Locked. Values are in memory for a while.
-func (s *Store) OpenSecrets(ctx context.Context, ids map[string]int64) (map[string]jadwal.SecretValue, error) {
-	values := make(map[string]jadwal.SecretValue, len(ids))
-	missing, at := s.opened.get(ids, values)
+// them, in any order. One that is gone has no owner, and one that cannot be
+// opened is Locked. Values are in memory for a while.
+func (s *Store) OpenSecrets(ctx context.Context, ids []jadwal.SecretID) ([]jadwal.SecretValue, error) {
+	values, missing, at := s.opened.get(ids)
 	if len(missing) == 0 {
 		return values, nil
 	}
 	// Attempts that want the same of them at once read it once.
-	shared, err, _ := s.opened.reads.Do(readOf(at, ids, missing), func() (any, error) {
-		var read map[string]jadwal.SecretValue
+	shared, err, _ := s.opened.reads.Do(readOf(at, missing), func() (any, error) {
+		var read []jadwal.SecretValue
 		err := s.read(context.WithoutCancel(ctx), func(t *tx) (err error) {
-			read, err = s.readSecrets(t, ids, missing)
+			read, err = s.readSecrets(t, missing)
 			return err
 		})
 		if err == nil {
-			s.opened.put(ids, read, at)
+			s.opened.put(missing, read, at)
 		}
 		return read, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(values, shared.(map[string]jadwal.SecretValue))
-	return values, nil
+	return append(values, shared.([]jadwal.SecretValue)...), nil
 }
 
-// readOf names a read of those of ids that have these names, begun after at: none
-// that was begun before a change serves whoever may have been told of it.
-func readOf(at uint64, ids map[string]int64, names []string) string {
-	slices.Sort(names)
+// readOf names a read of secrets that was begun after at: none that was begun
+// before a change serves whoever may have been told of it.
+func readOf(at uint64, ids []jadwal.SecretID) string {
 	key := strconv.AppendUint(nil, at, 10)
-	for _, name := range names {
-		key = append(append(key, ' '), name...)
-		key = strconv.AppendInt(append(key, '='), ids[name], 10)
+	for _, secret := range ids {
+		key = append(append(key, ' '), secret.Name...)
+		key = strconv.AppendInt(append(key, '='), secret.ID, 10)
 	}
 	return string(key)
 }
 
-// readSecrets reads those of ids that have these names.
-func (s *Store) readSecrets(t *tx, ids map[string]int64, names []string) (map[string]jadwal.SecretValue, error) {
-	read := map[string]jadwal.SecretValue{}
-	for _, name := range names {
-		n, err := oneSecret(t, "id = $1", ids[name])
-		if jadwal.CodeOf(err) == jadwal.CodeNotFound {
+// readSecrets reads those secrets, as OpenSecrets returns them, in that order.
+func (s *Store) readSecrets(t *tx, ids []jadwal.SecretID) ([]jadwal.SecretValue, error) {
+	read := make([]jadwal.SecretValue, 0, len(ids))
+	for _, secret := range ids {
+		v := jadwal.SecretValue{Name: secret.Name}
+		n, err := oneSecret(t, "id = $1", secret.ID)
+		switch {
+		case jadwal.CodeOf(err) == jadwal.CodeNotFound:
+			read = append(read, v)
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
-		v := jadwal.SecretValue{OwnerID: n.OwnerID, Origins: n.Origins}
+		v.OwnerID, v.Origins = n.OwnerID, n.Origins
 		switch v.Value, err = s.openSecret(t, &n); jadwal.CodeOf(err) {
 		case "":
 		case jadwal.CodeConflict, jadwal.CodeNoMasterKey:
@@ -347,7 +348,7 @@ func (s *Store) readSecrets(t *tx, ids map[string]int64, names []string) (map[st
 		default:
 			return nil, err
 		}
-		read[name] = v
+		read = append(read, v)
 	}
 	return read, nil
 }
@@ -367,29 +368,35 @@ type opened struct {
 	drops  uint64
 }
 
-// get adds those of ids that are in memory to values, and returns the names of
-// the others, and what put wants to know.
-func (o *opened) get(ids map[string]int64, values map[string]jadwal.SecretValue) (missing []string, at uint64) {
+// get returns those of ids that are in memory, the others, and what put wants
+// to know.
+func (o *opened) get(ids []jadwal.SecretID) (values []jadwal.SecretValue, missing []jadwal.SecretID, at uint64) {
+	values = make([]jadwal.SecretValue, 0, len(ids))
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	for name, id := range ids {
-		if v, ok := o.values[id]; ok {
-			values[name] = v
+	for _, secret := range ids {
+		if v, ok := o.values[secret.ID]; ok {
+			v.Name = secret.Name
+			values = append(values, v)
 		} else {
-			missing = append(missing, name)
+			missing = append(missing, secret)
 		}
 	}
-	return missing, o.drops
+	return values, missing, o.drops
 }
 
-func (o *opened) put(ids map[string]int64, read map[string]jadwal.SecretValue, at uint64) {
+// put takes in what was read of ids, in their order.
+func (o *opened) put(ids []jadwal.SecretID, read []jadwal.SecretValue, at uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.drops != at {
 		return
 	}
-	for name, v := range read {
-		id := ids[name]
+	for i, v := range read {
+		if v.OwnerID == 0 {
+			continue
+		}
+		id := ids[i].ID
 		if o.values == nil || o.bytes+len(v.Value) > maxOpened {
 			o.values, o.bytes = map[int64]jadwal.SecretValue{}, 0
 		}

@@ -41,17 +41,22 @@ func (k *keeper) secret(t *testing.T, u jadwal.User, name, value string) jadwal.
 	return n
 }
 
+// ids are those of a job of ani's that names the secret token.
+func (k *keeper) ids() []jadwal.SecretID {
+	return []jadwal.SecretID{{Name: "token", ID: k.token.ID}}
+}
+
 // value is what ani's job gets for the secret token: "locked", or "" for none.
 func (k *keeper) value(t *testing.T) string {
 	t.Helper()
-	values, err := k.OpenSecrets(t.Context(), map[string]int64{"token": k.token.ID})
-	if err != nil {
-		t.Fatal(err)
+	values, err := k.OpenSecrets(t.Context(), k.ids())
+	if err != nil || len(values) != 1 || values[0].Name != "token" {
+		t.Fatalf("%+v, %v", values, err)
 	}
-	if values["token"].Locked {
+	if values[0].Locked {
 		return "locked"
 	}
-	return values["token"].Value
+	return values[0].Value
 }
 
 // uses makes a job of a user's that names the secret token.
@@ -73,7 +78,12 @@ func (k *keeper) bound(t *testing.T, jobID int64) int64 {
 	if err != nil || len(jobs) != 1 {
 		t.Fatalf("%+v, %v", jobs, err)
 	}
-	return jobs[0].Definition.Target.Secrets["token"]
+	for _, secret := range jobs[0].Definition.Target.Secrets {
+		if secret.Name == "token" {
+			return secret.ID
+		}
+	}
+	return 0
 }
 
 func TestStoredSecrets(t *testing.T) {
@@ -96,9 +106,9 @@ func testStoredSecrets(t *testing.T, open func() *keeper) {
 			t.Errorf("got %q", got)
 		}
 		// Somebody who had read the former one before, and puts it in afterwards.
-		_, at := k.opened.get(nil, nil)
+		_, _, at := k.opened.get(nil)
 		k.opened.drop(99)
-		k.opened.put(map[string]int64{"token": k.token.ID}, map[string]jadwal.SecretValue{"token": {Value: "canary-of-ani"}}, at)
+		k.opened.put(k.ids(), []jadwal.SecretValue{{Name: "token", OwnerID: k.ani.ID, Value: "canary-of-ani"}}, at)
 		if got := k.value(t); got != next {
 			t.Errorf("got %q", got)
 		}
@@ -107,7 +117,7 @@ func testStoredSecrets(t *testing.T, open func() *keeper) {
 		k := open()
 		k.opened.dropAll()
 		run(t, k.Store, "ALTER TABLE secret RENAME COLUMN sealed TO away")
-		if values, err := k.OpenSecrets(t.Context(), map[string]int64{"token": k.token.ID}); err == nil {
+		if values, err := k.OpenSecrets(t.Context(), k.ids()); err == nil {
 			t.Errorf("%+v", values)
 		}
 		run(t, k.Store, "ALTER TABLE secret RENAME COLUMN away TO sealed")
@@ -118,14 +128,13 @@ func testStoredSecrets(t *testing.T, open func() *keeper) {
 	t.Run("who wants it while it is read waits for that, but not for what began to be read before a change", func(t *testing.T) {
 		k := open()
 		k.opened.dropAll()
-		ids := map[string]int64{"token": k.token.ID}
 		begin := func(value string) {
 			began, ended := make(chan struct{}), make(chan struct{})
-			_, at := k.opened.get(ids, map[string]jadwal.SecretValue{})
-			go k.opened.reads.Do(readOf(at, ids, []string{"token"}), func() (any, error) {
+			_, _, at := k.opened.get(k.ids())
+			go k.opened.reads.Do(readOf(at, k.ids()), func() (any, error) {
 				close(began)
 				<-ended
-				return map[string]jadwal.SecretValue{"token": {Value: value}}, nil
+				return []jadwal.SecretValue{{Name: "token", OwnerID: k.ani.ID, Value: value}}, nil
 			})
 			<-began
 			time.AfterFunc(200*time.Millisecond, func() { close(ended) })

@@ -24,7 +24,7 @@ func (h *HTTP) Test(ctx context.Context, t jadwal.Test) jadwal.Exchange {
 		Key: t.Key, Attempt: 1, DueAt: time.UnixMicro(t.Key.DueAt), Job: t.Job, JobID: t.Key.JobID,
 		Limited: t.Limited, Signer: t.Signer, Test: true, Timeout: t.Timeout,
 		OwnerID: t.OwnerID, Templates: t.Job.Templates(),
-		Secrets: func(context.Context, map[string]int64) (map[string]jadwal.SecretValue, error) { return t.Secrets, nil },
+		Secrets: func(context.Context, []jadwal.SecretID) ([]jadwal.SecretValue, error) { return t.Secrets, nil },
 	}, &seen)
 	seen.State, seen.Reason, seen.Message, seen.Took = r.State, r.Reason, r.Message, r.FinishedAt.Sub(r.StartedAt)
 	return seen
@@ -32,18 +32,18 @@ func (h *HTTP) Test(ctx context.Context, t jadwal.Test) jadwal.Exchange {
 
 // sent is a request that is about to be sent.
 func sent(req *http.Request, g *guard) jadwal.Sent {
-	s := jadwal.Sent{Method: req.Method, URL: g.redact.text(req.URL.String()), Header: fields(req.Header, g)}
+	s := jadwal.Sent{Method: req.Method, URL: g.text(req.URL.String()), Header: fields(req.Header, g)}
 	if req.GetBody != nil {
 		body, _ := req.GetBody()
 		s.Body, _ = io.ReadAll(body)
-		s.Body = g.redact.redact(s.Body, false)
+		s.Body = g.redact(s.Body, false)
 	}
 	return s
 }
 
 // answered is an answer of which that much of the body was read.
 func answered(req *http.Request, resp *http.Response, g *guard, output []byte, follows int) jadwal.Answer {
-	a := jadwal.Answer{URL: g.redact.text(req.URL.String()), Proto: resp.Proto, Status: resp.StatusCode, Body: output, Follows: follows}
+	a := jadwal.Answer{URL: g.text(req.URL.String()), Proto: resp.Proto, Status: resp.StatusCode, Body: output, Follows: follows}
 	if resp.TLS != nil {
 		a.TLS = tls.VersionName(resp.TLS.Version)
 	}
@@ -66,7 +66,7 @@ func answered(req *http.Request, resp *http.Response, g *guard, output []byte, f
 func fields(header http.Header, g *guard) (all []jadwal.HeaderField) {
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for _, value := range header[name] {
-			f := jadwal.HeaderField{Name: name, Value: g.redact.text(value)}
+			f := jadwal.HeaderField{Name: name, Value: g.text(value)}
 			if name == "Set-Cookie" || g.keeps(name) {
 				f.Value, f.Secret = "", true
 			}

@@ -39,8 +39,8 @@ type Call struct {
 	Test       bool              // it is none of a run: Key makes a jadwal.TestID
 	Timeout    time.Duration     // of the whole attempt, the reading of the answer included
 
-	// Secrets reads the values of the secrets that the job names, by their ids.
-	Secrets func(ctx context.Context, ids map[string]int64) (map[string]jadwal.SecretValue, error)
+	// Secrets reads the values of the secrets that the job names.
+	Secrets func(ctx context.Context, ids []jadwal.SecretID) ([]jadwal.SecretValue, error)
 }
 
 // Result is how an attempt ended: succeeded, failed or cancelled, with the
@@ -228,7 +228,7 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 	case c.Job.Target.Locked:
 		return refused("The values of the job's secret headers cannot be opened: send them again, or give the server the master key that they are sealed with")
 	}
-	var secrets map[string]jadwal.SecretValue
+	var secrets []jadwal.SecretValue
 	if ids := c.Job.Target.Secrets; len(ids) > 0 {
 		var err error
 		if secrets, err = c.Secrets(ctx, ids); err != nil && ctx.Err() != nil {
@@ -241,7 +241,7 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 	if wrong != "" {
 		return refused(wrong)
 	}
-	g := &guard{newRedactor(&c, filled.Headers, secrets), secretFields(filled.SecretHeaders), filled.SecretBody}
+	g := &guard{redactor{headers: c.Job.Target.Headers, filled: filled, values: secrets}}
 	s.header = req.Header
 	if s.seen != nil {
 		s.seen.Request = sent(req, g)
@@ -279,7 +279,7 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 			}
 		}
 		defer resp.Body.Close()
-		r := answer(ctx, c, resp, g.redact)
+		r := answer(ctx, c, resp, &g.redactor)
 		if s.seen != nil {
 			s.seen.Answered, s.seen.Answer = true, answered(req, resp, g, r.Output, followed)
 			r.Output = nil
@@ -391,7 +391,7 @@ var blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
 // request makes the request of a call. wrong is why it cannot be made, for a
 // person; "": it can.
-func (h *HTTP) request(ctx context.Context, c Call, secrets map[string]jadwal.SecretValue) (req *http.Request, filled jadwal.Filled, wrong string) {
+func (h *HTTP) request(ctx context.Context, c Call, secrets []jadwal.SecretValue) (req *http.Request, filled jadwal.Filled, wrong string) {
 	t := &c.Job.Target
 	id := c.Key.ID()
 	if c.Test {
@@ -419,7 +419,7 @@ func (h *HTTP) request(ctx context.Context, c Call, secrets map[string]jadwal.Se
 	}
 	header["User-Agent"] = h.userAgent
 	for name, value := range t.Headers {
-		if text, ok := filled.Headers[name]; ok {
+		if text, ok := filled.Header(name); ok {
 			value = text
 		}
 		set(http.CanonicalHeaderKey(name), value)

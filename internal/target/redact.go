@@ -24,31 +24,39 @@ const leastSecret = jadwal.MinSecretValue
 // are written in JSON, URLs, forms, HTML, base64 and hexadecimal, also two of
 // these one in the other. Its time is linear in what it looks at, whatever that
 // is.
+//
+// It has the headers of the job, what the templates of the target are filled in
+// with, and the secrets in those. What is secret of them is gathered when there is
+// something to look at: most answers are empty.
 type redactor struct {
-	secrets []string
-	texts   [][]byte // what is looked for: the secrets, and each in its other forms
+	headers map[string]string
+	filled  jadwal.Filled
+	values  []jadwal.SecretValue
+
+	gathered bool
+	secrets  []string
+	texts    [][]byte // what is looked for: the secrets, and each in its other forms
 }
 
-// newRedactor is the redactor of the secrets of a call, whose headers are filled
-// in; nil: there are none.
-func newRedactor(c *Call, filled map[string]string, secrets map[string]jadwal.SecretValue) *redactor {
-	r := &redactor{}
-	for name, value := range c.Job.Target.Headers {
+// gather gathers what is secret; false: nothing is.
+func (r *redactor) gather() bool {
+	if r.gathered {
+		return len(r.secrets) > 0
+	}
+	r.gathered = true
+	for name, value := range r.headers {
 		if !jadwal.SecretHeader(name) {
 			continue
 		}
-		if text, ok := filled[name]; ok {
+		if text, ok := r.filled.Header(name); ok {
 			value = text
 		}
 		r.addHeader(name, value)
 	}
-	for _, secret := range secrets {
+	for _, secret := range r.values {
 		r.add(secret.Value)
 	}
-	if len(r.secrets) == 0 {
-		return nil
-	}
-	return r
+	return len(r.secrets) > 0
 }
 
 // addHeader adds what is secret in the value of a header: all of it, what
@@ -115,7 +123,7 @@ func inBase64(e *base64.Encoding, secret string, before int) []byte {
 // something longer, cut, what may be the beginning of a secret at its end goes
 // as well. b is not changed.
 func (r *redactor) redact(b []byte, cut bool) []byte {
-	if r == nil || len(b) == 0 {
+	if len(b) == 0 || !r.gather() {
 		return b
 	}
 	spans := r.find(b, cut)
@@ -138,12 +146,12 @@ func (r *redactor) redact(b []byte, cut bool) []byte {
 
 // holds tells whether a text has a secret in it.
 func (r *redactor) holds(text string) bool {
-	return r != nil && len(r.find([]byte(text), false)) > 0
+	return r.gather() && len(r.find([]byte(text), false)) > 0
 }
 
 // text is redact for a text that is whole.
 func (r *redactor) text(s string) string {
-	if r == nil {
+	if !r.gather() {
 		return s
 	}
 	return string(r.redact([]byte(s), false))
@@ -472,26 +480,14 @@ func withoutLineEnds(text []byte, i int) ([]byte, int) {
 	return nil, 0
 }
 
-// guard is what of a request must not go to another origin.
-type guard struct {
-	redact  *redactor
-	headers map[string]bool // fields that hold a secret, by their canonical names
-	body    bool
-}
+// guard knows what of a request must not go to another origin.
+type guard struct{ redactor }
 
-// keeps tells whether a field must not go to another origin.
+// keepsBody tells whether the body must not.
+func (g *guard) keepsBody() bool { return g.filled.SecretBody }
+
+// keeps tells whether a field must not, by its canonical name.
 func (g *guard) keeps(name string) bool {
-	return name != "Idempotency-Key" && (jadwal.SecretHeader(name) || g.headers[name])
-}
-
-// secretFields are the canonical names of those headers; nil: there are none.
-func secretFields(names []string) map[string]bool {
-	if len(names) == 0 {
-		return nil
-	}
-	fields := make(map[string]bool, len(names))
-	for _, name := range names {
-		fields[http.CanonicalHeaderKey(name)] = true
-	}
-	return fields
+	return name != "Idempotency-Key" && (jadwal.SecretHeader(name) ||
+		slices.ContainsFunc(g.filled.Headers, func(h jadwal.FilledHeader) bool { return h.Secret && http.CanonicalHeaderKey(h.Name) == name }))
 }

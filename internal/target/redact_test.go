@@ -105,7 +105,7 @@ func TestRedaction(t *testing.T) {
 		if got := redactorOf("abcdef").redact(text, true); string(got) != string(text) {
 			t.Errorf("%q", got)
 		}
-		if got := (*redactor)(nil).redact(text, true); string(got) != string(text) {
+		if got := new(redactor).redact(text, true); string(got) != string(text) {
 			t.Errorf("%q", got)
 		}
 	})
@@ -264,9 +264,9 @@ func FuzzRedact(f *testing.F) {
 func secretCall(to, origin, value string) Call {
 	c := callTo(to)
 	c.OwnerID = 1
-	c.Job.Target.Secrets = map[string]int64{"token": 5}
-	c.Secrets = func(context.Context, map[string]int64) (map[string]jadwal.SecretValue, error) {
-		return map[string]jadwal.SecretValue{"token": {OwnerID: 1, Value: value, Origins: []string{origin}}}, nil
+	c.Job.Target.Secrets = []jadwal.SecretID{{Name: "token", ID: 5}}
+	c.Secrets = func(context.Context, []jadwal.SecretID) ([]jadwal.SecretValue, error) {
+		return []jadwal.SecretValue{{Name: "token", OwnerID: 1, Value: value, Origins: []string{origin}}}, nil
 	}
 	return c
 }
@@ -324,7 +324,7 @@ func TestSecretsInRequests(t *testing.T) {
 	t.Run("nothing is sent without them", func(t *testing.T) {
 		for rule, spoil := range map[string]func(*Call){
 			"the secret is gone": func(c *Call) {
-				c.Secrets = func(context.Context, map[string]int64) (map[string]jadwal.SecretValue, error) { return nil, nil }
+				c.Secrets = func(context.Context, []jadwal.SecretID) ([]jadwal.SecretValue, error) { return nil, nil }
 			},
 			"it is another user's":    func(c *Call) { c.OwnerID = 2 },
 			"it is for other origins": func(c *Call) { *c = withOrigin(*c, "https://api.example.com") },
@@ -342,8 +342,8 @@ func TestSecretsInRequests(t *testing.T) {
 }
 
 func withOrigin(c Call, origin string) Call {
-	c.Secrets = func(context.Context, map[string]int64) (map[string]jadwal.SecretValue, error) {
-		return map[string]jadwal.SecretValue{"token": {OwnerID: 1, Value: "canary", Origins: []string{origin}}}, nil
+	c.Secrets = func(context.Context, []jadwal.SecretID) ([]jadwal.SecretValue, error) {
+		return []jadwal.SecretValue{{Name: "token", OwnerID: 1, Value: "canary", Origins: []string{origin}}}, nil
 	}
 	return c
 }
@@ -419,6 +419,7 @@ func BenchmarkSecrets(b *testing.B) {
 	c.Job.Target.Headers = map[string]string{"Authorization": `Bearer {{secret "token"}}`}
 	c.Templates = c.Job.Templates()
 	secrets, _ := c.Secrets(context.Background(), nil)
+	filled := jadwal.Filled{Headers: []jadwal.FilledHeader{{Name: "Authorization", Value: "Bearer 0123456789abcdef0123456789abcdef", Secret: true}}}
 	h := newHTTP(b, Options{})
 	b.Run("request", func(b *testing.B) {
 		b.ReportAllocs()
@@ -432,7 +433,8 @@ func BenchmarkSecrets(b *testing.B) {
 	b.Run("answer", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			newRedactor(&c, map[string]string{"Authorization": "Bearer 0123456789abcdef0123456789abcdef"}, secrets).redact(answer, false)
+			r := redactor{headers: c.Job.Target.Headers, filled: filled, values: secrets}
+			r.redact(answer, false)
 		}
 	})
 }

@@ -40,7 +40,7 @@ func redirected(req *http.Request, resp *http.Response, g *guard) (next *http.Re
 		return nil, false
 	}
 	crosses := jadwal.OriginOf(to) != jadwal.OriginOf(req.URL)
-	if crosses && (g.body && method == req.Method && req.GetBody != nil || g.redact.holds(to.String())) {
+	if crosses && (g.keepsBody() && method == req.Method && req.GetBody != nil || g.holds(to.String())) {
 		return nil, true
 	}
 	next = new(http.Request).WithContext(req.Context())
