@@ -193,8 +193,10 @@ func validHeaderValue(s string) bool {
 // SecretHeader tells whether a header holds what must not be shown: as a rule,
 // its value is never shown again. See Target.hides.
 func SecretHeader(name string) bool {
-	lower := strings.ToLower(name)
-	return lower == "authorization" || lower == "cookie" || strings.HasSuffix(lower, "-key") || strings.HasSuffix(lower, "-token")
+	ends := func(with string) bool {
+		return len(name) >= len(with) && strings.EqualFold(name[len(name)-len(with):], with)
+	}
+	return strings.EqualFold(name, "authorization") || strings.EqualFold(name, "cookie") || ends("-key") || ends("-token")
 }
 
 // hides tells whether the value of a header is never shown again. One that holds

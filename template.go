@@ -83,19 +83,19 @@ type templateError struct {
 }
 
 // parseTemplate reads a template whose values are escaped in that way.
-func parseTemplate(text string, how escape) (*template, *templateError) {
+func parseTemplate(text string, how escape) (t template, wrong *templateError) {
 	b := templateBuilder{parts: make([]part, 0, 2)}
 	for at := 0; ; {
 		i := strings.Index(text[at:], "{{")
 		if i < 0 {
 			b.text(text[at:])
-			return b.template(), nil
+			return template{b.end()}, nil
 		}
 		b.text(text[at : at+i])
 		begin := at + i
 		end, p, wrong := parseExpression(text, begin)
 		if wrong != nil {
-			return nil, wrong
+			return t, wrong
 		}
 		p.escape = how
 		b.add(p)
@@ -139,9 +139,9 @@ func (b *templateBuilder) endText() {
 	b.alone, b.joined = "", nil
 }
 
-func (b *templateBuilder) template() *template {
+func (b *templateBuilder) end() []part {
 	b.endText()
-	return &template{b.parts}
+	return b.parts
 }
 
 // parseExpression reads the expression that begins at begin and returns where it
@@ -152,7 +152,8 @@ func parseExpression(text string, begin int) (end int, p part, wrong *templateEr
 	}
 	at := begin + len("{{")
 	var first word
-	var texts []string
+	var room [2]string // no word has more texts
+	texts := room[:0]
 	for n := 0; ; n++ {
 		for at < len(text) && text[at] == ' ' {
 			at++

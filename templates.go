@@ -31,7 +31,7 @@ type Templates struct {
 type headerTemplate struct {
 	name   string
 	secret bool // it holds a secret
-	*template
+	template
 }
 
 // SecretUse is an expression that names a secret.
@@ -76,28 +76,25 @@ func (f *Filled) Header(name string) (value string, filled bool) {
 // that are not valid are told by Wrong, and cannot be filled in.
 func (d *Definition) Templates() *Templates {
 	t := &d.Target
-	var headers []string // that are templates
-	for name, value := range t.Headers {
+	headers := 0 // that are templates
+	for _, value := range t.Headers {
 		if hasTemplate(value) {
-			headers = append(headers, name)
+			headers++
 		}
 	}
-	if headers == nil && !hasTemplate(t.URL) && !bytes.Contains(t.Body, []byte("{{")) {
+	if headers == 0 && !hasTemplate(t.URL) && !bytes.Contains(t.Body, []byte("{{")) {
 		return nil
 	}
-	slices.Sort(headers)
 	ts := &Templates{origin: t.Origin(), job: d.Name, tags: d.Tags, zone: time.UTC}
 	if zone, err := schedule.LoadZone(d.Timezone); err == nil { // otherwise it is refused where it stands
 		ts.zone = zone
 	}
-	ts.url = ts.parse("target.url", t.URL, percent)
-	if ts.url != nil {
+	if parsed, ok := ts.parse("target.url", "", t.URL, percent); ok {
+		ts.url = &parsed
 		ts.checkPlace(t.URL)
 	}
-	for _, name := range headers {
-		if parsed := ts.parse("target.headers."+clip(name, 64), t.Headers[name], asIs); parsed != nil {
-			ts.headers = append(ts.headers, headerTemplate{name, parsed.holdsSecret(), parsed})
-		}
+	if headers > 0 {
+		ts.parseHeaders(t.Headers, headers)
 	}
 	ts.parseBody(t)
 	if n := ts.expressions(); n > MaxExpressions {
@@ -122,19 +119,39 @@ func (ts *Templates) Uses() []SecretUse {
 	return ts.uses
 }
 
-// parse reads the template of a field, whose values are escaped in that way;
-// nil: it is none, or not valid.
-func (ts *Templates) parse(field, text string, how escape) *template {
+// parseHeaders reads the templates among the values of headers, which are so
+// many.
+func (ts *Templates) parseHeaders(headers map[string]string, n int) {
+	names := make([]string, 0, n)
+	for name, value := range headers {
+		if hasTemplate(value) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	ts.headers = make([]headerTemplate, 0, n)
+	for _, name := range names {
+		if parsed, ok := ts.parse("target.headers.", name, headers[name], asIs); ok {
+			ts.headers = append(ts.headers, headerTemplate{name, parsed.holdsSecret(), parsed})
+		}
+	}
+}
+
+// parse reads the template of a field, or of one of its members, whose values
+// are escaped in that way; ok is false when it is none, or not valid.
+func (ts *Templates) parse(field, member, text string, how escape) (parsed template, ok bool) {
 	if !hasTemplate(text) {
-		return nil
+		return parsed, false
 	}
 	parsed, wrong := parseTemplate(text, how)
-	if wrong != nil {
-		ts.complain(field, wrong.at, "template", wrong.message)
-		return nil
+	switch {
+	case wrong != nil:
+		ts.complain(field+clip(member, 64), wrong.at, "template", wrong.message)
+		return parsed, false
+	case parsed.holdsSecret():
+		ts.note(field+clip(member, 64), &parsed, func(at int) int { return at })
 	}
-	ts.note(field, parsed, func(at int) int { return at })
-	return parsed
+	return parsed, true
 }
 
 func (ts *Templates) complain(field string, at int, code, message string) {
@@ -166,8 +183,8 @@ func (ts *Templates) expressions() (n int) {
 	if ts.url != nil {
 		count(ts.url)
 	}
-	for _, h := range ts.headers {
-		count(h.template)
+	for i := range ts.headers {
+		count(&ts.headers[i].template)
 	}
 	if ts.body != nil {
 		count(ts.body)
@@ -224,8 +241,8 @@ func (ts *Templates) parseBody(t *Target) {
 	for i := range parsed.parts {
 		parsed.parts[i].escape = how
 	}
-	ts.body, ts.kind = parsed, kind
-	ts.note(field, parsed, func(at int) int { return at })
+	ts.body, ts.kind = &parsed, kind
+	ts.note(field, &parsed, func(at int) int { return at })
 }
 
 // contentType is the media type that headers name, in lower case and without
@@ -272,7 +289,7 @@ func (ts *Templates) parseJSON(field, text string) {
 			ts.complain(field, place(wrong.at), "template", wrong.message)
 			return
 		}
-		ts.note(field, parsed, place)
+		ts.note(field, &parsed, place)
 		whole.text(text[at : begin+1])
 		for _, p := range parsed.parts {
 			p.text = string(appendJSONString(nil, p.text))
@@ -281,7 +298,7 @@ func (ts *Templates) parseJSON(field, text string) {
 		whole.text(`"`)
 		at = end
 	}
-	ts.body = whole.template()
+	ts.body = &template{whole.end()}
 }
 
 // rawLength is how many bytes of the inside of a JSON string, as it is written,

@@ -35,6 +35,7 @@ type redactor struct {
 
 	gathered bool
 	secrets  []string
+	room     [4]string // for the first secrets
 	texts    [][]byte // what is looked for: the secrets, and each in its other forms
 }
 
@@ -43,7 +44,7 @@ func (r *redactor) gather() bool {
 	if r.gathered {
 		return len(r.secrets) > 0
 	}
-	r.gathered = true
+	r.gathered, r.secrets = true, append(r.room[:0], r.secrets...)
 	for name, value := range r.headers {
 		if !jadwal.SecretHeader(name) {
 			continue
@@ -64,13 +65,13 @@ func (r *redactor) gather() bool {
 // each cookie.
 func (r *redactor) addHeader(name, value string) {
 	r.add(value)
-	switch lower := strings.ToLower(name); lower {
-	case "cookie":
+	switch {
+	case strings.EqualFold(name, "cookie"):
 		for pair := range strings.SplitSeq(value, ";") {
 			_, cookie, _ := strings.Cut(pair, "=")
 			r.add(strings.TrimSpace(cookie))
 		}
-	case "authorization":
+	case strings.EqualFold(name, "authorization"):
 		scheme, credentials, _ := strings.Cut(value, " ")
 		credentials = strings.TrimSpace(credentials)
 		r.add(credentials)
@@ -123,7 +124,7 @@ func inBase64(e *base64.Encoding, secret string, before int) []byte {
 // something longer, cut, what may be the beginning of a secret at its end goes
 // as well. b is not changed.
 func (r *redactor) redact(b []byte, cut bool) []byte {
-	if len(b) == 0 || !r.gather() {
+	if len(b) < leastSecret || !r.gather() {
 		return b
 	}
 	spans := r.find(b, cut)
