@@ -165,6 +165,12 @@ func (c *session) as(t testing.TB) *session { return &session{c.s.in(t), c.acces
 // answers until the server closes it, or says no more for a while.
 func (s *server) exchange(sent string) (statuses []int, closed bool) {
 	s.t.Helper()
+	return s.answers(sent, 200*time.Millisecond)
+}
+
+// answers is exchange that waits so long for each answer behind the first.
+func (s *server) answers(sent string, more time.Duration) (statuses []int, closed bool) {
+	s.t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		s.t.Fatal(err)
@@ -173,7 +179,7 @@ func (s *server) exchange(sent string) (statuses []int, closed bool) {
 	go io.WriteString(conn, sent)
 	answers := bufio.NewReader(conn)
 	method, _, _ := strings.Cut(sent, " ")
-	for wait := 10 * time.Second; ; wait = 200 * time.Millisecond {
+	for wait := 10 * time.Second; ; wait = more {
 		conn.SetReadDeadline(time.Now().Add(wait))
 		resp, err := http.ReadResponse(answers, &http.Request{Method: method})
 		method = ""

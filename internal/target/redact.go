@@ -36,7 +36,7 @@ type redactor struct {
 	gathered bool
 	secrets  []string
 	room     [4]string // for the first secrets
-	texts    [][]byte // what is looked for: the secrets, and each in its other forms
+	texts    [][]byte  // what is looked for: the secrets, and each in its other forms
 }
 
 // gather gathers what is secret; false: nothing is.
