@@ -6,13 +6,14 @@ import "time"
 // for it, as an attempt of a run would send it. It is no run: nothing of it is
 // in the history, and no schedule knows of it.
 type Test struct {
-	Key     RunKey      // makes the id, which TestID writes
-	Job     *Definition // as it is, or as an edit would have it
-	Limited bool        // a normal user's egress rules apply
-	Signer  *Signer
-	OwnerID int64         // of the job
-	Secrets []SecretValue // that the job names
-	Timeout time.Duration
+	Key       RunKey      // makes the id, which TestID writes
+	Job       *Definition // as it is, or as an edit would have it
+	Limited   bool        // a normal user's egress rules apply
+	Inherited bool        // they do although the owner is a superuser: somebody else wrote it
+	Signer    *Signer
+	OwnerID   int64         // of the job
+	Secrets   []SecretValue // that the job names
+	Timeout   time.Duration
 }
 
 // The limits of tests.

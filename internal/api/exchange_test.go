@@ -137,7 +137,7 @@ func TestSendingATest(t *testing.T) {
 	}
 	t.Run("the owner's egress rules hold", func(t *testing.T) {
 		make(ani, "own", "/fine", "")
-		if r := ani.do("POST", "/job/own/test", ""); r.status != 200 || r.text("reason") != "target_refused" || r.text("response") != "" {
+		if r := ani.do("POST", "/job/own/test", ""); r.status != 200 || r.text("reason") != "target_refused" || r.text("response") != "" || strings.Contains(r.message, "until") {
 			t.Error(string(r.body))
 		}
 	})
@@ -152,7 +152,7 @@ func TestSendingATest(t *testing.T) {
 	})
 	t.Run("what an editor writes has the editor's egress rules", func(t *testing.T) {
 		share("editor")
-		if r := ani.do("POST", "/job/"+id+"/test", `{"target":{"method":"PUT"}}`); r.status != 200 || r.text("reason") != "target_refused" {
+		if r := ani.do("POST", "/job/"+id+"/test", `{"target":{"method":"PUT"}}`); r.status != 200 || r.text("reason") != "target_refused" || !strings.Contains(r.message, "until a superuser edits it") {
 			t.Error(string(r.body))
 		}
 	})

@@ -518,7 +518,8 @@ func (e *Engine) launch(f *flight, now time.Time) {
 	}
 	call := target.Call{
 		Key: f.key, Attempt: f.attempt, DueAt: instant(f.key.DueAt), Job: def, Version: f.def.job.Version, JobID: f.job.id,
-		Epoch: e.shards.term[jadwal.ShardOf(f.job.id)].epoch, Limited: f.def.job.EgressLimited || !owner.IsSuperuser, Redelivery: f.redelivery, Timeout: timeout,
+		Epoch: e.shards.term[jadwal.ShardOf(f.job.id)].epoch, Redelivery: f.redelivery, Timeout: timeout,
+		Limited: f.def.job.EgressLimited || !owner.IsSuperuser, Inherited: f.def.job.EgressLimited && owner.IsSuperuser,
 		Signer: e.o.Store.Signer(f.job.id, f.job.owner), OwnerID: f.job.owner, Templates: f.def.templates,
 	}
 	if len(def.Target.Secrets) > 0 {

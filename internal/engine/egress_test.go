@@ -19,7 +19,8 @@ func TestWhoseEgressRulesApply(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]bool{}
+		type egress struct{ limited, inherited bool }
+		want := map[string]egress{}
 		for _, tt := range []struct {
 			owner              jadwal.User
 			inherited, limited bool
@@ -30,7 +31,7 @@ func TestWhoseEgressRulesApply(t *testing.T) {
 			{normal, true, true},
 		} {
 			name := fmt.Sprintf("%s-%v", tt.owner.Username, tt.inherited)
-			want[name] = tt.limited
+			want[name] = egress{tt.limited, tt.inherited && tt.owner.IsSuperuser}
 			if _, err := w.st.CreateJob(t.Context(), w.actor(), jadwal.Job{
 				OwnerID: tt.owner.ID, Definition: definitionOf(name, "* * * * *"), State: jadwal.JobEnabled,
 				EgressLimited: tt.inherited, NextAt: midnight.Add(time.Minute),
@@ -39,20 +40,20 @@ func TestWhoseEgressRulesApply(t *testing.T) {
 			}
 		}
 		var mu sync.Mutex
-		got := map[string]bool{}
+		got := map[string]egress{}
 		w.hear = func(c target.Call) {
 			mu.Lock()
 			defer mu.Unlock()
-			got[c.Job.Name] = c.Limited
+			got[c.Job.Name] = egress{c.Limited, c.Inherited}
 		}
 		w.run()
 		until("00:01:01")
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
-		for name, limited := range want {
-			if is, called := got[name]; !called || is != limited {
-				t.Errorf("%s: called %v, limited %v, want %v", name, called, is, limited)
+		for name, egress := range want {
+			if is, called := got[name]; !called || is != egress {
+				t.Errorf("%s: called %v, %+v, want %+v", name, called, is, egress)
 			}
 		}
 	})

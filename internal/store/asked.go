@@ -210,7 +210,10 @@ func (s *Store) TestJob(ctx context.Context, by jadwal.Actor, key jadwal.RunKey,
 		if err != nil {
 			return err
 		}
-		test = jadwal.Test{Key: key, Job: &after.Definition, Limited: limited || !owner.IsSuperuser, Signer: s.Signer(key.JobID, owner.ID), OwnerID: owner.ID, Secrets: secrets}
+		test = jadwal.Test{
+			Key: key, Job: &after.Definition, Limited: limited || !owner.IsSuperuser, Inherited: limited && owner.IsSuperuser,
+			Signer: s.Signer(key.JobID, owner.ID), OwnerID: owner.ID, Secrets: secrets,
+		}
 		d := detail{"test": jadwal.TestID(key), "version": before.Version}
 		if edited != nil {
 			d["changes"] = changes

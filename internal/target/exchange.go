@@ -22,7 +22,7 @@ func (h *HTTP) Test(ctx context.Context, t jadwal.Test) jadwal.Exchange {
 	var seen jadwal.Exchange
 	r := h.watch(ctx, Call{
 		Key: t.Key, Attempt: 1, DueAt: time.UnixMicro(t.Key.DueAt), Job: t.Job, JobID: t.Key.JobID,
-		Limited: t.Limited, Signer: t.Signer, Test: true, Timeout: t.Timeout,
+		Limited: t.Limited, Inherited: t.Inherited, Signer: t.Signer, Test: true, Timeout: t.Timeout,
 		OwnerID: t.OwnerID, Templates: t.Job.Templates(),
 		Secrets: func(context.Context, []jadwal.SecretID) ([]jadwal.SecretValue, error) { return t.Secrets, nil },
 	}, &seen)

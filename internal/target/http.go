@@ -32,6 +32,7 @@ type Call struct {
 	JobID      int64
 	Epoch      int64
 	Limited    bool // a normal user's egress rules apply
+	Inherited  bool // they do although the job's owner is a superuser: somebody else wrote it
 	Redelivery bool // an earlier delivery of this very attempt may have arrived
 	Signer     *jadwal.Signer
 	OwnerID    int64             // of the job

@@ -421,6 +421,10 @@ func TestConnections(t *testing.T) {
 		if r.Reason != jadwal.ReasonTargetRefused || r.Message != "The target's address is a loopback one, which only a superuser's job may call" {
 			t.Errorf("%+v", r)
 		}
+		c.Inherited = true
+		if r := h.Do(t.Context(), c); r.Reason != jadwal.ReasonTargetRefused || !strings.Contains(r.Message, "until a superuser edits it") {
+			t.Errorf("%+v", r)
+		}
 	})
 	t.Run("the operator can allow what is refused", func(t *testing.T) {
 		h := newHTTP(t, Options{Egress: jadwal.Egress{Allow: rules(t, "127.0.0.0/8")}})

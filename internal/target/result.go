@@ -36,7 +36,7 @@ func failure(ctx context.Context, c Call, err error) Result {
 		return Result{State: jadwal.RunCancelled, Reason: reason, Message: "Cancelled while it ran"}
 	}
 	if refused, ok := errors.AsType[*jadwal.Refusal](err); ok {
-		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: refusal(refused)}
+		return Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: refusal(refused, c.Inherited)}
 	}
 	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: trouble(err), Reach: Silent}
 	if ourShortage(err) {
@@ -52,7 +52,9 @@ func ourShortage(err error) bool {
 
 const brokeOff = "The connection broke before the answer was complete"
 
-func refusal(r *jadwal.Refusal) string {
+// refusal says why an address was not called; inherited, that the job's owner
+// could have it called.
+func refusal(r *jadwal.Refusal, inherited bool) string {
 	switch {
 	case r.Kind == jadwal.Denied:
 		return "The target is one that the operator of this server has denied"
@@ -60,6 +62,9 @@ func refusal(r *jadwal.Refusal) string {
 		return "The target is this server itself, which no job may call"
 	case r.All:
 		return "The target's address is a " + r.Kind + " one, which may not be called"
+	case inherited:
+		return "The target's address is a " + r.Kind + " one, which only a superuser's job may call; this one's owner is a superuser, " +
+			"but it was written by somebody who is none, and keeps the rules of such until a superuser edits it"
 	}
 	return "The target's address is a " + r.Kind + " one, which only a superuser's job may call"
 }
