@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ func (c *rotateSecretCommand) Run(sys *system) error {
 	}
 	if c.SignOut {
 		if err := auth.ReplaceFiles(active, retiring); err != nil {
-			return err
+			return c.orWhere(err)
 		}
 		fmt.Fprintln(sys.stderr, "The secret is another one; within about a second everybody has to sign in again.")
 		return nil
@@ -40,10 +41,21 @@ func (c *rotateSecretCommand) Run(sys *system) error {
 		return fmt.Errorf("%w; a server drops it by itself when that is over, and its log tells when. To end all sessions now, and not wait: --sign-out", err)
 	}
 	if err != nil {
-		return err
+		return c.orWhere(err)
 	}
 	fmt.Fprintln(sys.stderr, "The secret is rotated; a server signs with the new one within about a second, and accepts what the old one signed until that expires.")
 	return nil
+}
+
+// orWhere is err, with where else the secret may be when there is none.
+func (c *rotateSecretCommand) orWhere(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if os.Getenv("JADWAL_SECRET_FILE") != "" {
+		return fmt.Errorf("JADWAL_SECRET_FILE: %w; name the file that the server reads", err)
+	}
+	return fmt.Errorf("--data (JADWAL_DATA): %w; %s is not the data directory of a server: name the one that the server has, which is jadwal-data where it was started unless it was told another", err, c.Data)
 }
 
 // files returns the files of the secrets: those that the variables name, else

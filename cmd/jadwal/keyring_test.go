@@ -293,7 +293,9 @@ func TestSecretsThatAreNotRotated(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"there is no server's data", nil, nil, 1, "jadwal.key: no such file"},
+		{"there is no server's data", nil, nil, 1, "is not the data directory of a server: name the one that the server has"},
+		{"there is none to sign out of", nil, []string{"--sign-out"}, 1, "is not the data directory of a server: name the one that the server has"},
+		{"there is no file of that name", []string{"JADWAL_SECRET_FILE=" + file, "JADWAL_RETIRING_SECRET_FILE=" + file}, nil, 1, "JADWAL_SECRET_FILE: open " + file + ": no such file or directory; name the file that the server reads"},
 		{"one that is a variable", []string{sharedSecret}, nil, 2, "JADWAL_SECRET: the variables of a running server cannot be changed"},
 		{"there is no place for the one before", []string{"JADWAL_SECRET_FILE=" + file}, nil, 2, "JADWAL_RETIRING_SECRET_FILE: must name the file"},
 		{"a file that all servers have is not changed under their feet", []string{"JADWAL_SECRET_FILE=" + file, "JADWAL_RETIRING_SECRET_FILE=" + file}, []string{"--sign-out"}, 2, "--sign-out: is about the data directory"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,17 +91,14 @@ func (v *actorRef) read(name, text string) error {
 	return (*id)(&v.id).read(name, text)
 }
 
-var (
-	actionPattern = regexp.MustCompile(`^[a-z]{1,32}\.[a-z]{1,32}$`)
-	objectPattern = regexp.MustCompile(`^[a-z]{1,32}/[0-9A-Za-z]{1,32}$`)
-)
+var objectPattern = regexp.MustCompile(`^[a-z-]{1,32}/[0-9A-Za-z]{1,32}$`)
 
 // actionWord is what was done, such as job.edit.
 type actionWord string
 
 func (v *actionWord) read(name, text string) error {
-	if !actionPattern.MatchString(text) {
-		return jadwal.Invalid(name, "invalid", "%s must be one such as job.edit", name)
+	if !slices.Contains(jadwal.AuditActions, text) {
+		return jadwal.Invalid(name, "invalid", "there is no action %q%s", clip(text), suggest(clip(text), jadwal.AuditActions))
 	}
 	*v = actionWord(text)
 	return nil

@@ -136,6 +136,22 @@ func TestAudit(t *testing.T) {
 			}
 		}
 	})
+	t.Run("an action that there is not is refused, with the one that was probably meant", func(t *testing.T) {
+		for action, says := range map[string]string{
+			"jobs.edit": `did you mean "job.edit"?`, "Job.Edit": `did you mean "job.edit"?`, "job.vanish": "there are session.start", "": "there are session.start",
+		} {
+			if r := admin.do("GET", "/audit?action="+action, ""); r.status != 400 || r.text("errors.0.field") != "action" || !strings.Contains(r.message, says) {
+				t.Errorf("%s: got %s", action, r.body)
+			}
+		}
+	})
+	t.Run("actions and objects with a hyphen can be asked for", func(t *testing.T) {
+		made := ani.do("POST", "/signature-key", `{}`)
+		r := admin.do("GET", "/audit?action=signature-key.create&object=signature-key/"+made.text("id"), "")
+		if r.status != 200 || len(actionsOf(r)) != 1 {
+			t.Errorf("got %s: %s", made.body, r.body)
+		}
+	})
 	t.Run("what is refused leaves no line", func(t *testing.T) {
 		before := len(idsOf(admin.do("GET", "/audit?limit=500", "")))
 		ani.do("DELETE", "/job/999", "")

@@ -592,7 +592,7 @@ func parameterSchema(t reflect.Type) *huma.Schema {
 	case reflect.TypeFor[actorRef]():
 		return &huma.Schema{Type: "integer", Format: "int64", Minimum: number(0)}
 	case reflect.TypeFor[actionWord]():
-		return &huma.Schema{Type: "string", Pattern: actionPattern.String()}
+		return wordsSchema(jadwal.AuditActions).Items
 	case reflect.TypeFor[objectWord]():
 		return &huma.Schema{Type: "string", Pattern: objectPattern.String()}
 	case reflect.TypeFor[keyRef]():

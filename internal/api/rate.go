@@ -54,17 +54,25 @@ func count[K comparable](c *call, mu *sync.Mutex, m *jadwal.Meter[K], name strin
 	mu.Unlock()
 	c.metered = &metered{name, m.Quota(), left}
 	if !ok {
-		return &jadwal.Error{Code: jadwal.CodeRateLimited, Message: fmt.Sprintf("Too many requests, try again in %d seconds", retrySeconds(left.Next)), RetryAfter: left.Next}
+		return &jadwal.Error{Code: jadwal.CodeRateLimited, Message: "Too many requests, try again in " + seconds(left.Next), RetryAfter: left.Next}
 	}
 	return nil
+}
+
+// seconds is d in words, rounded up.
+func seconds(d time.Duration) string {
+	if n := retrySeconds(d); n != 1 {
+		return fmt.Sprintf("%d seconds", n)
+	}
+	return "1 second"
 }
 
 // write tells the client where it stands: draft-ietf-httpapi-ratelimit-headers-10,
 // sections 3 and 4. The window of what is left is the time until all of it is
 // there again.
 func (m *metered) write(h http.Header) {
-	seconds := func(d time.Duration) string { return strconv.FormatInt(int64(math.Ceil(d.Seconds())), 10) }
+	whole := func(d time.Duration) string { return strconv.FormatInt(int64(math.Ceil(d.Seconds())), 10) }
 	name := `"` + m.name + `"`
-	h["Ratelimit-Policy"] = []string{name + ";q=" + strconv.Itoa(m.quota.Most) + ";w=" + seconds(m.quota.Window)}
-	h["Ratelimit"] = []string{name + ";r=" + strconv.Itoa(m.left.Left) + ";t=" + seconds(m.left.Full)}
+	h["Ratelimit-Policy"] = []string{name + ";q=" + strconv.Itoa(m.quota.Most) + ";w=" + whole(m.quota.Window)}
+	h["Ratelimit"] = []string{name + ";r=" + strconv.Itoa(m.left.Left) + ";t=" + whole(m.left.Full)}
 }

@@ -53,7 +53,7 @@ func TestRequestsOfAUserAreLimited(t *testing.T) {
 	for what, c := range map[string]*session{"beyond it": ani, "with a key": key, "in another session": again} {
 		r := c.do("GET", "/job", "")
 		want(what, r, 429, "user 0/6 60s")
-		if r.code != "rate_limited" || r.header.Get("Retry-After") != "10" {
+		if r.code != "rate_limited" || r.header.Get("Retry-After") != "10" || r.message != "Too many requests, try again in 10 seconds" {
 			t.Errorf("%s: %s %q", what, r.code, r.header)
 		}
 	}
@@ -64,7 +64,11 @@ func TestRequestsOfAUserAreLimited(t *testing.T) {
 	for range 20 {
 		want("a superuser is not counted", admin.do("GET", "/user", ""), 200, "")
 	}
-	s.pass(10 * time.Second)
+	s.pass(9 * time.Second)
+	if r := ani.do("GET", "/job", ""); r.message != "Too many requests, try again in 1 second" || r.header.Get("Retry-After") != "1" {
+		t.Errorf("got %s", r.body)
+	}
+	s.pass(time.Second)
 	want("one comes back", ani.do("GET", "/job", ""), 200, "user 0/6 60s")
 	s.pass(time.Minute)
 	want("all of them are back", ani.do("GET", "/job", ""), 200, "user 5/6 10s")

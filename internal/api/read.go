@@ -309,6 +309,8 @@ func suggest(got string, names []string) string {
 		return fmt.Sprintf("; did you mean %q?", best)
 	case len(names) == 0:
 		return ""
+	case len(names) == 1:
+		return "; there is only " + names[0]
 	}
 	return "; there are " + strings.Join(names, ", ")
 }

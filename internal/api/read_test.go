@@ -174,3 +174,21 @@ func FuzzReadJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatWasProbablyMeant(t *testing.T) {
+	for _, c := range []struct {
+		got   string
+		names []string
+		want  string
+	}{
+		{"onwer", []string{"owner", "limit"}, `; did you mean "owner"?`},
+		{"Limit", []string{"owner", "limit"}, `; did you mean "limit"?`},
+		{"colour", []string{"owner", "limit"}, "; there are owner, limit"},
+		{"colour", []string{"owner"}, "; there is only owner"},
+		{"colour", nil, ""},
+	} {
+		if got := suggest(c.got, c.names); got != c.want {
+			t.Errorf("%s of %v: got %q, want %q", c.got, c.names, got, c.want)
+		}
+	}
+}
