@@ -79,6 +79,7 @@ type Cursor struct {
 	JobID   int64
 	OwnerID int64
 	Version int64
+	Stored  int64 // the job's latest version: changes up to it wait when it is above Version
 	NextAt  int64
 	Started int       // planned instants that started or were queued
 	Open    []OpenRun // oldest first
@@ -121,6 +122,10 @@ type Outcome struct {
 	// PauseAfter pauses the job when so many of its runs have failed in a row;
 	// 0: never.
 	PauseAfter int
+
+	// PausedAs is the version that pauses it: the store sets it with the verdict
+	// Paused.
+	PausedAs int64
 
 	// Complete asks for the job's end: no instant is left and nothing is open.
 	// It makes a new version in state completed, unless a change is waiting,

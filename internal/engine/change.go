@@ -183,9 +183,6 @@ func (e *Engine) supersede(j *job, p jadwal.PendingChange, now time.Time) {
 		j.next = micro(next)
 	}
 	j.version, j.owner, j.young = p.New.Version, p.New.OwnerID, true
-	if p.New.State != jadwal.JobEnabled {
-		j.pausing = notPausing
-	}
 	o.Next, j.tail = j.next, j.next
 	o.Applied = &jadwal.Applied{ChangeID: p.ID, Version: j.version, OwnerID: j.owner, EffectiveAt: end.From}
 	e.reads.applying++

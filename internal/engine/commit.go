@@ -84,7 +84,7 @@ func (c *commits) take() {
 		if s.job.out == s {
 			s.job.out = nil
 		}
-		s.job.sent = true
+		s.job.sent = s
 		c.batch = append(c.batch, s)
 		if c.singly > 0 {
 			c.singly--
@@ -174,20 +174,19 @@ func (e *Engine) committed(verdicts []jadwal.Verdict, err error, now time.Time) 
 			}
 			e.grown(s)
 			s.job.kicked = false // an entry of the version before is dropped
-			e.unpaused(s.job, now)
+			e.unpaused(s, now)
 			e.kick(s.job, now)
 			e.rest(s.job)
 		case jadwal.Paused:
 			e.counters.recorded.Add(1)
+			s.job.until, e.reads.news = s.PausedAs, true // unless that version is in force already
 			e.grown(s)
-			if s.job.version == s.after() { // else the change is applied already
-				s.job.pausing, e.reads.news = isPaused, true
-			}
+			e.unpaused(s, now)
 			e.rest(s.job)
 		default:
 			e.counters.recorded.Add(1)
 			e.grown(s)
-			e.unpaused(s.job, now)
+			e.unpaused(s, now)
 			e.rest(s.job)
 		}
 	}
@@ -202,13 +201,15 @@ func (e *Engine) grown(s *step) {
 	}
 }
 
-// unpaused goes on with a job that might have been paused with what was recorded
-// now, unless more of that kind is to come.
-func (e *Engine) unpaused(j *job, now time.Time) {
-	if j.pausing == mayBePaused && (j.out == nil || j.out.PauseAfter == 0) {
-		j.pausing = notPausing
-		e.schedule(j)
-		e.kick(j, now)
+// mayPause tells whether the store may pause the job when it records s.
+func (s *step) mayPause() bool { return s != nil && s.PauseAfter > 0 }
+
+// unpaused goes on with a job that might have been paused with s, unless it was,
+// or may be with what is to come.
+func (e *Engine) unpaused(s *step, now time.Time) {
+	if s.mayPause() && !s.job.pausing() {
+		e.schedule(s.job)
+		e.kick(s.job, now)
 	}
 }
 
@@ -222,7 +223,9 @@ func (s *step) after() int64 {
 
 // settled takes a step that was answered out of the books.
 func (e *Engine) settled(s *step) {
-	s.job.sent = false
+	if s.job.sent == s {
+		s.job.sent = nil
+	}
 	e.commits.records -= len(s.Records)
 	e.commits.bytes -= s.bytes
 	if s.Applied != nil {
@@ -282,8 +285,8 @@ func (e *Engine) answered(j *job, c jadwal.Cursor, now time.Time) bool {
 	if j.out != nil {
 		e.commits.push(j.out)
 	}
-	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading, j.pausing = false, false, 0, 0, false, notPausing
-	j.pinned = e.reads.loadedTo
+	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading = false, false, 0, 0, false
+	j.pinned, j.until = e.reads.loadedTo, c.Stored
 	e.grown(s)
 	e.resume(j, now)
 	return true
@@ -356,4 +359,4 @@ func (e *Engine) review(j *job, at time.Time) {
 }
 
 // underway tells whether an outcome of j is in a batch or waits for one.
-func (j *job) underway() bool { return j.sent || j.out != nil && j.asked == nil }
+func (j *job) underway() bool { return j.sent != nil || j.out != nil && j.asked == nil }

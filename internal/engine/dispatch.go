@@ -211,7 +211,7 @@ func (e *Engine) decide(r ready, now time.Time) {
 	}
 	j.def = r.def
 	if r.At == forOpen {
-		if j.kicked = false; j.pausing == notPausing {
+		if j.kicked = false; !j.pausing() {
 			e.startOpen(j, now)
 		}
 		return
@@ -219,7 +219,7 @@ func (e *Engine) decide(r ready, now time.Time) {
 	if r.At != j.next && r.At != j.due || j.parkedTo != 0 {
 		return
 	}
-	if j.waiting = false; j.pausing == notPausing {
+	if j.waiting = false; !j.pausing() {
 		e.plan(j, now)
 	}
 }
@@ -444,6 +444,7 @@ func (e *Engine) startOpen(j *job, now time.Time) {
 			end = jadwal.Run{State: jadwal.RunCancelled, Reason: jadwal.ReasonOwnerDisabled, Message: "Its owner has no rights any more, so it is not attempted again"}
 		}
 		e.close(j, run, end, now)
+		e.outcome(j, now).ends(end.State, j.def)
 		e.after(j, now, now)
 		return
 	}

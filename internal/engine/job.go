@@ -28,14 +28,14 @@ type job struct {
 	early   []jadwal.RunKey  // runs that were asked for and read with all others: the changes that tell of them may come yet
 
 	out       *step // outcomes that no batch has taken yet
-	sent      bool  // one more is in the batch on its way
+	sent      *step // those that are in the batch on its way
 	waiting   bool  // next has an entry in the timetable or behind it, or parkedTo is set
 	kicked    bool  // one of open has an entry on its way to dispatch
 	wakeAt    int64 // when one of open will be ready to start; 0: no entry says so
 	parkedTo  int64 // when the instants that a long run skips are decided next; 0: they are not parked
 	young     bool  // its version is not stored yet: see fall
 	reloading bool  // the store is asked where it stands; nothing happens until then
-	pausing   pausing
+	until     int64 // nothing starts before this version is in force: see pausing
 	asked     *step // it is asked because of this one, which may be stored: out is in no queue until then
 
 	pinned  int64 // not forgotten before: entries of an earlier reckoning may be about
@@ -43,16 +43,14 @@ type job struct {
 	stamp   int64 // when it came to rest
 }
 
-// pausing says whether a job may be about to be paused for its failures. Nothing
-// of it starts then: neither before the store has decided, nor, when it has
-// paused the job, before that change is applied.
-type pausing uint8
-
-const (
-	notPausing  pausing = iota
-	mayBePaused         // an outcome is on its way with which it may be
-	isPaused            // the store has paused it
-)
+// pausing tells whether j may be about to be paused for its failures. Nothing of
+// it starts then: neither while an outcome is on its way with which the store
+// may pause it, nor, when it has, before the version that does so is in force,
+// whatever changes come before that one. After a reload, which may have come
+// instead of an answer, the latest version is taken for that one.
+func (j *job) pausing() bool {
+	return j.until > j.version || j.sent.mayPause() || j.out.mayPause()
+}
 
 // busy tells whether a run is unfinished.
 func (j *job) busy() bool { return len(j.flights) > 0 || len(j.open) > 0 }
@@ -157,7 +155,7 @@ func (j *job) startable(now time.Time) (run jadwal.OpenRun, ok bool, wake time.T
 // atRest tells whether the store knows all that there is to know of j, and no
 // entry is about that only j can tell from one of its cursor.
 func (j *job) atRest() bool {
-	return !j.busy() && j.out == nil && !j.sent && !j.reloading && !j.kicked && j.pausing == notPausing
+	return !j.busy() && j.out == nil && j.sent == nil && !j.reloading && !j.kicked && !j.pausing()
 }
 
 // over tells whether the job will never do anything again by itself.

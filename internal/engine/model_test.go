@@ -422,6 +422,7 @@ func (m *model) kick(j *modelJob) {
 			switch {
 			case best.redeliver:
 				best.over(jadwal.RunFailed, jadwal.ReasonLost)
+				m.failed(j, j.rules.failing)
 			case best.begun():
 				best.over(jadwal.RunCancelled, jadwal.ReasonOwnerDisabled)
 			default:
@@ -468,19 +469,21 @@ func (m *model) ended(j *modelJob, r *modelRun) {
 		j.failures = 0
 	}
 	if r.state == jadwal.RunFailed {
-		j.failures++
+		m.failed(j, r.rules.failing)
 	}
-	if r.state != jadwal.RunFailed || r.rules.failing == 0 || j.failures < r.rules.failing {
-		m.kick(j)
+	m.kick(j)
+}
+
+// failed counts a run of j that has failed. So many in a row pause the job, a
+// moment later.
+func (m *model) failed(j *modelJob, most int) {
+	if j.failures++; most == 0 || j.failures < most {
 		return
 	}
-	j.failures = 0
-	if j.state != jadwal.JobEnabled {
-		m.kick(j)
+	if j.failures = 0; j.state != jadwal.JobEnabled {
 		return
 	}
-	// So many failures in a row pause the job, a moment later.
-	j.blurred = j.blurred || m.stopping || j.queued() > 0 // what waits may start before
+	j.blurred = j.blurred || m.stopping
 	j.stored++
 	m.change(j, j.stored, jadwal.JobPaused, nil, jadwal.CatchupNone)
 }

@@ -276,8 +276,8 @@ func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 		return
 	}
 	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
-	j.due, j.started = 0, c.Started
-	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading, j.pausing, j.young = false, false, 0, 0, false, notPausing, false
+	j.due, j.started, j.until = 0, c.Started, c.Stored
+	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading, j.young = false, false, 0, 0, false, false
 	j.pinned = e.reads.loadedTo
 	j.anticipate()
 	if !j.current() {

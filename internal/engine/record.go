@@ -145,12 +145,7 @@ func (e *Engine) end(f *flight, run jadwal.Run, now time.Time) {
 		run.ReadyAt = f.ready
 	}
 	o := e.outcome(j, now)
-	if run.State == jadwal.RunFailed {
-		o.PauseAfter = f.def.job.Definition.PauseAfterFailures
-		if o.PauseAfter > 0 && j.pausing == notPausing {
-			j.pausing = mayBePaused
-		}
-	}
+	o.ends(run.State, f.def)
 	switch {
 	case !f.stored:
 		o.Started++
@@ -160,6 +155,14 @@ func (e *Engine) end(f *flight, run jadwal.Run, now time.Time) {
 		o.Closes = append(o.Closes, o.unbegin(jadwal.Close{Key: f.key, Attempt: f.row, State: f.rowState()}))
 	}
 	e.append(o, run)
+}
+
+// ends takes note that a run ends in that state: so many failures may pause its
+// job.
+func (s *step) ends(state jadwal.RunState, def *definition) {
+	if n := def.job.Definition.PauseAfterFailures; n > 0 && state == jadwal.RunFailed {
+		s.PauseAfter = n
+	}
 }
 
 // cancel ends a run in flight at once, whatever its target may answer.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,6 +217,81 @@ func TestPauseAfterFailures(t *testing.T) {
 		until("00:10:30")
 		if n := len(w.sink.deliveries()); n != 5 { // what was due at last when it was paused was held
 			t.Errorf("%d deliveries after it was resumed, want 5", n)
+		}
+	})
+	for _, c := range []struct {
+		rule    string
+		change  func(w *world, id int64) (last int64) // while the failure is on its way to the store
+		lost    bool                                  // the first answer to it is
+		version int64                                 // that pauses the job
+	}{
+		{"nothing starts between the failure and the pause", func(w *world, id int64) int64 { return 0 }, false, 2},
+		{"nor after an edit that was stored before the failure, and begun before the store told of the pause", func(w *world, id int64) int64 {
+			return w.update(id, func(j *jadwal.Job) { j.Definition.Description = "edited" })
+		}, false, 3},
+		{"nor after a pause and a resume of the kind", func(w *world, id int64) int64 {
+			w.update(id, pause)
+			return w.update(id, resume)
+		}, false, 4},
+		{"nor when the store's answer is lost", func(w *world, id int64) int64 { return 0 }, true, 2},
+		{"nor when the answer is lost after such an edit", func(w *world, id int64) int64 {
+			return w.update(id, func(j *jadwal.Job) { j.Definition.Description = "edited" })
+		}, true, 3},
+	} {
+		scenario(t, c.rule, func(t *testing.T, w *world) {
+			job := w.with("broken", "* * * * *", func(d *jadwal.Definition) {
+				d.PauseAfterFailures = 1
+				overlap(jadwal.OverlapQueueOne, 1)(d)
+			})
+			w.answers(404)
+			w.sink.set(90 * time.Second)
+			w.run()
+			until("00:02:10")
+			failed := func(batch []*jadwal.Outcome) bool { return batch[0].PauseAfter > 0 }
+			w.fault.on(func(f *faults) {
+				f.before = func(batch []*jadwal.Outcome) error {
+					if failed(batch) {
+						time.Sleep(time.Second)
+					}
+					return nil
+				}
+				f.after = func(batch []*jadwal.Outcome) error {
+					if lost := c.lost && failed(batch); lost {
+						c.lost = false
+						return unavailable()
+					}
+					return nil
+				}
+			})
+			until("00:02:30")
+			time.Sleep(500 * time.Millisecond)
+			if change := c.change(w, job.ID); change != 0 {
+				w.applied(change)
+			}
+			until("00:02:50")
+			w.check(job.ID, "00:01 failed http_status, 00:02 queued")
+			if j := w.stored(job.ID); j.State != jadwal.JobPaused || j.Version != c.version || len(w.sink.deliveries()) != 1 {
+				t.Errorf("%s at version %d, %d deliveries", j.State, j.Version, len(w.sink.deliveries()))
+			}
+			w.apply(job.ID, resume)
+			until("00:05:00")
+			if got := tell(w.runs(job.ID)); !strings.HasPrefix(got, "00:01 failed http_status, 00:02 failed http_status, 00:03 queued") {
+				t.Errorf("after it was resumed: %s", got)
+			}
+		})
+	}
+	scenario(t, "a run that a kill interrupted, and that its owner may not make again, is a failure too", func(t *testing.T, w *world) {
+		job := w.with("broken", "* * * * *", func(d *jadwal.Definition) { d.PauseAfterFailures = 1 })
+		w.sink.set(10 * time.Minute)
+		w.run()
+		until("00:01:05")
+		w.kill()
+		w.begin = func(f *faults) { f.barred = true }
+		w.restart()
+		until("00:01:10")
+		w.check(job.ID, "00:01 failed lost")
+		if j := w.stored(job.ID); j.State != jadwal.JobPaused || j.PauseReason != jadwal.PauseFailures {
+			t.Errorf("%s: %q", j.State, j.PauseReason)
 		}
 	})
 	scenario(t, "a success begins the count anew", func(t *testing.T, w *world) {

@@ -90,7 +90,7 @@ func (e *Engine) gain(h *jadwal.Holding, now time.Time) {
 			if !set.HasJob(j.id) {
 				continue
 			}
-			if len(j.flights) > 0 || j.out != nil || j.sent {
+			if len(j.flights) > 0 || j.out != nil || j.sent != nil {
 				e.review(j, now) // what has ended stays so, and is not made again
 			} else {
 				delete(e.jobs, j.id)
@@ -170,7 +170,7 @@ func (e *Engine) release() {
 		if j.reloading {
 			e.giveUp(j)
 		}
-		if len(j.flights) > 0 || j.out != nil || j.sent {
+		if len(j.flights) > 0 || j.out != nil || j.sent != nil {
 			gone.Remove(shard)
 		}
 	}

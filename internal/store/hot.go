@@ -250,11 +250,14 @@ func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 	}
 	found := make([]jadwal.Cursor, 0, len(ids))
 	for _, id := range ids {
-		ok, err := t.one("SELECT owner_id, version, next_at, started FROM cursor WHERE job_id = $1", func(r row) {
-			found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2), Started: int(r.int(3))})
+		ok, err := t.one("SELECT c.owner_id, c.version, c.next_at, c.started, j.version FROM cursor c JOIN job j ON j.id = c.job_id WHERE c.job_id = $1", func(r row) {
+			found = append(found, jadwal.Cursor{JobID: id, OwnerID: r.int(0), Version: r.int(1), NextAt: r.int(2), Started: int(r.int(3)), Stored: r.int(4)})
 		}, id)
-		if err != nil || !ok {
+		if err != nil {
 			return found, err
+		}
+		if !ok {
+			continue
 		}
 		if found[len(found)-1].Open, err = openRuns(t, id); err != nil {
 			return found, err

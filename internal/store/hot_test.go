@@ -253,6 +253,30 @@ func testCommit(t *testing.T, newHot func(*testing.T) *hot) {
 			t.Error(v)
 		}
 	})
+	t.Run("failures in a row pause a job, as the version after what was stored before", func(t *testing.T) {
+		h := newHot(t)
+		if _, _, err := h.UpdateJob(t.Context(), h.by, h.job, 1, at(1)); err != nil {
+			t.Fatal(err)
+		}
+		if c := h.cursor(); c.Version != 1 || c.Stored != 2 {
+			t.Errorf("after the edit: %+v", c)
+		}
+		failed := h.succeeded(1)
+		failed.State, failed.Reason, failed.StatusCode = jadwal.RunFailed, jadwal.ReasonHTTPStatus, 404
+		o := &jadwal.Outcome{JobID: h.job.ID, Version: 1, At: us(1), Next: us(2), Records: []jadwal.Run{failed}, PauseAfter: 1}
+		if v := h.commit(at(1), o); v[0] != jadwal.Paused || o.PausedAs != 3 {
+			t.Fatalf("%v as version %d", v, o.PausedAs)
+		}
+		if c := h.cursor(); c.Version != 1 || c.Stored != 3 {
+			t.Errorf("%+v", c)
+		}
+	})
+	t.Run("where jobs stand is told beside one that does not exist", func(t *testing.T) {
+		h := newHot(t)
+		if all, err := h.Cursors(t.Context(), []int64{h.job.ID + 7, h.job.ID}); err != nil || len(all) != 1 || all[0].JobID != h.job.ID {
+			t.Errorf("%+v, %v", all, err)
+		}
+	})
 	t.Run("a job is not completed under a waiting change", func(t *testing.T) {
 		h := newHot(t)
 		if _, _, err := h.UpdateJob(t.Context(), h.by, h.job, 1, at(1)); err != nil {

@@ -9,8 +9,8 @@ const (
 			AND NOT EXISTS (SELECT 1 FROM change WHERE change.job_id = cursor.job_id AND kind = 'create')
 		ORDER BY next_at, job_id`
 
-	cursorsSQL = `SELECT c.job_id, c.owner_id, c.version, c.next_at, c.started
-		FROM unnest($1::bigint[]) WITH ORDINALITY AS w (id, place) JOIN cursor c ON c.job_id = w.id ORDER BY w.place`
+	cursorsSQL = `SELECT c.job_id, c.owner_id, c.version, c.next_at, c.started, j.version
+		FROM unnest($1::bigint[]) WITH ORDINALITY AS w (id, place) JOIN cursor c ON c.job_id = w.id JOIN job j ON j.id = w.id ORDER BY w.place`
 
 	definitionsSQL = `SELECT j.owner_id, j.state, j.version, j.egress_limited, j.created_at, j.definition, c.started, j.id, w.place
 		FROM unnest($1::bigint[]) WITH ORDINALITY AS w (id, place)
@@ -35,7 +35,7 @@ func cursorsPostgres(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 	places := map[int64]int{}
 	if err := t.query(cursorsSQL, func(r row) error {
 		places[r.int(0)] = len(found)
-		found = append(found, jadwal.Cursor{JobID: r.int(0), OwnerID: r.int(1), Version: r.int(2), NextAt: r.int(3), Started: int(r.int(4))})
+		found = append(found, jadwal.Cursor{JobID: r.int(0), OwnerID: r.int(1), Version: r.int(2), NextAt: r.int(3), Started: int(r.int(4)), Stored: r.int(5)})
 		return nil
 	}, ids); err != nil {
 		return nil, err
