@@ -126,7 +126,43 @@ func badBodies() (all []bad) {
 		}
 		add("only space", 400, "malformed", "", "  ")
 	}
+	for _, r := range routes() {
+		if r.method == "GET" || r.input.body >= 0 || r.doc.fixed {
+			continue
+		}
+		target := strings.NewReplacer("/key/{id}", "/key/"+jadwal.FormatKeyID(1), "/signature-key/{id}", "/signature-key/"+jadwal.FormatKeyID(1), "/run/{id}", "/run/"+(jadwal.RunKey{DueAt: 1, JobID: 1}).ID(),
+			"{id}", "4711", "{job}", "mine", "{n}", "1", "{user}", "1", "{secret}", "1").Replace(r.pattern)
+		for _, body := range []string{`{"reason":"x"}`, `null`, `[]`, `nonsense`, `{}{}`, `{}` + strings.Repeat(" ", 100)} {
+			all = append(all, bad{r.method + " " + r.pattern + " with " + clip(body), "admin", r.method, target, body, nil, 400, "malformed", ""})
+		}
+	}
 	return all
+}
+
+func TestABodyThatSaysNothingIsFineWhereNoneIsTaken(t *testing.T) {
+	s := newServer(t)
+	c := s.asUser("arbath", false)
+	c.createJob("a")
+	for _, body := range []string{"", "{}", " { }\r\n", " "} {
+		for _, header := range [][]string{nil, {"Content-Type", ""}, {"Content-Type", "application/x-www-form-urlencoded"}} {
+			if r := c.do("POST", "/job/a/run", body, header...); r.status != 201 {
+				t.Errorf("%q: got %s", body, r.body)
+			}
+		}
+	}
+	const head = " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer "
+	if r := s.raw("POST", "POST /job/a/run"+head+c.access+"\r\n\r\n0\r\n\r\n"); r.status != 201 {
+		t.Errorf("none, in chunks: got %s", r.body)
+	}
+	if r := s.raw("DELETE", "DELETE /job/a"+head+c.access+"\r\n\r\n7\r\n{\"a\":1}\r\n0\r\n\r\n"); r.status != 400 || r.message != "this call takes no body; send none, or {}" {
+		t.Errorf("one in chunks: got %s", r.body)
+	}
+	if r := c.do("POST", "/job/a/run", "{}", "Idempotency-Key", "k"); r.status != 201 {
+		t.Errorf("got %s", r.body)
+	}
+	if r := c.do("POST", "/job/a/run", "", "Idempotency-Key", "k"); r.status != 201 || r.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("nothing and an empty object are the same request: got %s", r.body)
+	}
 }
 
 // badMembers are bodies in which one member is wrong.

@@ -489,6 +489,9 @@ func (g *generator) failures(r *route) map[int][]jadwal.Code {
 	if in.body >= 0 {
 		codes = append(codes, jadwal.CodeUnsupportedType, jadwal.CodeTooLarge, jadwal.CodeTimeout, jadwal.CodeMalformed, jadwal.CodeValidation)
 	}
+	if in.body < 0 && !in.fixed && r.method != "GET" {
+		codes = append(codes, jadwal.CodeTimeout)
+	}
 	if in.path != nil {
 		codes = append(codes, jadwal.CodeValidation, jadwal.CodeNotFound)
 	}

@@ -14,6 +14,7 @@ import (
 // suite is every test that has a server: they run on SQLite, and by
 // TestPostgres on PostgreSQL.
 var suite = map[string]func(*testing.T){
+	"TestABodyThatSaysNothingIsFineWhereNoneIsTaken":        TestABodyThatSaysNothingIsFineWhereNoneIsTaken,
 	"TestABodyThatEndsEarlyIsAnswered":                      TestABodyThatEndsEarlyIsAnswered,
 	"TestABodyThatIsTooSlowIsAnswered":                      TestABodyThatIsTooSlowIsAnswered,
 	"TestAChangeIsAnsweredWhenItIsApplied":                  TestAChangeIsAnsweredWhenItIsApplied,

@@ -154,8 +154,9 @@ func keepSecrets(sent *targetBody, before, after *jadwal.Target) error {
 		}
 	}
 	if sent.SecretHeaders != nil {
+		had := before.SecretHeaders()
 		for i, name := range *sent.SecretHeaders {
-			if _, had := before.Headers[name]; !isSent(name) && (!had || !jadwal.SecretHeader(name)) {
+			if !isSent(name) && !slices.Contains(had, name) {
 				add("target.secret_headers["+strconv.Itoa(i)+"]", "unknown", "the job has no secret header "+clip(name)+" to keep; send it in target.headers")
 			}
 		}

@@ -162,6 +162,13 @@ func (in *input) takesBody(r *http.Request) bool {
 	return in.body >= 0 && (!in.bodyOptional || r.ContentLength != 0)
 }
 
+// refusesBody tells whether r announces a body where none is taken. That of a
+// GET means nothing (RFC 9110, section 9.3.1), as one does on the endpoints of
+// the fixed contract that take none.
+func (in *input) refusesBody(r *http.Request) bool {
+	return in.body < 0 && !in.fixed && r.ContentLength != 0 && r.Method != http.MethodGet && r.Method != http.MethodHead
+}
+
 // read fills in, a pointer to a struct, from a request.
 func (in *input) read(c *call, body []byte, into any) error {
 	if in.body < 0 && in.fixed && in.path == nil {

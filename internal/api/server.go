@@ -227,9 +227,13 @@ func (s *Server) handle(c *call) (*answer, error) {
 		return nil, err
 	}
 	var body []byte
-	if route.input.takesBody(r) {
+	if in := route.input; in.takesBody(r) || in.refusesBody(r) {
 		var err error
-		body, err = s.readBody(c, route.input.mergePatch)
+		if in.body >= 0 {
+			body, err = s.readBody(c, in.mergePatch)
+		} else {
+			err = readNoBody(r.Body)
+		}
 		c.now = s.now() // a body may take its time
 		if err != nil {
 			return nil, err
@@ -370,6 +374,24 @@ func (s *Server) readBody(c *call, mergePatch bool) ([]byte, error) {
 			body = slices.Grow(body, cap(body))
 		}
 	}
+}
+
+// maxNoBody is how long a body may be where none is taken: `{}`, and room for
+// white space.
+const maxNoBody = 64
+
+// readNoBody reads the body of a request that takes none. What clients send
+// that have nothing to say is fine: nothing, or an empty object. Anything else
+// would be something that is asked for, and ignored.
+func readNoBody(r io.Reader) error {
+	body, err := io.ReadAll(io.LimitReader(r, maxNoBody+1))
+	if err != nil {
+		return bodyError(err)
+	}
+	if text := strings.Join(strings.Fields(string(body)), ""); text != "" && text != "{}" || len(body) > maxNoBody {
+		return malformed("this call takes no body; send none, or {}")
+	}
+	return nil
 }
 
 func bodyError(err error) error {
