@@ -86,6 +86,7 @@ type Standing struct {
 	Cursor  time.Time // the next planned instant without an outcome; zero: none
 	Running int       // runs that run or wait for another attempt
 	Queued  int       // runs that have not begun
+	Asked   time.Time // of the oldest of these that somebody asked for; zero: there is none, or one that was asked for has begun
 	Started int       // planned instants that started or were queued
 	Barred  bool      // the owner has no rights any more
 	UsedUp  bool      // the owner has started as many runs as may be in a minute
@@ -176,7 +177,11 @@ func (r Rules) room(s Standing) int {
 // others are missed, for the reason that was true when they fell due, or
 // because they are older than the catch-up window. Of those that run, one
 // starts now if it is the only one and there is room; else they are queued. When
-// the owner's quota is used up, those that would run are skipped.
+// the owner's quota is used up, those that would run are skipped. An instant
+// that takes the place of what is unfinished waits for an older run that
+// somebody asked for: else that one would wait for ever while each run lasts
+// until the next instant. It does not when what ends is such a run, so that of
+// two instants in a row one starts.
 // The limit of max_runs ends the plan after the instant that reaches it.
 func (r Rules) Fire(s Standing, now time.Time) Decision {
 	if s.Cursor.IsZero() || r.DueAt(s.Cursor).After(now) {
@@ -213,7 +218,11 @@ func (r Rules) Fire(s Standing, now time.Time) Decision {
 		d.Stretches = slices.DeleteFunc(d.Stretches, func(s Stretch) bool { return s.From.After(d.Through) })
 	}
 	d.Replace = r.Overlap == OverlapCancelRunning && unfinished > 0 && len(runs) > 0
-	if len(runs) == 1 && runs[0].Equal(d.Through) && (d.Replace || unfinished < r.Slots && s.Queued == 0) {
+	room := unfinished < r.Slots && s.Queued == 0
+	if d.Replace {
+		room = s.Asked.IsZero() || !s.Asked.Before(d.Through)
+	}
+	if len(runs) == 1 && runs[0].Equal(d.Through) && room {
 		d.Start = runs[0]
 	} else {
 		d.Queue = runs

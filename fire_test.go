@@ -79,7 +79,8 @@ func rules(t *testing.T, plan *schedule.Plan, policy string) Rules {
 	return d.Rules(plan, 7)
 }
 
-// standing reads "running queued=2 started=3 barred since=12:02 jump=12:00-12:03".
+// standing reads "running queued=2 started=3 barred since=12:02 jump=12:00-12:03
+// asked=11:59": that one waits too.
 func standing(t *testing.T, cursor, s string) Standing {
 	t.Helper()
 	st := Standing{Cursor: clock(t, cursor), Since: clock(t, "10:00")}
@@ -91,6 +92,9 @@ func standing(t *testing.T, cursor, s string) Standing {
 			st.Running = max(n, 1)
 		case "queued":
 			st.Queued = max(n, 1)
+		case "asked":
+			st.Asked = clock(t, value)
+			st.Queued++
 		case "started":
 			st.Started = n
 		case "barred":
@@ -272,6 +276,9 @@ func TestFireLeavesNoInstantOut(t *testing.T) {
 						Cursor: first, Since: first.Add(time.Duration(step%5)*time.Minute - 30*time.Second),
 						Running: step / 50 % 3, Queued: step / 150 % 3, Started: step / 450 % 3,
 						Jump: Jump{first.Add(90 * time.Second), first.Add(200 * time.Second)},
+					}
+					if s.Queued == 2 {
+						s.Asked = first.Add(90 * time.Second)
 					}
 					now := first.Add(time.Duration(step/5%10)*time.Minute + time.Second)
 					d := r.Fire(s, now)

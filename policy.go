@@ -15,7 +15,7 @@ const (
 	OverlapSkip          Overlap = "skip"           // it is recorded as skipped
 	OverlapQueueOne      Overlap = "queue_one"      // it waits, if no other one does
 	OverlapQueueAll      Overlap = "queue_all"      // it waits, behind at most MaxQueued
-	OverlapCancelRunning Overlap = "cancel_running" // it takes the place of the others, which end cancelled
+	OverlapCancelRunning Overlap = "cancel_running" // it takes the place of the others, which end cancelled; but see Standing.Asked
 	OverlapAllow         Overlap = "allow"          // MaxConcurrent runs at once; beyond that as skip
 )
 

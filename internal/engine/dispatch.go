@@ -231,6 +231,7 @@ func (e *Engine) standing(j *job, now time.Time) jadwal.Standing {
 		Cursor:  instant(j.next),
 		Running: running,
 		Queued:  len(j.flights) + len(j.open) - running,
+		Asked:   j.oldestAsked(),
 		Started: j.started,
 		Barred:  e.barred(j.owner),
 		UsedUp:  e.usedUp(j, now),
@@ -298,7 +299,8 @@ func (e *Engine) queue(j *job, r jadwal.OpenRun, now time.Time) {
 }
 
 // replace ends what is unfinished of j because a newer instant takes its
-// place. What somebody asked for, and has not begun, goes on waiting.
+// place. What somebody asked for, and has not begun, goes on waiting: see
+// jadwal.Standing.Asked for its turn.
 func (e *Engine) replace(j *job, now time.Time) {
 	for _, f := range slices.Clone(j.flights) {
 		e.cancel(f, jadwal.ReasonReplaced, now)

@@ -22,6 +22,7 @@ type firingRow struct {
 	schedules                []string
 	cursor, now, since       time.Duration
 	running, queued, started int
+	asked                    time.Duration // when somebody asked for one more, that waits; 0: none
 	barred                   bool
 	usedUp                   bool
 	jumpFrom, jumpTo, lost   time.Duration // lost is what the jump left out
@@ -92,6 +93,8 @@ func readRow(t *testing.T, line string) firingRow {
 			r.running = max(n, 1)
 		case "queued":
 			r.queued = max(n, 1)
+		case "asked":
+			r.asked = hour(t, value)
 		case "started":
 			r.started = n
 		case "barred":
@@ -161,6 +164,13 @@ func (r *firingRow) open(t *testing.T, w *world) jadwal.Job {
 		}
 		if i < r.running {
 			run.State, run.Attempt, run.StartedAt, run.ReadyAt = jadwal.RunRunning, 1, due, due
+		}
+		o.Opens = append(o.Opens, run)
+	}
+	if due := midnight.Add(r.asked); r.asked != 0 {
+		run := jadwal.OpenRun{Key: jadwal.RunKey{DueAt: due.UnixMicro(), JobID: job.ID, N: 1}, Version: 1, State: jadwal.RunQueued, Trigger: jadwal.TriggerManual, ReadyAt: due}
+		if r.running == 0 {
+			run.ReadyAt = due.Add(48 * time.Hour)
 		}
 		o.Opens = append(o.Opens, run)
 	}
@@ -253,6 +263,12 @@ func (r *firingRow) run(t *testing.T, w *world) {
 		}
 		if is != want[at] {
 			t.Errorf("%s is %q, and must be %q", offset(at), got[at], want[at])
+		}
+	}
+	if turn := strings.HasPrefix(r.want, "replace") && !strings.Contains(r.want, "start"); r.asked != 0 && r.running > 0 {
+		asked := jadwal.RunKey{DueAt: midnight.Add(r.asked).UnixMicro(), JobID: job.ID, N: 1}.ID()
+		if sent := slices.ContainsFunc(w.sink.deliveries(), func(d delivery) bool { return d.run == asked }); sent != turn {
+			t.Errorf("what somebody asked for has started: %v", sent)
 		}
 	}
 	if strings.HasPrefix(r.want, "replace") {

@@ -66,6 +66,26 @@ func (j *job) running() int {
 	return n
 }
 
+// oldestAsked is when somebody asked for the oldest run that has not begun; zero:
+// there is none, or one that somebody asked for has begun and is unfinished.
+func (j *job) oldestAsked() (at time.Time) {
+	for _, f := range j.flights {
+		if f.trigger != jadwal.TriggerSchedule {
+			return time.Time{}
+		}
+	}
+	for _, r := range slices.Backward(j.open) {
+		switch {
+		case r.Trigger == jadwal.TriggerSchedule:
+		case r.Begun():
+			return time.Time{}
+		default:
+			at = instant(r.Key.DueAt)
+		}
+	}
+	return at
+}
+
 // current tells whether j's definition is known and that of its version.
 func (j *job) current() bool { return j.def != nil && j.def.job.Version == j.version }
 

@@ -318,12 +318,15 @@ func (m *model) decide(j *modelJob, held bool) {
 		j.runs = slices.DeleteFunc(j.runs, func(r *modelRun) bool { return r.n == 0 && r.due > runs[left-1] && r.due >= due[0] })
 	}
 	replace := j.rules.overlap == jadwal.OverlapCancelRunning && unfinished > 0
+	// What somebody asked for before goes first, unless such a run has begun.
+	waits := func(r *modelRun) bool { return !r.final() && r.n > 0 && !r.begun() && r.due < due[len(due)-1] }
+	turn := slices.ContainsFunc(j.runs, waits) && !slices.ContainsFunc(j.runs, func(r *modelRun) bool { return !r.final() && r.n > 0 && r.begun() })
 	for _, r := range j.runs {
 		if replace && len(runs) > 0 && !r.final() && (r.begun() || r.n == 0) {
 			r.over(jadwal.RunCancelled, jadwal.ReasonReplaced)
 		}
 	}
-	start := len(runs) == 1 && (replace || unfinished < j.rules.slots && queued == 0)
+	start := len(runs) == 1 && (replace && !turn || !replace && unfinished < j.rules.slots && queued == 0)
 	for _, at := range runs {
 		r := one(at, jadwal.RunQueued, "")
 		r.ready = at

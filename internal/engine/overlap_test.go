@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,68 @@ func TestOverlap(t *testing.T) {
 		w.run()
 		until("00:02:10")
 		w.check(job.ID, "00:01 cancelled replaced, 00:02 succeeded")
+	})
+	scenario(t, "cancel_running: what somebody asked for takes its turn at the next instant, and is replaced by the one after", func(t *testing.T, w *world) {
+		job := w.with("slow", "* * * * *", overlap(jadwal.OverlapCancelRunning, 1))
+		w.sink.set(150 * time.Second)
+		w.run()
+		until("00:01:30")
+		w.ask(job.ID)
+		until("00:02:30")
+		w.check(job.ID, "00:01 cancelled replaced, 00:01:30 running, 00:02 queued")
+		until("00:03:30")
+		w.check(job.ID, "00:01 cancelled replaced, 00:01:30 cancelled replaced, 00:02 cancelled replaced, 00:03 running")
+		if w.sink.now["slow"] != 1 {
+			t.Errorf("%d requests wait for an answer", w.sink.now["slow"])
+		}
+	})
+	scenario(t, "cancel_running: the instant starts when what somebody asked for has ended", func(t *testing.T, w *world) {
+		job := w.with("slow", "* * * * *", overlap(jadwal.OverlapCancelRunning, 1))
+		w.sink.takes = func(delivery) time.Duration {
+			if at := time.Now(); at.Before(midnight.Add(2*time.Minute)) || at.After(midnight.Add(2*time.Minute+5*time.Second)) {
+				return 150 * time.Second
+			}
+			return 10 * time.Second
+		}
+		w.run()
+		until("00:01:30")
+		w.ask(job.ID)
+		until("00:02:30")
+		w.check(job.ID, "00:01 cancelled replaced, 00:01:30 succeeded, 00:02 running")
+	})
+	scenario(t, "cancel_running: much that somebody asked for takes turns with the instants", func(t *testing.T, w *world) {
+		job := w.with("slow", "* * * * *", overlap(jadwal.OverlapCancelRunning, 1))
+		w.sink.set(150 * time.Second)
+		w.run()
+		until("00:01:30")
+		w.ask(job.ID)
+		until("00:01:40")
+		w.ask(job.ID)
+		until("00:05:30")
+		w.check(job.ID, "00:01 cancelled replaced, 00:01:30 cancelled replaced, 00:01:40 cancelled replaced, 00:02 cancelled replaced, 00:03 cancelled replaced, 00:04 cancelled replaced, 00:05 running")
+		var started []string
+		for _, d := range w.sink.deliveries() {
+			key, _ := jadwal.ParseRunID(d.run)
+			started = append(started, clock(d.at)+" "+clock(time.UnixMicro(key.DueAt)))
+		}
+		if got, want := strings.Join(started, ", "), "00:01 00:01, 00:02 00:01:30, 00:03 00:03, 00:04 00:01:40, 00:05 00:05"; got != want {
+			t.Errorf("\n got  %s\n want %s", got, want)
+		}
+	})
+	scenario(t, "cancel_running: a kill keeps what somebody asked for, and what waits behind it", func(t *testing.T, w *world) {
+		job := w.with("slow", "* * * * *", overlap(jadwal.OverlapCancelRunning, 1))
+		w.sink.set(30 * time.Second)
+		w.run()
+		until("00:00:50")
+		w.sink.set(150 * time.Second)
+		until("00:01:30")
+		w.ask(job.ID)
+		w.sink.set(30 * time.Second)
+		until("00:02:05")
+		w.kill()
+		w.restart()
+		until("00:02:40")
+		w.check(job.ID, "00:01 cancelled replaced, 00:01:30 succeeded, 00:02 running")
 	})
 	scenario(t, "allow: so many at once, and beyond that as skip", func(t *testing.T, w *world) {
 		job := w.with("slow", "* * * * *", overlap(jadwal.OverlapAllow, 3))

@@ -79,8 +79,8 @@ func (s *story) waits() bool {
 }
 
 // everReplaces tells whether a newer run may have taken the place of one under
-// way. What somebody asked for waits meanwhile, for as long as each run is
-// replaced before it ends.
+// way. What somebody asked for takes turns with the instants then, each of which
+// may take until the next.
 func (s *story) everReplaces() bool {
 	return slices.ContainsFunc(s.changes, func(c change) bool { return c.overlap == "cancel_running" })
 }
