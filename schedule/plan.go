@@ -37,8 +37,8 @@ const (
 // DST chooses how schedules behave when the clock is moved. The zero value is
 // run_after and auto. The choice for a gap is about fixed times only.
 type DST struct {
-	Gap     Gap     `json:"gap,omitempty"`
-	Overlap Overlap `json:"overlap,omitempty"`
+	Gap     Gap     `json:"gap"`
+	Overlap Overlap `json:"overlap"`
 }
 
 // MaxSpecs is how many schedules a Plan may unite.
