@@ -20,6 +20,9 @@ const (
 	JobCompleted JobState = "completed" // no instant is left: the end, the last `at`, or max_runs was reached
 )
 
+// JobStates are all of them.
+var JobStates = []JobState{JobEnabled, JobPaused, JobCompleted}
+
 // Definition is a job as its owner wrote it: what to call, and when. It is
 // stored whole, as JSON, for every version that ever applied. Field names are
 // those of the API.
@@ -186,6 +189,9 @@ func (d *Definition) Validate() error {
 	return InvalidFields(wrong...)
 }
 
+// ValidTag tells whether a job may have a tag.
+func ValidTag(tag string) bool { return tagPattern.MatchString(tag) }
+
 func checkTags(tags []string) (wrong []FieldError) {
 	if len(tags) > MaxTags {
 		return []FieldError{*fieldError("tags", "too_many", "a job has at most %d tags, got %d", MaxTags, len(tags))}
@@ -193,7 +199,7 @@ func checkTags(tags []string) (wrong []FieldError) {
 	for i, tag := range tags {
 		field := indexed("tags", i)
 		switch {
-		case !tagPattern.MatchString(tag):
+		case !ValidTag(tag):
 			wrong = append(wrong, *fieldError(field, "invalid", "a tag must be 1 to 63 lower-case letters, digits, dots, underscores, colons or hyphens and begin with a letter or digit"))
 		case slices.Contains(tags[:i], tag):
 			wrong = append(wrong, *fieldError(field, "duplicate", "tag %s is there twice", tag))

@@ -32,31 +32,33 @@ type listJobsInput struct {
 	Cursor after   `query:"cursor"`
 	Count  boolean `query:"count"`
 	Owner  ofOwner `query:"owner"`
+
+	State jobStates `query:"state"`
+	Tag   jobTags   `query:"tag"`
 }
 
 // listJobs answers GET /job with a page of the jobs that the caller may see, by
 // id: for a superuser all.
 func (s *Server) listJobs(ctx context.Context, in *listJobsInput) (*reply[[]jobView], error) {
 	c := callOf(ctx)
-	q := store.JobQuery{OwnerID: int64(in.Owner), SeenBy: c.user.ID, AfterID: int64(in.Cursor), Limit: in.Limit.size() + 1}
+	q := store.JobQuery{
+		OwnerID: int64(in.Owner), SeenBy: c.user.ID, States: in.State, Tags: in.Tag, AfterID: int64(in.Cursor), Limit: in.Limit.size(),
+	}
 	if c.user.IsSuperuser {
 		q.SeenBy = 0
 	}
-	jobs, err := s.store.Jobs(ctx, q)
+	jobs, next, err := s.store.Jobs(ctx, q)
 	if err != nil {
 		return nil, err
-	}
-	next := ""
-	if len(jobs) > in.Limit.size() {
-		jobs = jobs[:in.Limit.size()]
-		next = strconv.FormatInt(jobs[len(jobs)-1].ID, 10)
 	}
 	views := make([]jobView, len(jobs))
 	for i, job := range jobs {
 		views[i] = viewJob(job, s.now())
 	}
 	r := ok(views, "List of jobs")
-	linkNext(r, c, next)
+	if next != 0 {
+		linkNext(r, c, strconv.FormatInt(next, 10))
+	}
 	if in.Count {
 		total, exact, err := s.store.CountJobs(ctx, q)
 		if err != nil {

@@ -578,6 +578,8 @@ var parameterText = map[reflect.Type]string{
 	reflect.TypeFor[after]():        "Where the page begins: as the Link header of the page before says.",
 	reflect.TypeFor[before]():       "Where the page begins: as the Link header of the page before says.",
 	reflect.TypeFor[runStates]():    "In one of these states.",
+	reflect.TypeFor[jobStates]():    "In one of these states.",
+	reflect.TypeFor[jobTags]():      "With all of these tags.",
 	reflect.TypeFor[runReasons]():   "For one of these reasons.",
 	reflect.TypeFor[runTriggers]():  "Made by one of these.",
 	reflect.TypeFor[requiredTime](): "The instant, in RFC 3339.",
@@ -614,6 +616,11 @@ func parameterSchema(t reflect.Type) *huma.Schema {
 		return &huma.Schema{Type: "string", Format: "date-time"}
 	case reflect.TypeFor[runStates]():
 		return wordsSchema(jadwal.RunStates)
+	case reflect.TypeFor[jobStates]():
+		return wordsSchema(jadwal.JobStates)
+	case reflect.TypeFor[jobTags]():
+		most := jadwal.MaxTags
+		return &huma.Schema{Type: "array", MaxItems: &most, Items: &huma.Schema{Type: "string", Pattern: "^[a-z0-9][a-z0-9._:-]{0,62}$"}}
 	case reflect.TypeFor[runReasons]():
 		return wordsSchema(jadwal.Reasons)
 	case reflect.TypeFor[runTriggers]():

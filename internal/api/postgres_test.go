@@ -49,6 +49,7 @@ var suite = map[string]func(*testing.T){
 	"TestIdentityTranscript":                 TestIdentityTranscript,
 	"TestJobTranscript":                      TestJobTranscript,
 	"TestJobsOfOthers":                       TestJobsOfOthers,
+	"TestJobsByStateAndTag":                  TestJobsByStateAndTag,
 	"TestKeys":                               TestKeys,
 	"TestKeysWithoutAnEnd":                   TestKeysWithoutAnEnd,
 	"TestLargeBodiesTogetherAreBounded":      TestLargeBodiesTogetherAreBounded,

@@ -239,7 +239,8 @@ func routes() []*route {
 			id: "listJobs", tag: tagJob,
 			headers: []string{"Link", "X-Total-Count", "X-Total-Count-Exact"},
 			summary: "The jobs that the caller owns or has a grant for, by id",
-			detail:  "A superuser gets the jobs of all users. With owner only those of that user.",
+			detail: "A superuser gets the jobs of all users. With owner only those of that user, with state those in one of the states, with tag those with all of the tags. " +
+				"A page looks at 20,000 jobs at most: where few of them are asked for it is shorter, even empty, and the Link header leads on.",
 		}),
 		endpoint("POST", "/job", jadwal.ActionCreateJob, (*Server).createJob, doc{
 			id: "createJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},

@@ -303,6 +303,32 @@ func (v *runTriggers) read(name, text string) (err error) {
 	return err
 }
 
+// jobStates are states that jobs are filtered by, separated by commas.
+type jobStates []jadwal.JobState
+
+func (v *jobStates) read(name, text string) (err error) {
+	*v, err = readWords(name, text, jadwal.JobStates)
+	return err
+}
+
+// jobTags are tags that jobs are filtered by, separated by commas.
+type jobTags []string
+
+func (v *jobTags) read(name, text string) error {
+	for tag := range strings.SplitSeq(text, ",") {
+		switch {
+		case !jadwal.ValidTag(tag):
+			return jadwal.Invalid(name, "invalid", "%s must be tags such as billing, separated by commas", name)
+		case slices.Contains(*v, tag):
+			return jadwal.Invalid(name, "duplicate", "%s has %s twice", name, tag)
+		case len(*v) == jadwal.MaxTags:
+			return jadwal.Invalid(name, "too_many", "%s has at most %d tags, as a job has", name, jadwal.MaxTags)
+		}
+		*v = append(*v, tag)
+	}
+	return nil
+}
+
 // readWords reads words of a list that are known.
 func readWords[T ~string](name, text string, known []T) (all []T, err error) {
 	for word := range strings.SplitSeq(text, ",") {

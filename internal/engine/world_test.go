@@ -604,7 +604,7 @@ func (w *world) sound() {
 	for _, d := range w.sink.deliveries() {
 		delivered[d.run] = true
 	}
-	jobs, err := w.st.Jobs(context.Background(), store.JobQuery{Limit: 100000})
+	jobs, _, err := w.st.Jobs(context.Background(), store.JobQuery{Limit: 100000})
 	if err != nil {
 		w.t.Error(err)
 	}

@@ -1,23 +1,13 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/teknohole/jadwal"
 )
-
-// JobQuery asks for a page of jobs, by id.
-type JobQuery struct {
-	OwnerID int64 // 0: of all owners
-	SeenBy  int64 // only what this user owns or has a grant for; 0: everything
-	AfterID int64 // the page begins after this id
-	Limit   int
-}
 
 // jobColumns are read from job j, left-joined with its cursor c. A tombstone's
 // cursor stays until the engine has applied the deletion.
@@ -28,13 +18,6 @@ const (
 	jobTables = `job j LEFT JOIN cursor c ON c.job_id = j.id`
 	jobByID   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id = $1 AND j.deleted_at IS NULL`
 	jobByName = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $1 AND j.name = $2 AND j.deleted_at IS NULL`
-	jobsSQL   = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.id > $1 AND j.deleted_at IS NULL
-		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
-	jobsOfOwnerSQL = `SELECT ` + jobColumns + ` FROM ` + jobTables + ` WHERE j.owner_id = $3 AND j.id > $1 AND j.deleted_at IS NULL
-		ORDER BY j.id LIMIT CAST($2 AS BIGINT)`
-	jobsSharedSQL = `SELECT ` + jobColumns + ` FROM job_grant g JOIN job j ON j.id = g.job_id LEFT JOIN cursor c ON c.job_id = j.id
-		WHERE g.user_id = $3 AND g.job_id > $1 AND j.deleted_at IS NULL AND j.owner_id <> $3 AND (CAST($4 AS BIGINT) = 0 OR j.owner_id = $4)
-		ORDER BY g.job_id LIMIT CAST($2 AS BIGINT)`
 )
 
 func scanJob(t *tx, r row) (jadwal.Job, error) {
@@ -125,6 +108,9 @@ func insertJob(t *tx, job *jadwal.Job, now time.Time) (definition string, err er
 		VALUES ($1, $2, $3, $4, $6, $7, 1, $5, $5) RETURNING id`, func(r row) { job.ID = r.int(0) },
 		job.OwnerID, job.Definition.Name, definition, string(job.State), now, job.EgressLimited, job.PausedBy); err != nil {
 		return "", nameTaken(err, job.Definition.Name)
+	}
+	if err := noteTags(t, job.ID, nil, job.Definition.Tags); err != nil {
+		return "", err
 	}
 	if err := noteSecrets(t, job.ID, nil, job.Definition.Target.Secrets); err != nil || !secret {
 		return definition, err
@@ -223,75 +209,7 @@ func oneJob(t *tx, text string, args ...any) (job jadwal.Job, err error) {
 	return job, err
 }
 
-// reader is how the jobs that q asks for are read: a user's own and those that
-// are shared with the user by two statements.
-func (s *Store) reader(q JobQuery) func(context.Context, func(*tx) error) error {
-	if q.SeenBy != 0 && q.OwnerID == 0 {
-		return s.read
-	}
-	return s.single
-}
-
-// Jobs returns a page of jobs that are not deleted, by id.
-func (s *Store) Jobs(ctx context.Context, q JobQuery) ([]jadwal.Job, error) {
-	jobs := []jadwal.Job{}
-	err := s.reader(q)(ctx, func(t *tx) error {
-		jobs = jobs[:0]
-		add := func(r row) error {
-			job, err := scanJob(t, r)
-			jobs = append(jobs, job)
-			return err
-		}
-		switch {
-		case q.SeenBy == 0 && q.OwnerID == 0:
-			return t.query(jobsSQL, add, q.AfterID, q.Limit)
-		case q.SeenBy == 0 || q.OwnerID == q.SeenBy:
-			return t.query(jobsOfOwnerSQL, add, q.AfterID, q.Limit, q.OwnerID)
-		}
-		if err := t.query(jobsSharedSQL, add, q.AfterID, q.Limit, q.SeenBy, q.OwnerID); err != nil || q.OwnerID != 0 {
-			return err
-		}
-		if err := t.query(jobsOfOwnerSQL, add, q.AfterID, q.Limit, q.SeenBy); err != nil {
-			return err
-		}
-		slices.SortFunc(jobs, func(a, b jadwal.Job) int { return cmp.Compare(a.ID, b.ID) })
-		jobs = jobs[:min(len(jobs), q.Limit)]
-		return nil
-	})
-	return jobs, err
-}
-
-const (
-	countOfOwnerSQL = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`
-	countSharedSQL  = `SELECT COUNT(*) FROM (SELECT 1 FROM job_grant g JOIN job j ON j.id = g.job_id
-		WHERE g.user_id = $2 AND j.deleted_at IS NULL AND j.owner_id <> $2 AND (CAST($3 AS BIGINT) = 0 OR j.owner_id = $3) LIMIT CAST($1 AS BIGINT)) AS counted`
-)
-
-// maxCount is where counting stops: a total beyond it is not worth its price.
-const maxCount = 10_000
-
-// CountJobs counts the jobs that q asks for on all its pages, up to 10,000;
-// exact is false when there are more.
-func (s *Store) CountJobs(ctx context.Context, q JobQuery) (n int, exact bool, err error) {
-	err = s.reader(q)(ctx, func(t *tx) error {
-		n = 0
-		add := func(r row) { n += int(r.int(0)) }
-		switch {
-		case q.SeenBy == 0 && q.OwnerID == 0:
-			_, err := t.one(`SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`, add, maxCount+1)
-			return err
-		case q.SeenBy == 0 || q.OwnerID == q.SeenBy:
-			_, err := t.one(countOfOwnerSQL, add, maxCount+1, q.OwnerID)
-			return err
-		}
-		if _, err := t.one(countSharedSQL, add, maxCount+1, q.SeenBy, q.OwnerID); err != nil || q.OwnerID != 0 {
-			return err
-		}
-		_, err := t.one(countOfOwnerSQL, add, maxCount+1, q.SeenBy)
-		return err
-	})
-	return min(n, maxCount), n <= maxCount, err
-}
+const countOfOwnerSQL = `SELECT COUNT(*) FROM (SELECT 1 FROM job WHERE owner_id = $2 AND deleted_at IS NULL LIMIT CAST($1 AS BIGINT)) AS counted`
 
 // UpdateJob stores a new definition or state of a job as its next version,
 // with a change for the engine, and returns the job and the change's id. The
@@ -335,6 +253,9 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 			}
 			job.OwnerID = before.OwnerID
 			if err := s.bind(t, by, &before.Definition, &job, now); err != nil {
+				return err
+			}
+			if err := noteTags(t, job.ID, before.Definition.Tags, job.Definition.Tags); err != nil {
 				return err
 			}
 			if err := noteSecrets(t, job.ID, before.Definition.Target.Secrets, job.Definition.Target.Secrets); err != nil {
@@ -501,6 +422,9 @@ func (s *Store) removeJob(t *tx, by jadwal.Actor, id, fromVersion int64, now tim
 	name, version := before.Definition.Name, before.Version+1
 	if _, err := t.exec("UPDATE job SET deleted_at = $2, updated_at = $3, version = $4 WHERE id = $1",
 		id, now, later(now, before.UpdatedAt), version); err != nil {
+		return 0, err
+	}
+	if err := noteTags(t, id, before.Definition.Tags, nil); err != nil {
 		return 0, err
 	}
 	if change, err = s.addChange(t, jadwal.Change{JobID: id, Kind: jadwal.ChangeDelete, Version: version}, now); err != nil {

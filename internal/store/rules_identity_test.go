@@ -223,7 +223,7 @@ func TestGrantRules(t *testing.T) {
 			q := store.JobQuery{SeenBy: w.budi.ID, Limit: 2}
 			var got []int64
 			for {
-				page, err := w.Jobs(ctx, q)
+				page, _, err := w.Jobs(ctx, q)
 				want(t, err, "")
 				for _, j := range page {
 					got = append(got, j.ID)
@@ -248,7 +248,7 @@ func TestGrantRules(t *testing.T) {
 			q := store.JobQuery{SeenBy: w.admin.ID, Limit: 10}
 			var jobs []jadwal.Job
 			for range 1000 {
-				if jobs, err = w.Jobs(ctx, q); err != nil || len(jobs) > 0 && jobs[0].OwnerID == w.admin.ID {
+				if jobs, _, err = w.Jobs(ctx, q); err != nil || len(jobs) > 0 && jobs[0].OwnerID == w.admin.ID {
 					break
 				}
 				time.Sleep(time.Millisecond)

@@ -268,7 +268,7 @@ func TestJobRules(t *testing.T) {
 			want(t, err, jadwal.CodeNotFound)
 			_, _, err = w.UpdateJob(ctx, by(w.ani), j, 2, start)
 			want(t, err, jadwal.CodeNotFound)
-			if jobs, err := w.Jobs(ctx, store.JobQuery{Limit: 10}); len(jobs) != 0 || err != nil {
+			if jobs, _, err := w.Jobs(ctx, store.JobQuery{Limit: 10}); len(jobs) != 0 || err != nil {
 				t.Errorf("%+v, %v", jobs, err)
 			}
 			if n, exact, err := w.CountJobs(ctx, store.JobQuery{}); n != 0 || !exact || err != nil {
@@ -282,7 +282,7 @@ func TestJobRules(t *testing.T) {
 			}
 			var got []string
 			for after := int64(0); ; {
-				page, err := w.Jobs(ctx, store.JobQuery{OwnerID: w.budi.ID, AfterID: after, Limit: 2})
+				page, _, err := w.Jobs(ctx, store.JobQuery{OwnerID: w.budi.ID, AfterID: after, Limit: 2})
 				want(t, err, "")
 				if len(page) == 0 {
 					break
@@ -293,7 +293,7 @@ func TestJobRules(t *testing.T) {
 			if !slices.Equal(got, []string{"b0", "b1", "b2", "b3", "b4"}) {
 				t.Errorf("%v", got)
 			}
-			all, err := w.Jobs(ctx, store.JobQuery{AfterID: 3, Limit: 4})
+			all, _, err := w.Jobs(ctx, store.JobQuery{AfterID: 3, Limit: 4})
 			if err != nil || !slices.Equal(names(all), []string{"b1", "a2", "b2", "a3"}) {
 				t.Errorf("%v, %v", names(all), err)
 			}
@@ -303,6 +303,82 @@ func TestJobRules(t *testing.T) {
 			if n, _, err := w.CountJobs(ctx, store.JobQuery{}); n != 10 || err != nil {
 				t.Errorf("%d, %v", n, err)
 			}
+		}},
+		{"lists by states and tags have what the jobs have, page by page, after every change", func(t *testing.T, w *world) {
+			var all []jadwal.Job
+			for i := range 24 {
+				def := newJob(0, fmt.Sprintf("j%d", i), start.Add(time.Hour)).Definition
+				for k, tag := range []string{"x", "y", "z"} {
+					if i>>k&1 == 1 {
+						def.Tags = append(def.Tags, tag)
+					}
+				}
+				owner := []jadwal.User{w.ani, w.budi}[i/8%2]
+				j, err := w.CreateJob(ctx, by(owner), jadwal.Job{OwnerID: owner.ID, Definition: def, State: jadwal.JobEnabled}, start)
+				want(t, err, "")
+				if owner == w.ani && i%3 == 0 {
+					_, _, err := w.SetGrant(ctx, by(w.ani), j.ID, w.budi.ID, jadwal.LevelViewer, start)
+					want(t, err, "")
+				}
+				all = append(all, j)
+			}
+			edit := func(i int, change func(j *jadwal.Job)) {
+				j, err := w.Job(ctx, all[i].ID)
+				want(t, err, "")
+				change(&j)
+				_, _, err = w.UpdateJob(ctx, by(w.admin), j, j.Version, start)
+				want(t, err, "")
+			}
+			check := func(when string) {
+				t.Helper()
+				all = all[:0]
+				for id := int64(1); id <= 24; id++ {
+					if j, err := w.Job(ctx, id); err == nil {
+						all = append(all, j)
+					}
+				}
+				shared, err := w.JobIDs(ctx, w.budi.ID, 100)
+				want(t, err, "")
+				for _, q := range []store.JobQuery{{}, {OwnerID: w.ani.ID}, {SeenBy: w.budi.ID}, {SeenBy: w.budi.ID, OwnerID: w.ani.ID}, {SeenBy: w.budi.ID, OwnerID: w.budi.ID}} {
+					for _, q.States = range [][]jadwal.JobState{nil, {jadwal.JobPaused}, {jadwal.JobEnabled, jadwal.JobPaused}, {jadwal.JobCompleted}, jadwal.JobStates} {
+						for _, q.Tags = range [][]string{nil, {"x"}, {"z", "x"}, {"x", "y", "z"}, {"none"}, {"new"}} {
+							var wanted, got []int64
+							for _, j := range all {
+								if (q.OwnerID == 0 || q.OwnerID == j.OwnerID) && (q.SeenBy == 0 || slices.Contains(shared, j.ID)) && (len(q.States) == 0 || slices.Contains(q.States, j.State)) &&
+									!slices.ContainsFunc(q.Tags, func(tag string) bool { return !slices.Contains(j.Definition.Tags, tag) }) {
+									wanted = append(wanted, j.ID)
+								}
+							}
+							for q.AfterID, q.Limit = 0, 3; ; {
+								page, next, err := w.Jobs(ctx, q)
+								want(t, err, "")
+								for _, j := range page {
+									got = append(got, j.ID)
+								}
+								if next == 0 {
+									break
+								}
+								q.AfterID = next
+							}
+							n, exact, err := w.CountJobs(ctx, q)
+							if !slices.Equal(got, wanted) || n != len(wanted) || !exact || err != nil {
+								t.Errorf("%s: %+v: got %v, want %v; %d are counted", when, q, got, wanted, n)
+							}
+						}
+					}
+				}
+			}
+			check("at first")
+			edit(3, func(j *jadwal.Job) { j.Definition.Tags = []string{"x", "new"} })
+			edit(7, func(j *jadwal.Job) { j.Definition.Tags = nil })
+			edit(11, func(j *jadwal.Job) { j.State = jadwal.JobPaused })
+			edit(15, func(j *jadwal.Job) { j.State, j.Definition.Tags = jadwal.JobCompleted, []string{"z", "new"} })
+			check("when some are edited")
+			_, err := w.DeleteJob(ctx, by(w.admin), 6, start)
+			want(t, err, "")
+			_, _, err = w.HandOver(ctx, by(w.ani), 8, w.budi.ID, start)
+			want(t, err, "")
+			check("when one is deleted and one is given away")
 		}},
 		{"who waits for a change hears of it when it is applied, before or after", func(t *testing.T, w *world) {
 			j := w.job(w.ani, "a")

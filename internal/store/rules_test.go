@@ -379,7 +379,7 @@ func TestInheritanceRules(t *testing.T) {
 			if byName, err := w.JobByName(ctx, w.admin.ID, "report"); err != nil || byName.ID != j.ID {
 				t.Errorf("%+v, %v", byName, err)
 			}
-			if jobs, _ := w.Jobs(ctx, store.JobQuery{OwnerID: w.ani.ID, Limit: 10}); len(jobs) != 0 {
+			if jobs, _, _ := w.Jobs(ctx, store.JobQuery{OwnerID: w.ani.ID, Limit: 10}); len(jobs) != 0 {
 				t.Errorf("left behind: %+v", jobs)
 			}
 		}},

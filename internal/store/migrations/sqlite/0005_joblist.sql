@@ -1,0 +1,11 @@
+-- What lists of jobs are asked for by, besides the owner.
+CREATE INDEX job_state ON job (state, id) WHERE deleted_at IS NULL;
+CREATE INDEX job_owner_state ON job (owner_id, state, id) WHERE deleted_at IS NULL;
+
+-- The tags of jobs that are not deleted, as the definitions in force have them.
+CREATE TABLE job_tag (
+  job_id INTEGER NOT NULL,
+  tag    TEXT    NOT NULL CHECK (length(tag) BETWEEN 1 AND 63),
+  PRIMARY KEY (tag, job_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO job_tag (job_id, tag) SELECT job.id, t.value FROM job, json_each(job.definition, '$.tags') AS t WHERE job.deleted_at IS NULL;
