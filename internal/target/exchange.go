@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -36,7 +37,7 @@ func sent(req *http.Request, g *guard) jadwal.Sent {
 	if req.GetBody != nil {
 		body, _ := req.GetBody()
 		s.Body, _ = io.ReadAll(body)
-		s.Body = g.redact(s.Body, false)
+		s.Body = g.redact(s.Body, len(s.Body), false)
 	}
 	return s
 }
@@ -62,11 +63,15 @@ func answered(req *http.Request, resp *http.Response, g *guard, output []byte, f
 }
 
 // fields are those of a header, by name, without the values that are never
-// shown again: a cookie that a target sets is such a one, too.
+// shown again: a cookie that a target sets is such a one, too. A name has lost
+// the letters' case that it was sent in.
 func fields(header http.Header, g *guard) (all []jadwal.HeaderField) {
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for _, value := range header[name] {
 			f := jadwal.HeaderField{Name: name, Value: g.text(value)}
+			if g.holds(strings.ToLower(name)) {
+				f.Name = redacted
+			}
 			if name == "Set-Cookie" || g.keeps(name) {
 				f.Value, f.Secret = "", true
 			}

@@ -327,8 +327,12 @@ func answer(ctx context.Context, c Call, resp *http.Response, secret *redactor) 
 	case expected:
 		keep = kept.Success
 	}
-	output, err := read(resp, keep)
-	output = secret.redact(output, err != nil || len(output) == keep)
+	beyond := 0
+	if keep > 0 && (resp.ContentLength < 0 || resp.ContentLength > int64(keep)) {
+		beyond = secret.beyond()
+	}
+	output, err := read(resp, keep+beyond)
+	output = secret.redact(output, keep, err != nil)
 	if err != nil {
 		r := failure(ctx, c, err)
 		r.StatusCode, r.Output = resp.StatusCode, first(output, kept.Failure)

@@ -96,9 +96,16 @@ func (r *redactor) forms() [][]byte {
 	if r.texts != nil {
 		return r.texts
 	}
+	r.texts = make([][]byte, 0, 11*len(r.secrets))
 	for _, s := range r.secrets {
+		r.texts = append(r.texts, []byte(s))
+		for _, small := range []bool{true, false} { // a host, the name of a header
+			if other := inCase(s, small); other != nil {
+				r.texts = append(r.texts, other)
+			}
+		}
 		lower := hex.EncodeToString([]byte(s))
-		r.texts = append(r.texts, []byte(s), []byte(lower), []byte(strings.ToUpper(lower)))
+		r.texts = append(r.texts, []byte(lower), []byte(strings.ToUpper(lower)))
 		for before := range 3 {
 			std := inBase64(base64.RawStdEncoding, s, before)
 			r.texts = append(r.texts, std)
@@ -108,6 +115,24 @@ func (r *redactor) forms() [][]byte {
 		}
 	}
 	return r.texts
+}
+
+// inCase is a text with small letters instead of capital ones, or the other way
+// round, in ASCII; nil: that is no other text.
+func inCase(text string, small bool) (other []byte) {
+	from := byte('a')
+	if small {
+		from = 'A'
+	}
+	for i := range len(text) {
+		if c := text[i]; c >= from && c < from+26 {
+			if other == nil {
+				other = []byte(text)
+			}
+			other[i] ^= 0x20
+		}
+	}
+	return other
 }
 
 // inBase64 is what base64 (RFC 4648, section 4) makes of a secret that begins so
@@ -120,21 +145,42 @@ func inBase64(e *base64.Encoding, secret string, before int) []byte {
 	return encoded[(8*before+5)/6 : 8*len(text)/6]
 }
 
-// redact returns b without what is secret. When b is only the beginning of
-// something longer, cut, what may be the beginning of a secret at its end goes
+// beyond is how many bytes more of an answer are to be looked at than are kept,
+// so that a secret which is cut off there is seen as a whole. Were what only
+// begins like one taken out, whoever chooses what a target echoes could find it
+// out, byte by byte.
+func (r *redactor) beyond() int {
+	if !r.gather() {
+		return 0
+	}
+	longest := 0
+	for _, s := range r.secrets {
+		longest = max(longest, len(s))
+	}
+	return min(longest*longestWritten, discarded)
+}
+
+// longestWritten is how many bytes stand for one of a secret, as far as it can
+// be expected.
+const longestWritten = 16
+
+// redact returns the first bytes of b, as many as are kept, without what is
+// secret: that may go on in the rest of b. When b itself was cut off by a
+// connection that broke, what may be the beginning of a secret at its end goes
 // as well. b is not changed.
-func (r *redactor) redact(b []byte, cut bool) []byte {
-	if len(b) < leastSecret || !r.gather() {
-		return b
+func (r *redactor) redact(b []byte, keep int, cut bool) []byte {
+	keep = min(keep, len(b))
+	if keep == 0 || len(b) < leastSecret || !r.gather() {
+		return b[:keep]
 	}
 	spans := r.find(b, cut)
 	if len(spans) == 0 {
-		return b
+		return b[:keep]
 	}
 	slices.SortFunc(spans, func(x, y span) int { return x.from - y.from })
 	var out []byte
 	at := 0
-	for i := 0; i < len(spans); {
+	for i := 0; i < len(spans) && spans[i].from < keep; {
 		from, to := spans[i].from, spans[i].to
 		for i++; i < len(spans) && spans[i].from <= to; i++ {
 			to = max(to, spans[i].to)
@@ -142,7 +188,7 @@ func (r *redactor) redact(b []byte, cut bool) []byte {
 		out = append(append(out, b[at:from]...), redacted...)
 		at = to
 	}
-	return append(out, b[at:]...)
+	return append(out, b[min(at, keep):keep]...)
 }
 
 // holds tells whether a text has a secret in it.
@@ -155,7 +201,7 @@ func (r *redactor) text(s string) string {
 	if !r.gather() {
 		return s
 	}
-	return string(r.redact([]byte(s), false))
+	return string(r.redact([]byte(s), len(s), false))
 }
 
 // span is a part of a text, in bytes.

@@ -62,6 +62,8 @@ func TestRedaction(t *testing.T) {
 		"in a query in JSON":                strings.ReplaceAll(url.QueryEscape(tricky), "%", `\u0025`),
 		"in HTML":                           html.EscapeString(tricky),
 		"in HTML, by numbers":               strings.NewReplacer(`"`, "&quot;", "<", "&#x3C;", ">", "&#62;", "&", "&amp;").Replace(tricky),
+		"in small letters":                  strings.ToLower(tricky),
+		"in capitals":                       strings.ReplaceAll(strings.ToUpper(tricky), "É", "é"),
 		"in hexadecimal":                    hex.EncodeToString([]byte(tricky)),
 		"in hexadecimal, in capitals":       strings.ToUpper(hex.EncodeToString([]byte(tricky))),
 		"in base64":                         base64.StdEncoding.EncodeToString([]byte(tricky)),
@@ -75,7 +77,7 @@ func TestRedaction(t *testing.T) {
 		t.Run(rule, func(t *testing.T) {
 			r := redactorOf(tricky)
 			whole := "before " + text + " after"
-			got := string(r.redact([]byte(whole), false))
+			got := string(r.redact([]byte(whole), len(whole), false))
 			if !strings.Contains(got, redacted) || !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
 				t.Fatalf("%q", got)
 			}
@@ -85,7 +87,7 @@ func TestRedaction(t *testing.T) {
 			// The beginning of an answer that goes on: what is there of the secret is
 			// no more than less than four of its bytes, however they are written.
 			for n := range len(whole) {
-				kept := string(r.redact([]byte(whole[:n]), true))
+				kept := string(r.redact([]byte(whole[:n]), n, true))
 				for at := 0; at+leastSecret <= len(tricky); at++ {
 					if rule == "as it is" && strings.Contains(kept, tricky[at:at+leastSecret]) {
 						t.Fatalf("cut at %d: %q", n, kept)
@@ -96,16 +98,30 @@ func TestRedaction(t *testing.T) {
 	}
 	t.Run("two that overlap, and one twice", func(t *testing.T) {
 		r := redactorOf("abcdef", "defghi")
-		if got := string(r.redact([]byte("1abcdefghi2abcdef3defghi4"), false)); got != "1[redacted]2[redacted]3[redacted]4" {
+		if got := r.text("1abcdefghi2abcdef3defghi4"); got != "1[redacted]2[redacted]3[redacted]4" {
 			t.Errorf("%q", got)
+		}
+	})
+	t.Run("what is kept ends, and the answer goes on", func(t *testing.T) {
+		r := redactorOf("abcdefgh")
+		for text, want := range map[string]string{
+			"1234abcdefgh90":   "1234[redacted]",
+			"1234567abcdefgh":  "1234567[redacted]",
+			"12345678abcdefgh": "12345678",
+			"1234abcd01234567": "1234abcd", // who chose abcd must not learn that a secret begins so
+			"1234567abcdefg":   "1234567a",
+		} {
+			if got := string(r.redact([]byte(text), 8, false)); got != want {
+				t.Errorf("%s: %q", text, got)
+			}
 		}
 	})
 	t.Run("what is no secret stays", func(t *testing.T) {
 		text := []byte(`{"a":"b%20c\n","d":"&amp; e+f"}`)
-		if got := redactorOf("abcdef").redact(text, true); string(got) != string(text) {
+		if got := redactorOf("abcdef").redact(text, len(text), true); string(got) != string(text) {
 			t.Errorf("%q", got)
 		}
-		if got := new(redactor).redact(text, true); string(got) != string(text) {
+		if got := new(redactor).redact(text, len(text), true); string(got) != string(text) {
 			t.Errorf("%q", got)
 		}
 	})
@@ -133,7 +149,7 @@ func TestRedaction(t *testing.T) {
 		escapes := []byte(strings.Repeat(`\u0025%255C+%26&percnt;&amp;\\aa`+"\r\n", 1<<20/40) + "%255C%255C%2")
 		for _, text := range [][]byte{text, escapes} {
 			began := time.Now()
-			r.redact(text, true)
+			r.redact(text, len(text), true)
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("%s", took)
 			}
@@ -208,11 +224,11 @@ func TestRedactionAtACut(t *testing.T) {
 			for _, secret := range []string{tricky, "AB/CD/EF/GH/IJ/KL/MN", `"\"\\&&''%%++//`, "\U0001f511\U0001f5dd ключ \U0001f512<", "???>>>~~~\xc3\xbf\xc3\xbf", "0123456789abcdef"} {
 				r := redactorOf(secret)
 				text := "before " + written(secret)
-				if got := string(r.redact([]byte(text+" after"), false)); !strings.Contains(got, redacted) || !strings.HasSuffix(got, " after") {
+				if got := r.text(text + " after"); !strings.Contains(got, redacted) || !strings.HasSuffix(got, " after") {
 					t.Fatalf("%q: %q", text, got)
 				}
 				for n := range len(text) + 1 {
-					got := string(r.redact([]byte(text[:n]), true))
+					got := string(r.redact([]byte(text[:n]), n, true))
 					there := 0 // bytes of the secret that are in it
 					for m := range secret {
 						if strings.HasPrefix(text[:n], "before "+strings.TrimRight(written(secret[:m]), "=")) {
@@ -248,14 +264,14 @@ func FuzzRedact(f *testing.F) {
 		r := redactorOf(secret)
 		quoted, _ := json.Marshal(secret)
 		for _, text := range []string{secret, string(quoted[1 : len(quoted)-1]), url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
-			got := string(r.redact([]byte(before+text+after), false))
+			got := r.text(before + text + after)
 			if !strings.Contains(got, redacted) && strings.ToValidUTF8(secret, "") == secret {
 				t.Errorf("%q in %q", text, got)
 			}
 			if strings.Count(got, secret) > strings.Count(before, secret)+strings.Count(after, secret) && !strings.Contains(before+redacted+after, secret) {
 				t.Errorf("it is still there: %q", got)
 			}
-			r.redact([]byte(before+text), true)
+			r.redact([]byte(before+text), len(before+text), true)
 		}
 	})
 }
@@ -304,6 +320,31 @@ func TestSecretsInRequests(t *testing.T) {
 		}
 		leaks(t, string(r.Output)+r.Message)
 	})
+	t.Run("nor is a part of one where what is kept ends", func(t *testing.T) {
+		const length = 200
+		whole := newHTTP(t, Options{}).Do(t.Context(), call())
+		for keep := 1; keep < length; keep++ {
+			c := call()
+			c.Job.Output.Failure = keep
+			r := newHTTP(t, Options{}).Do(t.Context(), c)
+			if !strings.HasPrefix(string(whole.Output), strings.TrimSuffix(string(r.Output), "[redacted]")) {
+				t.Fatalf("of %d bytes: %q", keep, r.Output)
+			}
+		}
+	})
+	t.Run("nor does where it ends tell how one begins", func(t *testing.T) {
+		const guess = "it is: Bearer canary"
+		reflects := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+		defer reflects.Close()
+		c := secretCall(reflects.URL, reflects.URL, canary)
+		c.Job.Target.Headers = map[string]string{"Authorization": `Bearer {{secret "token"}}`}
+		c.Job.Target.Body, _ = json.Marshal(guess + strings.Repeat(".", 1000))
+		c.Job.Output.Success = len(guess)
+		c.Templates = c.Job.Templates()
+		if r := newHTTP(t, Options{}).Do(t.Context(), c); string(r.Output) != guess {
+			t.Errorf("%+v: %s", r, r.Output)
+		}
+	})
 	t.Run("nor is it shown by a test", func(t *testing.T) {
 		c := call()
 		secrets, _ := c.Secrets(t.Context(), nil)
@@ -313,6 +354,17 @@ func TestSecretsInRequests(t *testing.T) {
 			t.Fatal(text)
 		}
 		leaks(t, text)
+	})
+	t.Run("nor is it in the name of a header", func(t *testing.T) {
+		names := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-"+r.Header.Get("X-Auth"), "1") }))
+		defer names.Close()
+		c := secretCall(names.URL, names.URL, "canary-7d1")
+		c.Job.Target.Headers = map[string]string{"X-Auth": `{{secret "token"}}`}
+		secrets, _ := c.Secrets(t.Context(), nil)
+		e := newHTTP(t, Options{}).Test(t.Context(), jadwal.Test{Key: c.Key, Job: c.Job, OwnerID: 1, Secrets: secrets, Timeout: time.Minute})
+		if text := fmt.Sprintf("%+v", e.Answer.Header); !strings.Contains(text, redacted) || strings.Contains(strings.ToLower(text), "canary") {
+			t.Error(text)
+		}
 	})
 	t.Run("nobody finds one out by what is expected", func(t *testing.T) {
 		c := call()
@@ -366,6 +418,7 @@ func TestSecretsDoNotFollowRedirects(t *testing.T) {
 		{"when the body goes, it is", 303, false, "", `{"a":"{{secret \"token\"}}"}`, "", true, ""},
 		{"a body without one is sent", 307, false, "", `{"a":"{{run.id}}"}`, "", true, ""},
 		{"an address that holds it is not called", 302, false, "", `"{{secret \"token\"}}"`, "%3Fk=canary-value", false, ""},
+		{"nor one that holds it in capitals", 302, false, "", `"{{secret \"token\"}}"`, "%3Fk=CANARY-VALUE", false, ""},
 		{"however it is written", 302, false, "", `"{{secret \"token\"}}"`, "%3Fk=Y2FuYXJ5LXZhbHVl", false, ""},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
@@ -434,7 +487,7 @@ func BenchmarkSecrets(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			r := redactor{headers: c.Job.Target.Headers, filled: filled, values: secrets}
-			r.redact(answer, false)
+			r.redact(answer, len(answer), false)
 		}
 	})
 }
