@@ -32,7 +32,7 @@ var rooms = []room{
 	{"internal/auth", false, []string{"."}},
 	{"internal/config", false, []string{"."}},
 	{"internal/target", true, []string{"."}},
-	{"internal/vault", true, nil},
+	{"internal/vault", true, []string{"."}},
 	{"internal/store", false, []string{".", "schedule", "internal/vault"}},
 	{"internal/store/dirtest", false, nil},
 	{"internal/pgserver", true, nil},

@@ -1,6 +1,32 @@
 package jadwal
 
-import "time"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// MinServerSecret and MaxServerSecret bound the length, in bytes, of what a
+// server keeps secret itself: what signs tokens, and the master key of secrets.
+// A key of HS256 must be at least as long as its hash (RFC 7518, section 3.2).
+const (
+	MinServerSecret = 32
+	MaxServerSecret = 4096
+)
+
+// CheckServerSecret returns why secret, whose ends of line at its end are none
+// of it, cannot be one of a server's, nil when it can.
+func CheckServerSecret(secret []byte) error {
+	secret = bytes.TrimRight(secret, "\r\n")
+	switch n := len(secret); {
+	case n > 0 && len(bytes.Trim(secret, "\x00")) == 0: // what a crash of some file systems leaves of a file
+		return errors.New("has nothing but NUL bytes")
+	case n < MinServerSecret || n > MaxServerSecret:
+		return fmt.Errorf("has %d bytes, needs %d to %d; make one with: openssl rand -base64 32", n, MinServerSecret, MaxServerSecret)
+	}
+	return nil
+}
 
 // SigningHolder is a server by the secrets that it has, each by a name that
 // does not tell it: Active is the one that it is to sign with, Retiring

@@ -201,7 +201,7 @@ func (k *keyring) load() (_ auth.Keys, err error) {
 		if secret, err = config.ReadSecret(k.cfg.SecretFile); err != nil {
 			return auth.Keys{}, fmt.Errorf("JADWAL_SECRET_FILE: %w", err)
 		}
-		if err := auth.CheckSecret(secret); err != nil {
+		if err := jadwal.CheckServerSecret(secret); err != nil {
 			return auth.Keys{}, fmt.Errorf("JADWAL_SECRET_FILE: %s: %w", k.cfg.SecretFile, err)
 		}
 	}

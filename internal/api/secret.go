@@ -22,24 +22,6 @@ func viewSecret(n jadwal.Secret) secretView {
 	return secretView{n.ID, n.OwnerID, n.Name, n.Origins, n.Version, stamp(n.CreatedAt), stamp(n.UpdatedAt)}
 }
 
-// secretRef is a secret in a path: its id, or the caller's own name for it.
-type secretRef struct {
-	id   int64
-	name string // "": the id counts
-}
-
-func (v *secretRef) read(name, text string) error {
-	if n, ok := parseID(text); ok {
-		v.id = n
-		return nil
-	}
-	if jadwal.CheckSecretName(text) != nil {
-		return jadwal.Invalid(name, "invalid", "%s must be the id or the name of a secret", name)
-	}
-	v.name = text
-	return nil
-}
-
 var errNoSecret = jadwal.Errorf(jadwal.CodeNotFound, "There is no such secret")
 
 // findSecret returns the secret that a path means, if the caller may do that to

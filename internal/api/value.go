@@ -133,22 +133,38 @@ func (v *signatureRef) read(name, text string) error {
 	return nil
 }
 
-// jobRef is a job in a path: its id, or the caller's own name for it.
-type jobRef struct {
+// named is something in a path: its id, or the caller's own name for it.
+type named struct {
 	id   int64
 	name string // "": the id counts
 }
 
-func (v *jobRef) read(name, text string) error {
+// readAs reads v, which is a thing with names that check finds nothing wrong
+// with.
+func (v *named) readAs(thing string, check func(string) *jadwal.FieldError, name, text string) error {
 	if n, ok := parseID(text); ok {
 		v.id = n
 		return nil
 	}
-	if jadwal.CheckJobName(text) != nil {
-		return jadwal.Invalid(name, "invalid", "%s must be the id or the name of a job", name)
+	if check(text) != nil {
+		return jadwal.Invalid(name, "invalid", "%s must be the id or the name of %s", name, thing)
 	}
 	v.name = text
 	return nil
+}
+
+// jobRef is a job in a path.
+type jobRef struct{ named }
+
+func (v *jobRef) read(name, text string) error {
+	return v.readAs("a job", jadwal.CheckJobName, name, text)
+}
+
+// secretRef is a secret in a path.
+type secretRef struct{ named }
+
+func (v *secretRef) read(name, text string) error {
+	return v.readAs("a secret", jadwal.CheckSecretName, name, text)
 }
 
 // runRef is the id of a run, as the server writes it.

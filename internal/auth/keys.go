@@ -31,13 +31,6 @@ const (
 	MasterKeyFile   = "master.key"
 )
 
-// MinSecret and MaxSecret bound a secret's length in bytes. A key of HS256
-// must be at least as long as its hash (RFC 7518, section 3.2).
-const (
-	MinSecret = 32
-	MaxSecret = 4096
-)
-
 // Purpose names what a key is for. Keys of different purposes have nothing in
 // common, though all come from one secret.
 type Purpose string
@@ -77,15 +70,15 @@ func LoadOrCreateKeys(dir string, configured, retiring []byte) (Keys, error) {
 // was in use before: what it signed stays good until it expires.
 //
 // A secret's end of line does not count, so that a file and the environment
-// can hold the same one. Under MinSecret bytes, or over MaxSecret, is an
+// can hold the same one. One that jadwal.CheckServerSecret refuses is an
 // error; so is a key file that everybody on the machine can read.
 func LoadKeys(dir string, configured, retiring []byte) (Keys, error) {
 	k := Keys{active: trimEOL(configured), retiring: trimEOL(retiring)}
-	if err := CheckSecret(k.retiring); len(k.retiring) > 0 && err != nil {
+	if err := jadwal.CheckServerSecret(k.retiring); len(k.retiring) > 0 && err != nil {
 		return Keys{}, fmt.Errorf("retiring secret: %w", err)
 	}
 	if len(k.active) > 0 {
-		if err := CheckSecret(k.active); err != nil {
+		if err := jadwal.CheckServerSecret(k.active); err != nil {
 			return Keys{}, fmt.Errorf("secret: %w", err)
 		}
 		return k.distinct(), nil
@@ -166,19 +159,6 @@ func LoadOrCreateMasterKey(dir string, sealed bool) ([]byte, error) {
 	return createKeyFile(name)
 }
 
-// CheckSecret returns why secret cannot sign tokens, nil when it can.
-func CheckSecret(secret []byte) error {
-	secret = trimEOL(secret)
-	n := len(secret)
-	if n > 0 && len(bytes.Trim(secret, "\x00")) == 0 { // what a crash of some file systems leaves of a file
-		return errors.New("has nothing but NUL bytes")
-	}
-	if n < MinSecret || n > MaxSecret {
-		return fmt.Errorf("has %d bytes, needs %d to %d (for example the output of: openssl rand -base64 32)", n, MinSecret, MaxSecret)
-	}
-	return nil
-}
-
 // Derive returns the 32-byte keys for a purpose (HKDF with SHA-256, RFC 5869):
 // the active one, which signs, and the retiring one, which may still verify;
 // nil when no secret retires.
@@ -212,7 +192,7 @@ func readKeyFile(name, otherwise string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckSecret(secret); err != nil {
+	if err := jadwal.CheckServerSecret(secret); err != nil {
 		return nil, fmt.Errorf("%s: %w; restore it from a backup, %s", name, err, otherwise)
 	}
 	return secret, nil
@@ -228,7 +208,7 @@ func readRetiringFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckSecret(secret); err != nil {
+	if err := jadwal.CheckServerSecret(secret); err != nil {
 		return nil, fmt.Errorf("%s: %w; restore it from a backup, or empty it: what the secret in it signed is good no more", name, err)
 	}
 	return secret, nil
@@ -250,7 +230,7 @@ func readPrivate(name string) ([]byte, error) {
 	if mode := info.Mode().Perm(); mode&0o007 != 0 {
 		return nil, fmt.Errorf("%s: mode %04o lets everybody read the secret; run: chmod 600 %s", name, mode, name)
 	}
-	secret, err := io.ReadAll(io.LimitReader(f, MaxSecret+3))
+	secret, err := io.ReadAll(io.LimitReader(f, jadwal.MaxServerSecret+3))
 	return trimEOL(secret), err
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/teknohole/jadwal"
 )
 
 func TestTheKeyFileIsMadeOnceAndReadAgain(t *testing.T) {
@@ -41,7 +43,7 @@ func TestTheKeyFileIsMadeOnceAndReadAgain(t *testing.T) {
 }
 
 func TestConfiguredSecrets(t *testing.T) {
-	long := bytes.Repeat([]byte("x"), MinSecret)
+	long := bytes.Repeat([]byte("x"), jadwal.MinServerSecret)
 	dir := t.TempDir()
 	k, err := LoadOrCreateKeys(dir, append(long, "\r\n"...), otherKey)
 	if err != nil || !bytes.Equal(k.active, long) || !bytes.Equal(k.retiring, otherKey) {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/teknohole/jadwal"
 )
 
 // ErrRetiring is that a secret still retires, so that another one cannot begin
@@ -92,13 +94,13 @@ func rotatingOnce(active string, fn func([]byte, fs.FileInfo) error) (again bool
 	if there, err := os.Stat(active); err != nil || !os.SameFile(mine, there) {
 		return err == nil, err
 	}
-	secret := make([]byte, MaxSecret+3)
+	secret := make([]byte, jadwal.MaxServerSecret+3)
 	n, err := f.ReadAt(secret, 0)
 	if n == 0 && err != nil {
-		return false, fmt.Errorf("%s: %w", active, CheckSecret(nil))
+		return false, fmt.Errorf("%s: %w", active, jadwal.CheckServerSecret(nil))
 	}
 	secret = secret[:n]
-	if err := CheckSecret(secret); err != nil {
+	if err := jadwal.CheckServerSecret(secret); err != nil {
 		return false, fmt.Errorf("%s: %w", active, err)
 	}
 	if err := removePartial(active); err != nil {

@@ -288,7 +288,7 @@ func TestKeysChangeUnderUse(t *testing.T) {
 	use()
 	for i := range byte(50) {
 		access, refresh := tokens.Pair(testSession(), testNow)
-		k = Keys{active: bytes.Repeat([]byte{i}, MinSecret), retiring: k.active}
+		k = Keys{active: bytes.Repeat([]byte{i}, jadwal.MinServerSecret), retiring: k.active}
 		var wg sync.WaitGroup
 		wg.Go(use)
 		wg.Go(func() {

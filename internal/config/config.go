@@ -4,7 +4,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -131,8 +130,6 @@ const (
 	maxInFlight    = 1 << 20
 	maxQuota       = 1_000_000
 	maxSecretFile  = 8 << 10 // bytes
-	minSecret      = 32      // bytes, of what signs tokens
-	maxSecret      = 4 << 10 // bytes
 	maxSession     = 3650 * 24 * time.Hour
 	maxReset       = 30 * 24 * time.Hour
 	maxDrain       = time.Hour
@@ -516,9 +513,8 @@ func ReadSecret(file string) ([]byte, error) {
 }
 
 func (r *reader) secretLength(name string, secret []byte) {
-	// Package auth takes off all line ends, not one only.
-	if n := len(bytes.TrimRight(secret, "\r\n")); len(secret) > 0 && (n < minSecret || n > maxSecret) {
-		r.badSecret(name, "has %d bytes, needs %d to %d; make one with: openssl rand -base64 32", n, minSecret, maxSecret)
+	if err := jadwal.CheckServerSecret(secret); len(secret) > 0 && err != nil {
+		r.badSecret(name, "%v", err)
 	}
 }
 

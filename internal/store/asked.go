@@ -197,12 +197,12 @@ func (s *Store) TestJob(ctx context.Context, by jadwal.Actor, key jadwal.RunKey,
 		if err != nil {
 			return err
 		}
+		var secrets []jadwal.SecretValue
 		if edited != nil {
-			if err := s.bind(t, by, &before.Definition, &after, now); err != nil {
-				return err
-			}
+			secrets, err = s.bind(t, by, &before.Definition, &after, now)
+		} else {
+			secrets, err = s.readSecrets(t, before.Definition.Target.Secrets)
 		}
-		secrets, err := s.readSecrets(t, after.Definition.Target.Secrets)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func (s *Store) CreateJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 		if err := s.roomForJob(t, job.OwnerID, "You have"); err != nil {
 			return err
 		}
-		if err := s.bind(t, by, new(jadwal.Definition), &job, now); err != nil {
+		if _, err := s.bind(t, by, new(jadwal.Definition), &job, now); err != nil {
 			return err
 		}
 		definition, err := insertJob(t, &job, now)
@@ -252,7 +252,7 @@ func (s *Store) ResumeJob(ctx context.Context, by jadwal.Actor, job jadwal.Job, 
 				return err
 			}
 			job.OwnerID = before.OwnerID
-			if err := s.bind(t, by, &before.Definition, &job, now); err != nil {
+			if _, err := s.bind(t, by, &before.Definition, &job, now); err != nil {
 				return err
 			}
 			if err := noteTags(t, job.ID, before.Definition.Tags, job.Definition.Tags); err != nil {

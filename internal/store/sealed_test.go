@@ -25,7 +25,7 @@ const (
 // none.
 func testVault(t testing.TB, active, retiring string) *vault.Vault {
 	t.Helper()
-	v, err := vault.New([]byte(strings.Repeat(active, vault.MinMaster)), []byte(strings.Repeat(retiring, vault.MinMaster)))
+	v, err := vault.New([]byte(strings.Repeat(active, jadwal.MinServerSecret)), []byte(strings.Repeat(retiring, jadwal.MinServerSecret)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -233,21 +233,20 @@ func (s *Store) openSecret(t *tx, n *jadwal.Secret) (string, error) {
 	return string(text), err
 }
 
-// bind notes which secrets of its owner the templates of a job name, and refuses
-// what cannot be filled in with them. Who may edit the job only by a grant brings
+// bind notes which secrets of its owner the templates of a job name, returns
+// their values, and refuses what cannot be filled in with them. Who may edit the job only by a grant brings
 // no secret in that it does not name already.
-func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jadwal.Job, now time.Time) error {
+func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jadwal.Job, now time.Time) (values []jadwal.SecretValue, err error) {
 	job.Definition.Target.Secrets = nil
 	templates := job.Definition.Templates()
 	if templates == nil {
-		return nil
+		return nil, nil
 	}
 	var bound []jadwal.SecretID
-	var values []jadwal.SecretValue
 	guest := by.User.ID != 0 && by.User.ID != job.OwnerID && !by.User.IsSuperuser
 	for _, use := range templates.Uses() {
 		if guest && !slices.ContainsFunc(before.Target.Secrets, use.IsOf) {
-			return jadwal.Invalid(use.Field, "unknown_secret", "%s, at byte %d: only the job's owner can have it use secret %s", use.Field, use.At, use.Name)
+			return nil, jadwal.Invalid(use.Field, "unknown_secret", "%s, at byte %d: only the job's owner can have it use secret %s", use.Field, use.At, use.Name)
 		}
 		if slices.ContainsFunc(bound, use.IsOf) {
 			continue
@@ -257,21 +256,21 @@ func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jad
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		value, err := s.openSecret(t, &n)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		bound = append(bound, jadwal.SecretID{Name: n.Name, ID: n.ID})
 		values = append(values, jadwal.SecretValue{Name: n.Name, OwnerID: n.OwnerID, Value: value, Origins: n.Origins})
 	}
 	if wrong := templates.Try(now, job.OwnerID, values); len(wrong) > 0 {
-		return jadwal.InvalidFields(wrong...)
+		return nil, jadwal.InvalidFields(wrong...)
 	}
 	slices.SortFunc(bound, func(a, b jadwal.SecretID) int { return strings.Compare(a.Name, b.Name) })
 	job.Definition.Target.Secrets = bound
-	return nil
+	return values, nil
 }
 
 // noteSecrets stores which secrets a job names.

@@ -26,7 +26,7 @@ func unlockTest(t testing.TB, stores ...*Store) {
 }
 
 // masterOf is a master key of one letter.
-func masterOf(letter string) []byte { return []byte(strings.Repeat(letter, vault.MinMaster)) }
+func masterOf(letter string) []byte { return []byte(strings.Repeat(letter, jadwal.MinServerSecret)) }
 
 // signers is a store with a superuser, two users and a job of the first one.
 type signers struct {

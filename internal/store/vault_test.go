@@ -19,7 +19,7 @@ func newVault(t testing.TB, active, retiring string) *vault.Vault {
 		if s == "" {
 			return nil
 		}
-		return []byte(strings.Repeat(s, vault.MinMaster))
+		return []byte(strings.Repeat(s, jadwal.MinServerSecret))
 	}
 	v, err := vault.New(key(active), key(retiring))
 	if err != nil {
@@ -55,7 +55,7 @@ func TestUnlock(t *testing.T) {
 		if err := s.Unlock(t.Context(), newVault(t, "a", "b")); !errors.Is(err, store.ErrOtherMaster) {
 			t.Errorf("two other keys: %v", err)
 		}
-		between, err := vault.New([]byte(strings.Repeat("a", vault.MinMaster)), storetest.MasterKey)
+		between, err := vault.New([]byte(strings.Repeat("a", jadwal.MinServerSecret)), storetest.MasterKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestUnlock(t *testing.T) {
 		if err := storetest.Unlock(s); !errors.Is(err, store.ErrOtherMaster) {
 			t.Errorf("the former one alone: %v", err)
 		}
-		back, err := vault.New(storetest.MasterKey, []byte(strings.Repeat("a", vault.MinMaster)))
+		back, err := vault.New(storetest.MasterKey, []byte(strings.Repeat("a", jadwal.MinServerSecret)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,13 +15,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-)
 
-// MinMaster and MaxMaster bound a master key's length in bytes, without the
-// line ends behind it.
-const (
-	MinMaster = 32
-	MaxMaster = 4096
+	"github.com/teknohole/jadwal"
 )
 
 // Place is what a sealed text is bound to: were it moved to another row, field
@@ -100,20 +95,8 @@ func New(active, retiring []byte) (*Vault, error) {
 	return v, nil
 }
 
-// checkMaster returns why key cannot be a master key, nil when it can.
-func checkMaster(key []byte) error {
-	key = bytes.TrimRight(key, "\r\n")
-	switch n := len(key); {
-	case n > 0 && len(bytes.Trim(key, "\x00")) == 0: // what a crash of some file systems leaves of a file
-		return errors.New("has nothing but NUL bytes")
-	case n < MinMaster || n > MaxMaster:
-		return fmt.Errorf("has %d bytes, needs %d to %d (for example the output of: openssl rand -base64 32)", n, MinMaster, MaxMaster)
-	}
-	return nil
-}
-
 func newMaster(key []byte) (master, error) {
-	if err := checkMaster(key); err != nil {
+	if err := jadwal.CheckServerSecret(key); err != nil {
 		return master{}, err
 	}
 	key = bytes.TrimRight(key, "\r\n")

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/teknohole/jadwal"
 )
 
 var (
-	oldMasterKey = []byte(strings.Repeat("o", MinMaster))
-	newMasterKey = []byte(strings.Repeat("n", MinMaster))
+	oldMasterKey = []byte(strings.Repeat("o", jadwal.MinServerSecret))
+	newMasterKey = []byte(strings.Repeat("n", jadwal.MinServerSecret))
 	here         = Place{Table: "secret", ID: 7, Field: "value", Version: 3, Bound: "https://a.example"}
 )
 
