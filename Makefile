@@ -9,7 +9,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # Package schedule shares only its caches, which one of its tests is about; all
 # that it does else takes minutes under the race detector.
-SHARING := . ./internal/api ./internal/auth ./internal/config ./internal/harness/... ./internal/store ./internal/target
+SHARING := ./internal/engine . ./internal/api ./internal/auth ./internal/config ./internal/harness/... ./internal/store ./internal/target
 # SQLite is C in Go and takes five to ten times as long under the race detector;
 # what is looked at is what calls it.
 RACING := CGO_ENABLED=1 go test -race -gcflags=modernc.org/...=-race=false
@@ -23,8 +23,6 @@ INTURN    := TestAttacks/(tokens|claims|refresh|members|bodies|requests|keys|lim
 # What one goroutine does alone, for long: it fills a database with a hundred
 # megabytes, or its time is measured.
 ALONE     := TestHistoryMax$$|TestTheLogIsCut|TestRedaction/its_time
-# What of the engine's tests is long because it does the same again and again.
-REPEATING := TestFiring/twenty|TestOneJob|TestRetention|TestKill|TestOwnersTakeTurns|TestHostLimits
 
 ROUNDS   ?= 200
 DURATION ?= 10m
@@ -35,11 +33,16 @@ FUZZTIME ?= 300000x
 # Outside a git checkout that may be read, a binary is built without its commit.
 export GOFLAGS ?= -buildvcs=$(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
-# $(call need,command,package) makes sure that a command is there.
-need = command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qqy --no-install-recommends $(2) >/dev/null; } || { echo "$(1) is missing: install the package $(2)"; exit 1; }
+# $(call need,package,more) makes sure that there is a command of the target's name.
+need = @command -v $@ >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends $(1) >/dev/null; } || { echo "$@ is missing: install the package $(firstword $(1))"; exit 1; }
+
+# part makes a target as a part of check, and notes how many seconds that took.
+part = part() { begun=$$(date +%s); $(priority) $(MAKE) --no-print-directory "$$@"; ended=$$?; \
+	echo "$$1 $$(($$(date +%s) - begun))$$([ $$ended = 0 ] || echo ' failed')" >>bin/check/seconds; return $$ended; }
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt vet lint vuln race fuzz smoke recipes crash faults chaos dst bench cover clean
+.PHONY: help build test check computing waiting fmt vet lint vuln race fuzz smoke recipes crash faults chaos dst bench cover clean
+.PHONY: gcc curl node npm python3 php strace initdb
 
 help: ## print this
 	@echo "make <target>, of which there are:"
@@ -48,16 +51,25 @@ help: ## print this
 build: ## the binary: bin/jadwal
 	go build -trimpath -o bin/jadwal ./cmd/jadwal
 
-test: ## every test
-	go test -timeout 20m ./...
+test: initdb ## every test
+	go test -timeout 20m ./internal/engine ./... # the longest one first
 
-check: fmt vet lint test race ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, recipes, faults, short crash and chaos
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=50000x
-	@$(MAKE) --no-print-directory smoke
-	@$(MAKE) --no-print-directory recipes
-	@$(MAKE) --no-print-directory faults
-	@$(MAKE) --no-print-directory crash
-	@$(MAKE) --no-print-directory chaos DURATION=1m
+# What waits most of the time runs beside what computes, which lets it go first and
+# has its output shown in between. What they need is there before: two that install
+# at once refuse each other.
+check: gcc curl node npm python3 php strace initdb ## all that a change must pass: fmt, vet, lint, test, race, short fuzz, smoke, recipes, faults, short crash and chaos
+	@rm -rf bin/check; mkdir -p bin/check
+	@begun=$$(date +%s); $(MAKE) --no-print-directory -j2 computing waiting; ended=$$?; \
+	echo "all $$(($$(date +%s) - begun))" >>bin/check/seconds; \
+	awk '{printf "%-10s%5d s%s\n", $$1, $$2, $$3 ? ", " $$3 : ""}' bin/check/seconds; exit $$ended
+
+computing: priority := nice
+computing:
+	+@$(part); part fmt && part vet && part lint && part test && part race && part fuzz FUZZTIME=50000x && part smoke && part recipes
+
+waiting:
+	+@$(part); apart() { part "$$@" >bin/check/$$1 2>&1; ended=$$?; cat bin/check/$$1; return $$ended; }; \
+	apart faults && apart chaos DURATION=1m && apart crash
 
 fmt: ## is everything formatted as gofmt does it?
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "these files want gofmt -w"; exit 1; }
@@ -71,10 +83,8 @@ lint: ## staticcheck, of one fixed version
 vuln: ## known vulnerabilities in what is used, of which vuln.go.dev must be asked
 	go run $(GOVULNCHECK) ./...
 
-race: ## the race detector on the packages that share state
-	@$(call need,gcc,gcc libc6-dev)
-	$(RACING) -timeout 20m -skip '$(INTURN)|$(ALONE)|TestWhatIsTakenAway|$(AGAIN)' $(SHARING)
-	$(RACING) -timeout 20m -skip '$(REPEATING)|$(AGAIN)' ./internal/engine -rapid.checks=50
+race: gcc initdb ## the race detector on the packages that share state
+	$(RACING) -short -timeout 20m -skip '$(INTURN)|$(ALONE)|TestWhatIsTakenAway|$(AGAIN)' $(SHARING)
 	$(RACING) -run 'Goroutine|Concurrent|Share' ./schedule
 
 fuzz: ## every fuzz target with FUZZTIME (300000x) inputs
@@ -85,25 +95,19 @@ fuzz: ## every fuzz target with FUZZTIME (300000x) inputs
 	    go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
 	  done
 
-smoke: ## the commands of README.md against a fresh server, and their output
-	@$(call need,curl,curl ca-certificates)
+smoke: curl ## the commands of README.md against a fresh server, and their output
 	go run ./internal/harness/smoke
 
-recipes: ## what docs/reference/signatures.md tells receivers to do, in each language, against a real server
-	@$(call need,node,nodejs)
-	@$(call need,npm,npm)
-	@$(call need,python3,python3)
-	@$(call need,php,php-cli)
+recipes: node npm python3 php ## what docs/reference/signatures.md tells receivers to do, in each language, against a real server
 	go run ./internal/harness/recipes
 
 crash: ## kill -9 a real server ROUNDS (200) times, then look for what is lost or doubled
 	go run ./internal/harness/crash -rounds $(ROUNDS)
 
-chaos: ## disturb three nodes on one PostgreSQL for DURATION (10m), then look for what is lost or doubled
+chaos: initdb ## disturb three nodes on one PostgreSQL for DURATION (10m), then look for what is lost or doubled
 	go run ./internal/harness/chaos -duration $(DURATION)
 
-faults: ## a real server on a full, failing and read-only disk (Linux)
-	@$(call need,strace,strace)
+faults: strace ## a real server on a full, failing and read-only disk (Linux)
 	go run ./internal/harness/faults
 
 dst: ## every transition of every time zone against a brute-force oracle (minutes)
@@ -119,3 +123,22 @@ cover: ## test coverage by package, and of everything
 
 clean: ## remove what was built
 	rm -rf bin
+
+gcc:
+	$(call need,gcc libc6-dev)
+curl:
+	$(call need,curl ca-certificates)
+node:
+	$(call need,nodejs)
+npm:
+	$(call need,npm)
+python3:
+	$(call need,python3)
+php:
+	$(call need,php-cli)
+strace:
+	$(call need,strace)
+# Debian has it where no PATH leads to.
+initdb: export PATH := $(PATH):$(subst $() ,:,$(wildcard /usr/lib/postgresql/*/bin))
+initdb:
+	$(call need,postgresql)

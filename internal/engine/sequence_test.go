@@ -38,9 +38,13 @@ func TestAnySequenceOfRaces(t *testing.T) {
 }
 
 // checks says how many sequences there are, and how long they are on average,
-// unless a flag does.
+// unless a flag does. With -short they are a twentieth, and as long.
 func checks(t *testing.T, n int) {
-	for name, value := range map[string]string{"rapid.checks": strconv.Itoa(n), "rapid.steps": "12"} {
+	steps := 12
+	if testing.Short() { // of what is set rapid does a fifth then, with half of the steps
+		n, steps = n/4, 2*steps
+	}
+	for name, value := range map[string]string{"rapid.checks": strconv.Itoa(n), "rapid.steps": strconv.Itoa(steps)} {
 		given := false
 		flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
 		if f := flag.Lookup(name); !given {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -55,13 +56,20 @@ func Build(dir string) (string, error) {
 }
 
 // FreeAddress returns an address of loopback that nobody listens on just now.
+// Its port is none of those that systems choose from for a connection, or for
+// who asks for any (32768 and more on Linux, 49152 and more elsewhere): nobody
+// else gets it while the server that has it is down.
 func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return l.Addr().String(), l.Close()
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // Server is a jadwal serve in a process of its own. It works in the directory
