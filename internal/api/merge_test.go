@@ -99,6 +99,9 @@ func TestASecretStaysOnlyWithItsOrigin(t *testing.T) {
 		{"it does not go to another scheme", `{"target":{"url":"http://a.example/x"}}`, "refused"},
 		{"it does not go to another port", `{"target":{"url":"https://a.example:8443/x"}}`, "refused"},
 		{"a new one goes to a new host", `{"target":{"url":"https://b.example/x","headers":{"Authorization":"new"}}}`, "new"},
+		{"null in another case takes it nowhere", `{"target":{"url":"https://b.example/x","headers":{"authorization":null}}}`, ""},
+		{"nor does it with its name besides", `{"target":{"url":"https://b.example/x","headers":{"AUTHORIZATION":null},"secret_headers":["Authorization"]}}`, ""},
+		{"nor does a value in another case", `{"target":{"url":"https://b.example/x","headers":{"authorization":""}}}`, ""},
 		{"none goes to a new host", `{"target":{"url":"https://b.example/x","headers":{"Authorization":null}}}`, ""},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

@@ -140,13 +140,15 @@ func keepSecrets(sent *targetBody, before, after *jadwal.Target) error {
 		return false
 	}
 	for _, name := range before.SecretHeaders() {
+		if _, exactly := sent.Headers[name]; !exactly {
+			delete(after.Headers, name) // a merge leaves it, though it may be sent, or removed, in another case
+		}
 		field := "target.headers." + name
 		switch {
 		case isSent(name):
 		case sent.SecretHeaders == nil:
 			add(field, "required", "header "+name+" would be lost, since answers do not tell its value: send it again, or name it in target.secret_headers to keep it; [] there keeps none")
 		case !slices.Contains(*sent.SecretHeaders, name):
-			delete(after.Headers, name)
 		case moved:
 			add(field, "required", "header "+name+" must be sent again, since its value is bound to the old origin of target.url")
 		default:

@@ -224,6 +224,8 @@ func TestSecretsThatAreNotSentAgain(t *testing.T) {
 		{"PATCH of a list drops what it does not name", "PATCH", `"secret_headers":["X-Key"]`, "X-Key=k", "true", "", ""},
 		{"PATCH without one keeps all", "PATCH", `"url":"https://a.example/c"`, "Authorization=a X-Key=k", "true", "", ""},
 		{"PATCH of null drops, named or not", "PATCH", `"headers":{"X-Key":null},"secret_headers":["Authorization","X-Key"]`, "Authorization=a", "true", "", ""},
+		{"PATCH in another case replaces", "PATCH", `"headers":{"AUTHORIZATION":"new"}`, "AUTHORIZATION=new X-Key=k", "true", "", ""},
+		{"PATCH of null in another case drops, wherever to", "PATCH", `"url":"https://b.example/","headers":{"authorization":null,"x-key":null},"tls":{"client_cert":null,"has_client_key":false}`, "", "false", "", ""},
 		{"PATCH of null for all headers drops all", "PATCH", `"headers":null`, "", "true", "", ""},
 		{"PATCH to another origin keeps none", "PATCH", `"url":"https://b.example/","secret_headers":["Authorization","X-Key"]`, "", "", "target.headers.Authorization", "required"},
 		{"PATCH drops a key", "PATCH", `"tls":{"client_cert":null,"has_client_key":false}`, "Authorization=a X-Key=k", "false", "", ""},
