@@ -192,19 +192,13 @@ func (ts *Templates) expressions() (n int) {
 	return n
 }
 
-// checkPlace refuses an expression before the path of a URL begins: what is
-// called must not depend on what is filled in.
+// checkPlace refuses an expression, be it only a text, before the path of a URL
+// begins: what is called must not depend on what is filled in, and must be as it
+// is written.
 func (ts *Templates) checkPlace(text string) {
-	for _, p := range ts.url.parts {
-		if p.word == "" {
-			continue
-		}
-		before := text[:p.at]
-		_, rest, found := strings.Cut(before, "://")
-		if !found || !strings.ContainsAny(rest, "/?") {
-			ts.complain("target.url", p.at, "template", "an expression stands in the path or the query only, not in the scheme, the host or the port")
-		}
-		return // the others come later
+	at := strings.Index(text, "{{")
+	if _, rest, found := strings.Cut(text[:at], "://"); !found || !strings.ContainsAny(rest, "/?") {
+		ts.complain("target.url", at, "template", "an expression stands in the path or the query only, not in the scheme, the host or the port")
 	}
 }
 

@@ -143,6 +143,7 @@ func TestTemplatesThatAreRefused(t *testing.T) {
 		{"nor in its end", "https://api.example.com{{run.id}}/", "", "", "target.url, at byte 24: an expression stands"},
 		{"nor in the port", "https://api.example.com:{{run.attempt}}/", "", "", "target.url, at byte 25: an expression stands"},
 		{"nor in the scheme", "{{job.name}}://api.example.com/", "", "", "target.url, at byte 1: an expression stands"},
+		{"nor a text, which the origin would not have", `https://api.example.com{{"a"}}/`, "", "", "target.url, at byte 24: an expression stands"},
 		{"a place in JSON is that of what is written", "", "", `{"\u00e9\n":"x\ud83d\udca5\"{{nope}}"}`, "target.body, at byte 29: nope is not known"},
 		{"64 expressions are enough", "", "", `"` + strings.Repeat("{{run.id}}", 65) + `"`, "a target has at most 64 expressions, got 65"},
 	} {
