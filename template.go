@@ -430,6 +430,16 @@ func (t *template) sample() string {
 	return b.String()
 }
 
+// Written are the ways in which templates write a value otherwise than as it is.
+func Written(value string) (all [][]byte) {
+	for _, b := range [][]byte{appendPercent(nil, value), appendJSONString(nil, value)} {
+		if string(b) != value {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
 const upperHex = "0123456789ABCDEF"
 
 // appendPercent percent-encodes every byte of s but unreserved characters (RFC

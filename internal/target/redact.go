@@ -96,7 +96,7 @@ func (r *redactor) forms() [][]byte {
 	if r.texts != nil {
 		return r.texts
 	}
-	r.texts = make([][]byte, 0, 11*len(r.secrets))
+	r.texts = make([][]byte, 0, 13*len(r.secrets))
 	for _, s := range r.secrets {
 		r.texts = append(r.texts, []byte(s))
 		for _, small := range []bool{true, false} { // a host, the name of a header
@@ -104,6 +104,9 @@ func (r *redactor) forms() [][]byte {
 				r.texts = append(r.texts, other)
 			}
 		}
+		// As it was sent, whatever stands before it: with that its beginning may read as
+		// an escape.
+		r.texts = append(r.texts, jadwal.Written(s)...)
 		lower := hex.EncodeToString([]byte(s))
 		r.texts = append(r.texts, []byte(lower), []byte(strings.ToUpper(lower)))
 		for before := range 3 {

@@ -355,6 +355,29 @@ func TestSecretsInRequests(t *testing.T) {
 		}
 		leaks(t, text)
 	})
+	t.Run("nor where its beginning reads as part of an escape", func(t *testing.T) {
+		for rule, edit := range map[string]func(*jadwal.Target){
+			"in a query": func(target *jadwal.Target) { target.URL = echo.URL + `/?k=%4{{secret "token"}}` },
+			"in a form": func(target *jadwal.Target) {
+				target.Headers = map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+				target.Body = jadwal.RawJSON(`"k=%4{{secret \"token\"}}"`)
+			},
+			"in JSON": func(target *jadwal.Target) {
+				target.Headers = map[string]string{"Content-Type": "application/json"}
+				target.Body = jadwal.RawJSON(`"\"\\{{secret \"token\"}}\""`)
+			},
+		} {
+			const value = `ba "7/d1`
+			c := secretCall(echo.URL, echo.URL, value)
+			edit(&c.Job.Target)
+			secrets, _ := c.Secrets(t.Context(), nil)
+			e := newHTTP(t, Options{}).Test(t.Context(), jadwal.Test{Key: c.Key, Job: c.Job, OwnerID: 1, Secrets: secrets, Timeout: time.Minute})
+			text := fmt.Sprintf("%s %s %s", e.Request.URL, e.Request.Body, e.Answer.Body)
+			if !e.Answered || strings.Count(text, redacted) != 2 || strings.Contains(text, "d1") {
+				t.Errorf("%s: %s, %s", rule, e.Message, text)
+			}
+		}
+	})
 	t.Run("nor is it in the name of a header", func(t *testing.T) {
 		names := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-"+r.Header.Get("X-Auth"), "1") }))
 		defer names.Close()
