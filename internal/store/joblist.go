@@ -107,7 +107,7 @@ type jobWalk struct {
 // on one of them.
 func (q *JobQuery) walks() (all []jobWalk) {
 	states := q.States
-	if len(states) == 0 {
+	if len(states) == 0 || len(states) == len(jadwal.JobStates) {
 		states = []jadwal.JobState{""}
 	}
 	for _, state := range states {
@@ -130,7 +130,7 @@ func (q *JobQuery) ofAll(state jadwal.JobState) jobWalk {
 	if len(q.Tags) == 0 {
 		w := jobWalk{index: "job j", id: "j.id"}
 		w.along.add("j.deleted_at IS NULL")
-		w.along.addState(state)
+		w.alongState(state)
 		return w
 	}
 	w := jobWalk{index: "job_tag w", id: "w.job_id", join: " JOIN job j ON j.id = w.job_id", narrow: state != "" || len(q.Tags) > 1}
@@ -143,7 +143,7 @@ func (q *JobQuery) ofAll(state jadwal.JobState) jobWalk {
 func (q *JobQuery) ofOwner(owner int64, state jadwal.JobState) jobWalk {
 	w := jobWalk{index: "job j", id: "j.id", narrow: len(q.Tags) > 0}
 	w.along.add("j.deleted_at IS NULL AND j.owner_id = ?", owner)
-	w.along.addState(state)
+	w.alongState(state)
 	w.where.addTags(q.Tags)
 	return w
 }
@@ -158,6 +158,20 @@ func (q *JobQuery) shared(state jadwal.JobState) jobWalk {
 	w.where.addState(state)
 	w.where.addTags(q.Tags)
 	return w
+}
+
+// alongState has w find only the jobs in a state, by the index of those that are
+// not enabled, if they are not.
+func (w *jobWalk) alongState(state jadwal.JobState) {
+	switch state {
+	case "":
+	case jadwal.JobEnabled:
+		w.where.addState(state)
+		w.narrow = true
+	default:
+		w.along.add(" AND j.state <> 'enabled'")
+		w.along.addState(state)
+	}
 }
 
 // of is the statement that reads columns of the jobs on a walk, after one id and
