@@ -1,6 +1,9 @@
 package jadwal
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The lease of a node: measured by the database's clock, renewed often, and not
 // trusted to its end by the node itself, so that it has stopped before another
@@ -23,6 +26,7 @@ type Node struct {
 	StartedAt  time.Time
 	LeaseUntil time.Time
 	Leaving    bool // it takes no shards and gives its own back
+	Locked     bool // it lacks a master key that something is sealed with
 }
 
 // Alive tells whether n's lease lasts at now, by the database's clock.
@@ -73,17 +77,26 @@ type NodePlan struct {
 // highest back, but for those that are stuck with it, and whoever has less takes
 // what nobody has, each beginning at a place of its own, so that two seldom reach
 // for the same.
+//
+// A locked node has no share: on it the runs that need a secret would fail,
+// which succeed on another. Where all are locked they share as ever: what needs
+// no secret is fired then, rather than nothing.
 func (c *Cluster) Plan(me int64, stuck ShardSet) NodePlan {
 	var p NodePlan
 	known := map[int64]bool{}
-	place, staying, leaving := 0, 0, false
+	place, staying, leaving, out := 0, 0, false, false
+	allLocked := !slices.ContainsFunc(c.Nodes, func(n Node) bool {
+		return !n.Locked && !n.Leaving && (n.ID == me || n.Alive(c.Now))
+	})
 	for _, n := range c.Nodes {
 		switch {
 		case n.ID != me && !n.Alive(c.Now):
 			p.Bury = append(p.Bury, n.ID)
 		case n.ID == me && n.Leaving:
 			leaving = true
-		case !n.Leaving:
+		case n.ID == me && n.Locked && !allLocked:
+			out = true
+		case !n.Leaving && n.Locked == allLocked:
 			if n.ID == me {
 				place = staying
 			}
@@ -92,7 +105,7 @@ func (c *Cluster) Plan(me int64, stuck ShardSet) NodePlan {
 		known[n.ID] = true
 	}
 	share := 0
-	if !leaving && staying > 0 {
+	if !leaving && !out && staying > 0 {
 		share = (Shards + staying - 1) / staying
 	}
 	mine := 0

@@ -58,6 +58,10 @@ func (b *board) settle(t *testing.T, rng *rand.Rand) {
 func (b *board) check(t *testing.T) {
 	t.Helper()
 	staying, most, least := 0, 0, Shards
+	allLocked := true
+	for _, n := range b.Nodes {
+		allLocked = allLocked && (n.Locked || n.Leaving)
+	}
 	for _, n := range b.Nodes {
 		has := 0
 		for _, s := range b.Shards {
@@ -68,7 +72,9 @@ func (b *board) check(t *testing.T) {
 		switch {
 		case n.Leaving && has > 0:
 			t.Errorf("node %d leaves and has %d shards", n.ID, has)
-		case !n.Leaving:
+		case n.Locked && !allLocked && has > 0:
+			t.Errorf("node %d is locked, another one is not, and it has %d shards", n.ID, has)
+		case !n.Leaving && n.Locked == allLocked:
 			staying, most, least = staying+1, max(most, has), min(least, has)
 		}
 	}
@@ -96,13 +102,15 @@ func TestNodesShareOutTheShards(t *testing.T) {
 	b := &board{Cluster: Cluster{Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}}
 	b.join()
 	for range 300 {
-		switch n := rng.IntN(4); {
+		switch n := rng.IntN(5); {
 		case n < 2 && len(b.Nodes) < 9:
 			b.join()
 		case n == 2 && len(b.Nodes) > 1: // killed
 			b.Nodes[rng.IntN(len(b.Nodes))].LeaseUntil = b.Now
 		case n == 3:
 			b.Nodes[rng.IntN(len(b.Nodes))].Leaving = rng.IntN(2) == 0
+		case n == 4:
+			b.Nodes[rng.IntN(len(b.Nodes))].Locked = rng.IntN(2) == 0
 		}
 		b.settle(t, rng)
 		b.check(t)
@@ -126,6 +134,14 @@ func TestNodePlan(t *testing.T) {
 		{"what a node has whose lease has ended is not taken before it is buried", []Node{{ID: 1, LeaseUntil: alive}, {ID: 2, LeaseUntil: dead}}, func(int) int64 { return 2 }, 1, 0, 0},
 		{"what a buried node had is taken", []Node{{ID: 1, LeaseUntil: alive}}, func(int) int64 { return 2 }, 0, 0, 1024},
 		{"a node that leaves takes nothing and gives everything back", []Node{{ID: 1, LeaseUntil: alive, Leaving: true}, {ID: 2, LeaseUntil: alive}}, func(s int) int64 { return int64(s % 2) }, 0, 512, 0},
+		{"a locked node gives everything to one that is not", []Node{{ID: 1, LeaseUntil: alive, Locked: true}, {ID: 2, LeaseUntil: alive}}, func(s int) int64 { return int64(1 + s%2) }, 0, 512, 0},
+		{"a locked node takes nothing that another one can have", []Node{{ID: 1, LeaseUntil: alive, Locked: true}, {ID: 2, LeaseUntil: alive}}, func(int) int64 { return 0 }, 0, 0, 0},
+		{"a locked node has no share", []Node{{ID: 1, LeaseUntil: alive}, {ID: 2, LeaseUntil: alive, Locked: true}}, func(int) int64 { return 0 }, 0, 0, 1024},
+		{"a locked node alone takes everything", []Node{{ID: 1, LeaseUntil: alive, Locked: true}}, func(int) int64 { return 0 }, 0, 0, 1024},
+		{"locked nodes share", []Node{{ID: 1, LeaseUntil: alive, Locked: true}, {ID: 2, LeaseUntil: alive, Locked: true}}, func(int) int64 { return 0 }, 0, 0, 512},
+		{"a locked node takes over from one that leaves", []Node{{ID: 1, LeaseUntil: alive, Locked: true}, {ID: 2, LeaseUntil: alive, Leaving: true}}, func(int) int64 { return 0 }, 0, 0, 1024},
+		{"a locked node takes over from one whose lease has ended", []Node{{ID: 1, LeaseUntil: alive, Locked: true}, {ID: 2, LeaseUntil: dead}}, func(int) int64 { return 0 }, 1, 0, 1024},
+		{"a locked node that leaves gives everything back", []Node{{ID: 1, LeaseUntil: alive, Locked: true, Leaving: true}}, func(int) int64 { return 1 }, 0, 1024, 0},
 		{"of three nodes none has more than 342", []Node{{ID: 1, LeaseUntil: alive}, {ID: 2, LeaseUntil: alive}, {ID: 3, LeaseUntil: alive}}, func(int) int64 { return 0 }, 0, 0, 342},
 		{"a node does not bury itself", []Node{{ID: 1, LeaseUntil: dead}}, func(int) int64 { return 1 }, 0, 0, 0},
 	} {
@@ -153,5 +169,19 @@ func TestAlone(t *testing.T) {
 	c.Shards[5].Node, c.Shards[6].Node = 0, 2
 	if n := c.Counts(); n[0] != 1 || n[1] != Shards-2 || n[2] != 1 {
 		t.Errorf("shards: %v", n)
+	}
+}
+
+// What still runs on a locked node stays there, as with any node that has more
+// than its share.
+func TestALockedNodeKeepsWhatIsStuck(t *testing.T) {
+	c := Cluster{Nodes: []Node{{ID: 1, LeaseUntil: time.Unix(1, 0), Locked: true}, {ID: 2, LeaseUntil: time.Unix(1, 0)}}}
+	for i := range c.Shards {
+		c.Shards[i].Node = 1
+	}
+	var stuck ShardSet
+	stuck.Add(7)
+	if p := c.Plan(1, stuck); p.Give.Len() != Shards-1 || p.Give.Has(7) {
+		t.Errorf("gives %d, 7 is one of them: %v", p.Give.Len(), p.Give.Has(7))
 	}
 }

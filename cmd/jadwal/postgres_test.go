@@ -123,6 +123,8 @@ type nodeRow struct {
 	Address    string  `json:"address"`
 	LeaseUntil *string `json:"lease_until"`
 	Shards     int     `json:"shards"`
+	Leaving    bool    `json:"leaving"`
+	Locked     bool    `json:"locked"`
 	This       bool    `json:"this"`
 }
 

@@ -10,6 +10,7 @@ type nodeView struct {
 	StartedAt  stamp  `json:"started_at" doc:"When it became a node; one that begins again is another node."`
 	LeaseUntil *stamp `json:"lease_until" doc:"By the database's clock. A node whose lease has ended is removed by the others. Null where there are no others: on SQLite."`
 	Leaving    bool   `json:"leaving" doc:"It takes no shards and gives its own back."`
+	Locked     bool   `json:"locked" doc:"It lacks a master key that something is sealed with: it has shards only where all nodes do."`
 	Shards     int    `json:"shards" doc:"How many of the 1,024 shards it has: it fires the jobs whose id modulo 1,024 is one of them."`
 	This       bool   `json:"this" doc:"It is the one that answers."`
 }
@@ -26,7 +27,7 @@ func (s *Server) listNodes(ctx context.Context, _ *none) (*reply[[]nodeView], er
 	for i, n := range cluster.Nodes {
 		views[i] = nodeView{
 			ID: n.ID, Address: n.Address, Version: n.Version, StartedAt: stamp(n.StartedAt), LeaseUntil: stampOf(n.LeaseUntil),
-			Leaving: n.Leaving, Shards: shards[n.ID], This: n.ID == me,
+			Leaving: n.Leaving, Locked: n.Locked, Shards: shards[n.ID], This: n.ID == me,
 		}
 	}
 	return ok(views, "List of all nodes"), nil

@@ -37,7 +37,7 @@ func TestNodes(t *testing.T) {
 		if _, err := s.store.Take(ctx, second, few, seen); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.store.Renew(ctx, first, time.Hour, true); err != nil {
+		if err := s.store.Renew(ctx, first, time.Hour, true, false); err != nil {
 			t.Fatal(err)
 		}
 	}

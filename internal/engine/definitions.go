@@ -70,10 +70,11 @@ func (c *cache) get(jobID, version int64) *definition {
 }
 
 // put keeps d in place of any other version of its job. One with a limit of
-// runs is not kept: it is read together with how many there were.
+// runs is not kept: it is read together with how many there were. Neither is one
+// whose secret headers could not be opened: the master key may come.
 func (c *cache) put(d *definition) {
 	c.drop(d.job.ID)
-	if d.rules.MaxRuns > 0 {
+	if d.rules.MaxRuns > 0 || d.job.Definition.Target.Locked {
 		return
 	}
 	if c.bytes+d.bytes > c.limit/2 {

@@ -24,7 +24,11 @@ type Store interface {
 	Join(ctx context.Context, n jadwal.Node, lease time.Duration) (int64, error)
 
 	// Renew extends the lease, counted from now by the database's clock.
-	Renew(ctx context.Context, node int64, lease time.Duration, leaving bool) error
+	Renew(ctx context.Context, node int64, lease time.Duration, leaving, locked bool) error
+
+	// Lacks returns the id of a master key that something may be sealed with and
+	// that this server does not have; "": it has all of them.
+	Lacks(ctx context.Context) (id string, err error)
 
 	// Cluster returns all nodes and shards.
 	Cluster(ctx context.Context) (*jadwal.Cluster, error)
@@ -81,6 +85,7 @@ type Node struct {
 	stuckAt  time.Time
 	offset   time.Duration // of the wall clock from the database's
 	adrift   bool          // it is too far off
+	lacks    string        // the id of a master key in use that this server does not have; "": it has all
 	standing atomic.Pointer[Standing]
 }
 
@@ -90,6 +95,7 @@ type Standing struct {
 	Shards int
 	Offset time.Duration // of the wall clock from the database's
 	Heard  time.Time     // when the lease was last renewed
+	Lacks  string        // the id of a master key in use; "": it has all of them
 }
 
 const (
@@ -112,14 +118,18 @@ func (n *Node) Standing() Standing {
 	return Standing{}
 }
 
-// Health returns why the node is none now, nil when it is one. It may be called
-// from anywhere.
+// Health returns why the node is none now, or cannot fire what others can: it
+// lacks a master key in use, also where it is alone and fires what needs no
+// secret, for without that key it does not start again. nil: all is well. It may
+// be called from anywhere.
 func (n *Node) Health(now time.Time) error {
 	switch s := n.Standing(); {
 	case s.ID == 0:
 		return errors.New("this server is no node yet")
 	case now.Sub(s.Heard) > jadwal.LeaseTrusted:
 		return fmt.Errorf("the lease of node %d was last renewed at %s", s.ID, s.Heard.UTC().Format(time.RFC3339))
+	case s.Lacks != "":
+		return fmt.Errorf("this server does not have the master key %s, which is in use: set JADWAL_MASTER_KEY to the one of the other servers, and start it again", s.Lacks)
 	}
 	return nil
 }
@@ -228,13 +238,13 @@ func (n *Node) turn(ctx context.Context, leaving bool) error {
 		if leaving {
 			return nil
 		}
-		id, err := n.o.Store.Join(ctx, jadwal.Node{Address: n.o.Address, Version: jadwal.Version, StartedAt: sent}, jadwal.LeaseFor)
+		id, err := n.o.Store.Join(ctx, jadwal.Node{Address: n.o.Address, Version: jadwal.Version, StartedAt: sent, Locked: n.lacks != ""}, jadwal.LeaseFor)
 		if err != nil {
 			return err
 		}
 		n.id = id
 		n.o.Log.Info("joined", "node", id)
-	} else if err := n.o.Store.Renew(ctx, n.id, jadwal.LeaseFor, away); err != nil {
+	} else if err := n.o.Store.Renew(ctx, n.id, jadwal.LeaseFor, away, n.lacks != ""); err != nil {
 		return err
 	}
 	n.o.Engine.Trust(sent.Add(jadwal.LeaseTrusted))
@@ -244,12 +254,22 @@ func (n *Node) turn(ctx context.Context, leaving bool) error {
 	if !away && sent.Sub(n.askedAt) > yieldFor {
 		n.keep(sent)
 	}
+	lacks, err := n.o.Store.Lacks(ctx)
+	if err != nil {
+		return err
+	}
+	n.note(lacks)
 	asked := time.Now()
 	c, err := n.o.Store.Cluster(ctx)
 	if err != nil {
 		return err
 	}
 	n.measure(c.Now, asked, time.Now())
+	for i := range c.Nodes {
+		if c.Nodes[i].ID == n.id {
+			c.Nodes[i].Locked = lacks != "" // as the next turn will say
+		}
+	}
 	p := c.Plan(n.id, n.stuck)
 	n.yield(p.Give, asked)
 	for _, dead := range p.Bury {
@@ -271,8 +291,23 @@ func (n *Node) turn(ctx context.Context, leaving bool) error {
 			n.poke() // others were faster: look again
 		}
 	}
-	n.standing.Store(&Standing{ID: n.id, Shards: n.held(), Offset: n.offset, Heard: sent})
+	n.standing.Store(&Standing{ID: n.id, Shards: n.held(), Offset: n.offset, Heard: sent, Lacks: lacks})
 	return nil
+}
+
+// note takes down which master key in use this server lacks.
+func (n *Node) note(lacks string) {
+	if lacks == n.lacks {
+		return
+	}
+	n.lacks = lacks
+	n.poke() // to say so
+	if lacks != "" {
+		n.o.Log.Error("this server does not have the master key that is in use: its jobs go to the servers that have it; where there are none it goes on, and runs that need a secret fail. "+
+			"Set JADWAL_MASTER_KEY to the one of the other servers, and start it again", "key", lacks)
+	} else {
+		n.o.Log.Info("this server has all master keys that are in use again")
+	}
 }
 
 // measure compares the clocks: the database's was read between from and to.

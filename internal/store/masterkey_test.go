@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -379,4 +380,119 @@ func TestWithoutAMasterKeyNothingIsUnsigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "locked", func() bool { return letters(p.there, job.ID, p.ani.ID, p.now) == "locked" })
+}
+
+func TestAServerFindsOutThatItLacksTheMasterKey(t *testing.T) {
+	for name, there := range map[string]*vault.Vault{"without one": nil, "with another one": testVault(t, "t", "")} {
+		t.Run(name, func(t *testing.T) {
+			p, job := keyPair(t, testVault(t, "k", ""), there)
+			var hears, told atomic.Bool
+			p.there.Subscribe(func(jadwal.Hint) { hears.Store(true) })
+			p.there.SubscribeShards(func() { told.Store(true) })
+			listening, stop := context.WithCancel(context.Background())
+			var heard sync.WaitGroup
+			heard.Go(func() { p.here.Listen(listening) })
+			heard.Go(func() { p.there.Listen(listening) })
+			t.Cleanup(func() { stop(); heard.Wait() })
+			eventually(t, "the other one to hear", func() bool {
+				p.here.db.(*postgresDB).hints.say(wordChanged)
+				return hears.Load()
+			})
+			lacks := func(want string) {
+				t.Helper()
+				if id, err := p.there.Lacks(t.Context()); err != nil || id != want {
+					t.Errorf("lacks %q, %v, want %q", id, err, want)
+				}
+			}
+			lacks("")
+			if err := sealings["a signature key"](p.here, p.ani); err != nil {
+				t.Fatal(err)
+			}
+			if err := sealings["a secret"](p.here, p.ani); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "word of it", told.Load)
+			lacks(idOf(t, "k"))
+			eventually(t, "locked", func() bool { return letters(p.there, job.ID, p.ani.ID, p.now) == "locked" })
+			own, err := p.there.SecretByName(t.Context(), p.ani.ID, "token")
+			if err != nil {
+				t.Fatal(err)
+			}
+			value := func() jadwal.SecretValue {
+				t.Helper()
+				values, err := p.there.OpenSecrets(t.Context(), []jadwal.SecretID{{Name: "token", ID: own.ID}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return values[0]
+			}
+			p.settle(t)
+			if v := value(); !v.Locked {
+				t.Errorf("the secret is %+v", v)
+			}
+			if there == nil {
+				return
+			}
+			// The former server goes over to the key that this one has.
+			if err := p.here.Unlock(t.Context(), testVault(t, "t", "k")); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.here.retireMaster(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			lacks("")
+			if got := letters(p.there, job.ID, p.ani.ID, p.now); got != "a" {
+				t.Errorf("signed with %q", got)
+			}
+			if v := value(); v.Locked || v.Value != "value" {
+				t.Errorf("the secret is %+v", v)
+			}
+		})
+	}
+}
+
+func TestALockedNodeLeavesForThoseThatDoNotKnowOfIt(t *testing.T) {
+	s := openURL(t, pgtest.Database(t, current))
+	for _, tt := range []struct {
+		rule             string
+		leaving, locked  bool // as told
+		row              string
+		wantGo, wantLock bool // as read
+	}{
+		{"neither", false, false, "0 0", false, false},
+		{"it leaves", true, false, "1 0", true, false},
+		{"it is locked", false, true, "1 1", false, true},
+		{"it is locked and leaves", true, true, "1 0", true, false},
+	} {
+		id, err := s.Join(t.Context(), jadwal.Node{Address: "here", StartedAt: time.Now(), Locked: tt.locked}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		node := func() jadwal.Node {
+			c, err := s.Cluster(t.Context())
+			if err != nil || len(c.Nodes) != 1 {
+				t.Fatalf("%+v, %v", c, err)
+			}
+			return c.Nodes[0]
+		}
+		if n := node(); n.Locked != tt.locked || n.Leaving {
+			t.Errorf("%s: it joined as %+v", tt.rule, n)
+		}
+		if err := s.Renew(t.Context(), id, time.Hour, tt.leaving, tt.locked); err != nil {
+			t.Fatal(err)
+		}
+		stored := ""
+		if err := s.single(t.Context(), func(t *tx) error {
+			_, err := t.one("SELECT leaving || ' ' || locked FROM node", func(r row) { stored = r.text(0) })
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if n := node(); stored != tt.row || n.Leaving != tt.wantGo || n.Locked != tt.wantLock {
+			t.Errorf("%s: stored as %s, read as %+v", tt.rule, stored, n)
+		}
+		if err := s.Leave(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

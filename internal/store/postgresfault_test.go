@@ -225,13 +225,13 @@ func TestTheFence(t *testing.T) {
 	if err := next.Bury(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Renew(t.Context(), first, time.Microsecond, false); err != nil {
+	if err := h.Renew(t.Context(), first, time.Microsecond, false, false); err != nil {
 		t.Fatalf("a node whose lease lasts was buried: %v", err)
 	}
 	if err := next.Bury(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Renew(t.Context(), first, time.Hour, false); !errors.Is(err, jadwal.ErrFenced) {
+	if err := h.Renew(t.Context(), first, time.Hour, false, false); !errors.Is(err, jadwal.ErrFenced) {
 		t.Errorf("a buried node's lease was renewed: %v", err)
 	}
 	before := h.digest()

@@ -38,8 +38,8 @@ func (s *Store) Join(ctx context.Context, n jadwal.Node, lease time.Duration) (i
 		return 0, err
 	}
 	if err := s.write(ctx, laneAPI, func(t *tx) error {
-		_, err := t.one(`INSERT INTO node (address, version, started_at, lease_until) VALUES ($1, $2, $3, `+clockSQL+` + $4) RETURNING id`,
-			func(r row) { id = r.int(0) }, n.Address, n.Version, n.StartedAt, lease.Microseconds())
+		_, err := t.one(`INSERT INTO node (address, version, started_at, lease_until, leaving, locked) VALUES ($1, $2, $3, `+clockSQL+` + $4, $5, $5) RETURNING id`,
+			func(r row) { id = r.int(0) }, n.Address, n.Version, n.StartedAt, lease.Microseconds(), n.Locked)
 		return err
 	}); err != nil {
 		return 0, err
@@ -49,11 +49,16 @@ func (s *Store) Join(ctx context.Context, n jadwal.Node, lease time.Duration) (i
 	return id, nil
 }
 
-// Renew extends a node's lease, counted from now, and says whether it leaves.
-// ErrFenced: somebody has removed it, since its lease had ended.
-func (s *Store) Renew(ctx context.Context, node int64, lease time.Duration, leaving bool) error {
+// Renew extends a node's lease, counted from now, and says whether it leaves,
+// and whether it is locked. ErrFenced: somebody has removed it, since its lease
+// had ended.
+//
+// In the table a locked node leaves, too: for nodes of a version that does not
+// know of locked ones, which would leave it its share.
+func (s *Store) Renew(ctx context.Context, node int64, lease time.Duration, leaving, locked bool) error {
 	return s.write(ctx, laneAPI, func(t *tx) error {
-		n, err := t.exec("UPDATE node SET lease_until = "+clockSQL+" + $2, leaving = $3 WHERE id = $1", node, lease.Microseconds(), leaving)
+		n, err := t.exec("UPDATE node SET lease_until = "+clockSQL+" + $2, leaving = $3, locked = $4 WHERE id = $1",
+			node, lease.Microseconds(), leaving || locked, locked && !leaving)
 		if err == nil && n == 0 {
 			err = jadwal.ErrFenced
 		}
@@ -69,9 +74,10 @@ func (s *Store) Cluster(ctx context.Context) (*jadwal.Cluster, error) {
 		if _, err := t.one("SELECT "+clockSQL, func(r row) { c.Now = r.time(0) }); err != nil {
 			return err
 		}
-		if err := t.query("SELECT id, address, version, started_at, lease_until, leaving FROM node ORDER BY id", func(r row) error {
+		if err := t.query("SELECT id, address, version, started_at, lease_until, leaving, locked FROM node ORDER BY id", func(r row) error {
 			c.Nodes = append(c.Nodes, jadwal.Node{
-				ID: r.int(0), Address: r.text(1), Version: r.text(2), StartedAt: r.time(3), LeaseUntil: r.time(4), Leaving: r.bool(5),
+				ID: r.int(0), Address: r.text(1), Version: r.text(2), StartedAt: r.time(3), LeaseUntil: r.time(4),
+				Leaving: r.bool(5) && !r.bool(6), Locked: r.bool(6),
 			})
 			return nil
 		}); err != nil {
@@ -159,7 +165,8 @@ func (s *Store) Give(ctx context.Context, node int64, shards jadwal.ShardSet) er
 }
 
 // SubscribeShards has fn called when another node has said that shards are free
-// or wanted. It must not block and must not use the store.
+// or wanted, or that a master key has been named. It must not block and must not
+// use the store.
 func (s *Store) SubscribeShards(fn func()) {
 	s.meet.mu.Lock()
 	defer s.meet.mu.Unlock()

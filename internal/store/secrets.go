@@ -392,7 +392,7 @@ func (o *opened) put(ids []jadwal.SecretID, read []jadwal.SecretValue, at uint64
 		return
 	}
 	for i, v := range read {
-		if v.OwnerID == 0 {
+		if v.OwnerID == 0 || v.Locked { // it is gone, or its master key may come
 			continue
 		}
 		id := ids[i].ID

@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -53,6 +54,7 @@ type Store struct {
 	stop chan struct{} // closed: the store is closing
 
 	vault  *vault.Vault // nil: there is no master key
+	lacked atomic.Bool  // one that is in use, when Lacks was last asked
 	opened opened
 
 	close        func() error
@@ -204,7 +206,13 @@ func (s *Store) single(ctx context.Context, fn func(*tx) error) error {
 }
 
 func (s *Store) write(ctx context.Context, l lane, fn func(*tx) error) error {
-	return s.db.write(ctx, l, s.withVault(fn))
+	return s.db.write(ctx, l, s.withVault(func(t *tx) error {
+		err := fn(t)
+		if d, shared := s.db.(*postgresDB); shared && t.renamed {
+			t.after(func() { d.hints.say(wordShards) }) // a node without that key is to make room at once
+		}
+		return err
+	}))
 }
 
 func (s *Store) withVault(fn func(*tx) error) func(*tx) error {

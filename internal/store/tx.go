@@ -27,6 +27,8 @@ type tx struct {
 	wrote bool         // something was changed, or may have been; of SQLite's
 	vault *vault.Vault // nil: there is no master key
 	named bool         // its active key is, for what this write seals
+
+	renamed bool // and was not before
 }
 
 // exec runs one statement and returns how many rows it inserted, changed or

@@ -56,12 +56,32 @@ var ErrOtherMaster = errors.New("what is sealed in this database needs another m
 // lacking returns the id of a master key that something may be sealed with, and
 // that the server does not have; "": it has all of them.
 func lacking(t *tx, v *vault.Vault) (id string, err error) {
+	id = ""
 	err = masterKeys(t, false, func(named string, _ bool) {
 		if v == nil || !v.Knows(named) {
 			id = named
 		}
 	})
 	return id, err
+}
+
+// Lacks returns the id of a master key that something may be sealed with and
+// that this server does not have; "": it has all of them. When that is so again,
+// what was locked for want of one is opened.
+func (s *Store) Lacks(ctx context.Context) (id string, err error) {
+	if err := s.single(ctx, func(t *tx) error {
+		id, err = lacking(t, s.vault)
+		return err
+	}); err != nil {
+		return "", err
+	}
+	if id == "" && s.lacked.Load() {
+		if err := s.single(ctx, s.reloadSigners); err != nil {
+			return "", err
+		}
+	}
+	s.lacked.Store(id != "")
+	return id, nil
 }
 
 // Unlock gives s the vault that secrets are sealed and opened with; nil: there
@@ -112,6 +132,7 @@ func (t *tx) nameMaster() error {
 	if named {
 		return nil
 	}
+	t.renamed = true
 	return putMeta(t, masterKey+active, "")
 }
 
