@@ -30,11 +30,14 @@ func until(clock string) {
 	synctest.Wait()
 }
 
+// onServer tells whether a test is to run on PostgreSQL.
+func onServer(t *testing.T) bool { return strings.HasPrefix(t.Name(), "TestPostgres/") }
+
 func scenario(t *testing.T, name string, f func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		url := "" // the server of the database is outside of the bubble
-		if strings.HasPrefix(t.Name(), "TestPostgres/") {
+		if onServer(t) {
 			url = storetest.NewURL(t)
 		}
 		synctest.Test(t, func(t *testing.T) { f(t, newWorldIn(t, dirtest.New(t), url)) })

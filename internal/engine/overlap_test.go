@@ -3,6 +3,7 @@ package engine
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -35,6 +36,7 @@ func TestOverlap(t *testing.T) {
 		until("00:05:30")
 		w.check(job.ID, "00:01 running, 00:02 queued, 00:03 queued, 00:04 queued, 00:05 queued")
 		w.quit()
+		synctest.Wait() // until the target has noticed
 		w.restart()
 		until("00:09:30")
 		w.check(job.ID, "00:01 succeeded, 00:02 succeeded, 00:03 succeeded, 00:04 succeeded, 00:05 succeeded, 00:06 succeeded, 00:07 succeeded, 00:08 succeeded, 00:09 succeeded")

@@ -10,8 +10,11 @@ import (
 	"testing"
 )
 
-// onPostgres are the tests whose scenarios run on PostgreSQL too.
+// onPostgres are the tests whose scenarios, or random sequences, run on
+// PostgreSQL too.
 var onPostgres = map[string]func(*testing.T){
+	"TestAnySequence":                        TestAnySequence,
+	"TestAnySequenceOfRaces":                 TestAnySequenceOfRaces,
 	"TestCancelRun":                          TestCancelRun,
 	"TestCatchup":                            TestCatchup,
 	"TestCircuit":                            TestCircuit,
@@ -73,7 +76,7 @@ func TestEveryScenarioRunsOnPostgres(t *testing.T) {
 		}
 		for _, f := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatchIndex(text, -1) {
 			name, body := string(text[f[2]:f[3]]), string(text[f[1]:])
-			if body, _, _ = strings.Cut(body, "\n}\n"); !strings.Contains(body, "\tscenario(t, ") {
+			if body, _, _ = strings.Cut(body, "\n}\n"); !strings.Contains(body, "\tscenario(t, ") && !strings.Contains(body, "\tsequences(t, ") {
 				continue
 			}
 			if sqliteOnly[name] != "" {

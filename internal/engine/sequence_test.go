@@ -38,8 +38,12 @@ func TestAnySequenceOfRaces(t *testing.T) {
 }
 
 // checks says how many sequences there are, and how long they are on average,
-// unless a flag does. With -short they are a twentieth, and as long.
+// unless a flag does. With -short they are a twentieth, and as long. On
+// PostgreSQL each takes 20 times as long.
 func checks(t *testing.T, n int) {
+	if onServer(t) {
+		n /= 100
+	}
 	steps := 12
 	if testing.Short() { // of what is set rapid does a fifth then, with half of the steps
 		n, steps = n/4, 2*steps
@@ -71,16 +75,25 @@ func sequences(t *testing.T, races bool) {
 			t.Logf("the first sequence that failed:\n%s", strings.Join(first, "\n"))
 		}
 	})
-	empty := dirtest.New(t)
-	synctest.Test(t, func(t *testing.T) { storetest.OpenDir(t, empty) })
+	empty, url := dirtest.New(t), ""
+	if onServer(t) {
+		url = storetest.NewURL(t)
+	} else {
+		synctest.Test(t, func(t *testing.T) { storetest.OpenDir(t, empty) })
+	}
 	rapid.Check(t, func(t *rapid.T) {
+		if url != "" {
+			if err := storetest.Clean(url); err != nil {
+				t.Fatal(err)
+			}
+		}
 		s := &story{T: t}
 		defer func() {
 			if t.Failed() && first == nil {
 				first = s.lines
 			}
 		}()
-		sequenced(s, races, empty)
+		sequenced(s, races, empty, url)
 	})
 }
 
@@ -143,8 +156,9 @@ type sequence struct {
 }
 
 // sequenced makes one, in a world that begins with a copy of that empty store:
-// making its tables takes longer than most of what comes after.
-func sequenced(t *story, races bool, empty string) {
+// making its tables takes longer than most of what comes after. It is on the
+// PostgreSQL database of that URL, which is clean, unless that is "".
+func sequenced(t *story, races bool, empty, url string) {
 	// Thousands of databases: in memory, where there is such a directory (shm_overview(7)).
 	dir, err := os.MkdirTemp("/dev/shm", "sequence")
 	if err != nil {
@@ -157,8 +171,8 @@ func sequenced(t *story, races bool, empty string) {
 		t.Fatal(err)
 	}
 	rapid.SyncTest(t.T, func(*rapid.T) {
-		s := &sequence{t: t, w: newWorldIn(t, dir, ""), m: &model{}, races: races, ended: map[string]time.Duration{}, final: map[string]jadwal.Run{}, facts: map[string]bool{}, calls: map[string]int{}}
-		s.w.drain = 2 * time.Second
+		s := &sequence{t: t, w: newWorldIn(t, dir, url), m: &model{}, races: races, ended: map[string]time.Duration{}, final: map[string]jadwal.Run{}, facts: map[string]bool{}, calls: map[string]int{}}
+		s.w.drain, s.w.timely = 2*time.Second, true
 		s.seed = uint64(s.draw("seed of the ways to the store", 0, 1<<20))
 		s.m.way = pick(s, "the longest way to the store", 0, time.Millisecond, 3*time.Millisecond)
 		s.w.begin = func(f *faults) { f.barred, f.takes = s.m.barred, s.takes }
@@ -672,7 +686,7 @@ func (s *sequence) settle() {
 		}
 	}
 	s.deliveries()
-	if s.races {
+	if s.races { // on PostgreSQL it removes no run, since days of them go
 		s.w.sweep(store.Retention{History: 20 * time.Second, Failures: 40 * time.Second})
 	}
 }

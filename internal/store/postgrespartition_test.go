@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
 )
 
@@ -252,4 +253,30 @@ func parameters(sql string) (n int) {
 	for n = 1; strings.Contains(sql, fmt.Sprint("$", n)); n++ {
 	}
 	return n - 1
+}
+
+// What was due when a version ended runs under the next, so that no run may
+// name the version that planned it.
+func TestVersionsStayAsLongAsTheirDays(t *testing.T) {
+	h := newHot(t, openPostgresTest)
+	_, change, err := h.UpdateJob(t.Context(), h.by, h.job, 1, at(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := h.succeeded(1)
+	held.Version = 2
+	if v := h.commit(at(2), &jadwal.Outcome{
+		JobID: h.job.ID, Version: 1, At: us(1), Next: us(2), Records: []jadwal.Run{held},
+		Applied: &jadwal.Applied{ChangeID: change, Version: 2, OwnerID: h.by.User.ID, EffectiveAt: at(1).Add(30 * time.Second)},
+	}); v[0] != jadwal.Recorded {
+		t.Fatal(v)
+	}
+	for range 2 {
+		if _, err := h.Retain(t.Context(), at(1).Add(10*time.Hour), Retention{History: time.Hour, Failures: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v := h.violations(); len(v) > 0 {
+		t.Error(v)
+	}
 }

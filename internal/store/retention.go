@@ -144,9 +144,18 @@ func (w *waste) empty() bool {
 
 func (s *Store) findWaste(t *tx, now time.Time, r Retention) (w waste, err error) {
 	failures := now.Add(-max(r.History, r.Failures))
-	if t.pg == nil { // there, days of them go
+	planned := failures // nothing that was due before is kept
+	if t.pg == nil {
 		if err := s.findRuns(t, &w, now, r); err != nil {
 			return w, err
+		}
+	} else { // days of them go, when all of a day is too old
+		from, err := metaTime(t, historyFrom)
+		if err != nil {
+			return w, err
+		}
+		if from.Before(planned) {
+			planned = from
 		}
 	}
 	if w.more && now.Sub(s.sweep.rest).Abs() < retainEvery {
@@ -156,7 +165,7 @@ func (s *Store) findWaste(t *tx, now time.Time, r Retention) (w waste, err error
 	if err := findTombstones(t, &w, failures); err != nil {
 		return w, err
 	}
-	if err := s.findVersions(t, &w, failures); err != nil {
+	if err := s.findVersions(t, &w, planned); err != nil {
 		return w, err
 	}
 	w.answered = now.Add(-jadwal.OnceFor)

@@ -132,20 +132,25 @@ func (s *Server) giveBack(database string, kind Kind) error {
 	if kind.Clean == "" {
 		return s.Exec("DROP DATABASE IF EXISTS " + database + " WITH (FORCE)")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	c, err := pgx.Connect(ctx, s.URL(database))
-	if err != nil {
-		return err
-	}
-	_, err = c.Exec(ctx, kind.Clean)
-	if err := errors.Join(err, c.Close(ctx)); err != nil {
+	if err := Clean(s.URL(database), kind.Clean); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.idle[kind.Name] = append(s.idle[kind.Name], database)
 	return nil
+}
+
+// Clean makes a database as it was, with what Kind.Clean says.
+func Clean(url, sql string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	_, err = c.Exec(ctx, sql)
+	return errors.Join(err, c.Close(ctx))
 }
 
 // URL is that of a database of s.

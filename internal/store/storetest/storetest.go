@@ -95,6 +95,9 @@ func NewURL(t testing.TB) string {
 	return pgtest.Database(t, pgtest.Kind{Name: "current", Prepare: Prepare, Clean: pgtest.CleanSchema})
 }
 
+// Clean makes a database of NewURL as it was at first.
+func Clean(url string) error { return pgtest.Clean(url, pgtest.CleanSchema) }
+
 // Prepare brings the schema of an empty database up to date.
 func Prepare(url string) error {
 	s, err := store.Open(context.Background(), store.Options{URL: url, Log: slog.New(slog.DiscardHandler), Unsafe: true})
