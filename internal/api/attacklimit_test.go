@@ -1,29 +1,12 @@
 package api
 
 import (
-	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/argon2"
-
-	"github.com/teknohole/jadwal"
 )
-
-// cheaply stores a user whose password's hash has the least cost that is read,
-// so that hundreds of guesses take no minute.
-func (s *server) cheaply(name string) {
-	s.t.Helper()
-	salt := []byte("salt of 16 bytes")
-	sum := argon2.IDKey([]byte(userPassword), salt, 1, 8, 1, 32)
-	phc := fmt.Sprintf("$argon2id$v=19$m=8,t=1,p=1$%s$%s", base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
-	if _, err := s.store.CreateUser(s.t.Context(), jadwal.Actor{}, jadwal.NewUser{Username: name, Email: name + "@example.com", PasswordHash: phc}, s.clock.now()); err != nil {
-		s.t.Fatal(err)
-	}
-}
 
 // signIn tries to sign in from an address that a trusted proxy names.
 func (s *server) signIn(from, identifier, password string) *response {
@@ -67,7 +50,7 @@ func attackLimits(g *siege) {
 	victim := func(s *server) (name, address string) { // and an attacker's address nobody has used
 		next++
 		name = fmt.Sprintf("victim%d", next)
-		s.cheaply(name)
+		s.addUser(name, userPassword, name+"@example.com", false, false)
 		return name, fmt.Sprintf("198.51.100.%d", next)
 	}
 	const home = "203.0.113.200" // where victims are
@@ -263,7 +246,7 @@ func attackLimits(g *siege) {
 // its address, it has one.
 func attackLimitsDirectly(g *siege) {
 	g.s.stop()
-	g.s.cheaply("victim")
+	g.s.addUser("victim", userPassword, "victim@example.com", false, false)
 	spoofed := func(i int) [][]string {
 		at := fmt.Sprintf("203.0.113.%d", i)
 		return [][]string{

@@ -122,7 +122,7 @@ func TestTheOldestSessionGivesWay(t *testing.T) {
 	start := func() *session {
 		s.pass(time.Second)
 		now := s.clock.now()
-		n, err := s.store.StartSession(t.Context(), jadwal.Actor{User: user}, now, s.api.tokens.SessionEnd(now), hashOf(t, userPassword))
+		n, err := s.store.StartSession(t.Context(), jadwal.Actor{User: user}, now, s.api.tokens.SessionEnd(now), hashOf(userPassword))
 		if err != nil {
 			t.Fatal(err)
 		}

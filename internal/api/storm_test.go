@@ -67,7 +67,7 @@ func newStorm(s *server, root *session, name string) *storm {
 	st := &storm{s: s, root: root, key: &session{s: s, access: made.text("key")}, keyID: made.text("id"), user: first.id(), sessions: [2]*session{first}}
 	user, _ := s.store.UserByID(mustInt(s.t, st.user))
 	now := s.clock.now()
-	n, err := s.store.StartSession(s.t.Context(), jadwal.Actor{User: user}, now, s.api.tokens.SessionEnd(now), hashOf(s.t, userPassword))
+	n, err := s.store.StartSession(s.t.Context(), jadwal.Actor{User: user}, now, s.api.tokens.SessionEnd(now), hashOf(userPassword))
 	if err != nil {
 		s.t.Fatal(err)
 	}
