@@ -42,9 +42,12 @@ func sent(req *http.Request, g *guard) jadwal.Sent {
 	return s
 }
 
-// answered is an answer of which that much of the body was read.
-func answered(req *http.Request, resp *http.Response, g *guard, output []byte, follows int) jadwal.Answer {
-	a := jadwal.Answer{URL: g.text(req.URL.String()), Proto: resp.Proto, Status: resp.StatusCode, Body: output, Follows: follows}
+// answered is an answer that was judged as r.
+func answered(req *http.Request, resp *http.Response, g *guard, r Result, follows int) jadwal.Answer {
+	a := jadwal.Answer{
+		URL: g.text(req.URL.String()), Proto: resp.Proto, Status: resp.StatusCode, Body: first(r.Output, jadwal.OutputOfTest),
+		CutOff: r.longer, Follows: follows,
+	}
 	if resp.TLS != nil {
 		a.TLS = tls.VersionName(resp.TLS.Version)
 	}
@@ -55,9 +58,6 @@ func answered(req *http.Request, resp *http.Response, g *guard, output []byte, f
 			break
 		}
 		a.Header = append(a.Header, f)
-	}
-	if len(a.Body) > jadwal.OutputOfTest {
-		a.Body, a.CutOff = a.Body[:jadwal.OutputOfTest], true
 	}
 	return a
 }

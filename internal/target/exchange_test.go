@@ -108,6 +108,13 @@ func TestExchange(t *testing.T) {
 			t.Errorf("%d bytes, %v", len(a.Body), a.CutOff)
 		}
 	})
+	t.Run("though a secret was in it", func(t *testing.T) {
+		test := testOf(srv.URL + "/long")
+		test.Job.Target.Headers = map[string]string{"X-Key": "yyyyyyyyyyyyyyyyyyyy"}
+		if a := h.Test(t.Context(), test).Answer; len(a.Body) >= jadwal.OutputOfTest || !a.CutOff {
+			t.Errorf("%d bytes, %v", len(a.Body), a.CutOff)
+		}
+	})
 	t.Run("of redirects the first request and the last answer are told", func(t *testing.T) {
 		test := testOf(srv.URL + "/moved")
 		test.Job.Target.Redirects = 1

@@ -57,6 +57,8 @@ type Result struct {
 	FinishedAt time.Time
 	RetryAfter time.Duration
 	Reach      Reach
+
+	longer bool // what was answered, than a test shows
 }
 
 // Reach is what a call tells about the host of its target, whatever became of
@@ -282,7 +284,7 @@ func (h *HTTP) do(ctx context.Context, c Call, s *sending) Result {
 		defer resp.Body.Close()
 		r := answer(ctx, c, resp, &g.redactor)
 		if s.seen != nil {
-			s.seen.Answered, s.seen.Answer = true, answered(req, resp, g, r.Output, followed)
+			s.seen.Answered, s.seen.Answer = true, answered(req, resp, g, r, followed)
 			r.Output = nil
 		}
 		r.Reach = Answered
@@ -332,13 +334,14 @@ func answer(ctx context.Context, c Call, resp *http.Response, secret *redactor) 
 		beyond = secret.beyond()
 	}
 	output, err := read(resp, keep+beyond)
+	longer := len(output) > jadwal.OutputOfTest
 	output = secret.redact(output, keep, err != nil)
 	if err != nil {
 		r := failure(ctx, c, err)
-		r.StatusCode, r.Output = resp.StatusCode, first(output, kept.Failure)
+		r.StatusCode, r.Output, r.longer = resp.StatusCode, first(output, kept.Failure), longer
 		return r
 	}
-	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonHTTPStatus, StatusCode: resp.StatusCode, Output: first(output, kept.Failure)}
+	r := Result{State: jadwal.RunFailed, Reason: jadwal.ReasonHTTPStatus, StatusCode: resp.StatusCode, Output: first(output, kept.Failure), longer: longer}
 	switch {
 	case !expected:
 		r.Message = "The target answered " + statusText(resp.StatusCode)
