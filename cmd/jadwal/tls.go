@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -61,23 +62,27 @@ type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	mu        sync.Mutex
-	current   *tls.Certificate
-	cert, key []byte // of the files as they were last read, good or not
+	current atomic.Pointer[tls.Certificate]
+
+	mu        sync.Mutex // of who reads the files
+	cert, key []byte     // as they were last read, good or not
 	readAt    time.Time
 }
 
 const certificateAge = time.Second
 
+// get returns the certificate for a handshake. Only one handshake at a time
+// reads the files: on a file system that hangs the others go on.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.readAt) >= certificateAge {
-		if err := c.read(now); err != nil {
-			c.log.Error("the certificate has changed and cannot be used, so the former one stays", "certificate", c.certFile, "key", c.keyFile, "error", err)
+	if c.mu.TryLock() {
+		defer c.mu.Unlock()
+		if now := time.Now(); now.Sub(c.readAt) >= certificateAge {
+			if err := c.read(now); err != nil {
+				c.log.Error("the certificate has changed and cannot be used, so the former one stays", "certificate", c.certFile, "key", c.keyFile, "error", err)
+			}
 		}
 	}
-	return c.current, nil
+	return c.current.Load(), nil
 }
 
 // read reads the files. An error that was told before, since the files are as
@@ -106,10 +111,10 @@ func (c *certificate) read(now time.Time) error {
 	if now.After(pair.Leaf.NotAfter) {
 		c.log.Warn("the certificate has expired", "certificate", c.certFile, "expired", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
-	if c.current != nil {
+	if c.current.Load() != nil {
 		c.log.Info("the certificate has changed", "certificate", c.certFile, "expires", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
-	c.current = &pair
+	c.current.Store(&pair)
 	return nil
 }
 

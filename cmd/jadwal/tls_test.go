@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -218,6 +219,27 @@ func TestTLS(t *testing.T) {
 		write(t, certFile, cert)
 		write(t, keyFile, key)
 		eventually(t, "the new certificate", func() bool { return serial() == ca.last })
+	})
+	t.Run("who waits for the files keeps no other handshake waiting", func(t *testing.T) {
+		files := &certificate{certFile: certFile, keyFile: keyFile, log: slog.New(slog.DiscardHandler)}
+		if err := files.read(time.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		files.mu.Lock() // as whoever reads them
+		defer files.mu.Unlock()
+		got := make(chan *tls.Certificate, 1)
+		go func() {
+			cert, _ := files.get(nil)
+			got <- cert
+		}()
+		select {
+		case cert := <-got:
+			if cert == nil {
+				t.Error("no certificate")
+			}
+		case <-time.After(patience):
+			t.Error("it waits")
+		}
 	})
 	t.Run("a connection that breaks in the handshake is no warning", func(t *testing.T) {
 		if strings.Contains(s.stderr.String(), "TLS handshake error") {
