@@ -137,6 +137,9 @@ func (s *sequence) asked(j *modelJob, run jadwal.Run) {
 	if !j.blurred {
 		s.m.asks(j, time.UnixMicro(run.Key.DueAt).Sub(midnight), run.Key.N)
 	}
+	if !s.m.up {
+		j.pending = append(j.pending, func() {}) // it is a change that a server applies before it fires
+	}
 }
 
 // oneRun is one of the job's runs that are final, or not.
