@@ -255,12 +255,19 @@ func (t *tx) unseal(jobID int64, d *storedDefinition) bool {
 	if err != nil {
 		return false
 	}
-	// The headers are of this definition alone, and have the sealed ones.
+	// The headers are of this definition alone, and take in the sealed ones. One
+	// may have the name under which the client key is sealed.
+	const key = jadwal.ClientKeyField
+	header, there := d.Target.Headers[key]
+	delete(d.Target.Headers, key)
 	if jsonv2.Unmarshal(text, &d.Target.Headers, leniently) != nil {
 		return false
 	}
-	d.Target.TLS.ClientKey = d.Target.Headers[jadwal.ClientKeyField]
-	delete(d.Target.Headers, jadwal.ClientKeyField)
+	d.Target.TLS.ClientKey = d.Target.Headers[key]
+	delete(d.Target.Headers, key)
+	if there {
+		d.Target.Headers[key] = header
+	}
 	return true
 }
 

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +146,17 @@ func TestSecretHeadersAreSealed(t *testing.T) {
 				}
 			}
 
+			t.Run("a header may have the name under which a client key is sealed", func(t *testing.T) {
+				for _, key := range []string{"", canaryKey} {
+					job := secretive("named" + strconv.Itoa(len(key)))
+					job.Definition.Target.Headers[jadwal.ClientKeyField], job.Definition.Target.TLS.ClientKey = "of the headers", key
+					id := create(t, s, job).ID
+					found, err := s.Job(t.Context(), id)
+					if err != nil || !maps.Equal(found.Definition.Target.Headers, job.Definition.Target.Headers) || found.Definition.Target.TLS.ClientKey != key {
+						t.Errorf("%+v, %v", found.Definition.Target, err)
+					}
+				}
+			})
 			t.Run("a changed bit anywhere locks them", func(t *testing.T) {
 				text := ""
 				if err := s.read(t.Context(), func(t *tx) error {
@@ -244,6 +257,7 @@ func clearly(t testing.TB, s *Store, jobs int) (ids []int64) {
 	for i := range jobs {
 		plain := secretive("old" + string(rune('a'+i)))
 		plain.Definition.Target.Headers, plain.Definition.Target.TLS.ClientKey = nil, ""
+		plain.Definition.Target.Body = jadwal.RawJSON(`{"headers":{}}`) // which looks as if there were none
 		ids = append(ids, create(t, s, plain).ID)
 	}
 	for _, table := range []string{"job", "job_version"} {
