@@ -149,7 +149,7 @@ func (q *JobQuery) ofOwner(owner int64, state jadwal.JobState) jobWalk {
 }
 
 func (q *JobQuery) shared(state jadwal.JobState) jobWalk {
-	w := jobWalk{index: "job_grant g", id: "g.job_id", join: " JOIN job j ON j.id = g.job_id", narrow: state != "" || len(q.Tags) > 0}
+	w := jobWalk{index: "job_grant g", id: "g.job_id", join: " JOIN job j ON j.id = g.job_id", narrow: state != "" || len(q.Tags) > 0 || q.OwnerID != 0}
 	w.along.add("g.user_id = ?", q.SeenBy)
 	w.where.add(" AND j.deleted_at IS NULL AND j.owner_id <> ?", q.SeenBy)
 	if q.OwnerID != 0 {

@@ -21,7 +21,8 @@ var jobLists = []struct {
 }{
 	{"all jobs go along the key", JobQuery{}, "SEARCH j USING INTEGER PRIMARY KEY (rowid>?)", "job_pkey"},
 	{"an owner's along theirs", JobQuery{OwnerID: 1}, "SEARCH j USING INDEX job_owner (owner_id=? AND id>?)", "job_owner"},
-	{"those that are shared along the grants", JobQuery{SeenBy: 2, OwnerID: 1}, "SEARCH g USING COVERING INDEX job_grant_user (user_id=? AND job_id>?)", "job_grant_user"},
+	{"those that are shared along the grants", JobQuery{SeenBy: 2}, "SEARCH g USING COVERING INDEX job_grant_user (user_id=? AND job_id>?)", "job_grant_user"},
+	{"those of one owner that are shared along the grants", JobQuery{SeenBy: 2, OwnerID: 1}, "SEARCH g USING COVERING INDEX job_grant_user (user_id=? AND job_id>? AND job_id<?)", "job_grant_user"},
 	{"those in a state along it", JobQuery{States: []jadwal.JobState{"paused"}}, "SEARCH j USING INDEX job_state (state=? AND id>?)", "job_state"},
 	{"an owner's in a state along both", JobQuery{OwnerID: 1, States: []jadwal.JobState{"paused"}}, "SEARCH j USING INDEX job_owner_state (owner_id=? AND state=? AND id>?)", "job_owner_state"},
 	{"those that are enabled along the key", JobQuery{States: []jadwal.JobState{"enabled"}}, "SEARCH j USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", "job_pkey"},
