@@ -24,8 +24,8 @@ const (
 var JobStates = []JobState{JobEnabled, JobPaused, JobCompleted}
 
 // Definition is a job as its owner wrote it: what to call, and when. It is
-// stored whole, as JSON, for every version that ever applied. Field names are
-// those of the API.
+// stored as JSON, for every version that ever applied. Field names are those of
+// the API.
 type Definition struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description"`

@@ -191,7 +191,7 @@ func validHeaderValue(s string) bool {
 }
 
 // SecretHeader tells whether a header holds what must not be shown: as a rule,
-// its value is never shown again. See Target.hides.
+// its value is never shown again. See hides.
 func SecretHeader(name string) bool {
 	ends := func(with string) bool {
 		return len(name) >= len(with) && strings.EqualFold(name[len(name)-len(with):], with)
@@ -330,7 +330,8 @@ func plainOrigin(text string) int {
 	return n
 }
 
-// withPort is where the port that begins behind a colon ends.
+// withPort is where the port that begins behind a colon ends; 0: an origin is not
+// written with it so.
 func withPort(text string, colon int) int {
 	n := colon + 1
 	for n < len(text) && '0' <= text[n] && text[n] <= '9' {

@@ -324,9 +324,9 @@ func rawLength(raw string, n int) int {
 	return at
 }
 
-// Fill fills in ts, with secrets by name. The error, a *FieldError, tells which field cannot be, and
-// why: a secret that is missing, of another owner or not for this target, or a
-// value that has no place there. It repeats no value.
+// Fill fills in ts, with secrets by name. The error, a *FieldError, tells which
+// field cannot be, and why: a secret that is missing, of another owner or not
+// for this target, or a value that has no place there. It repeats no value.
 func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Filled, wrong *FieldError) {
 	for _, w := range ts.wrong {
 		return f, &w

@@ -64,7 +64,7 @@ type Store interface {
 	Signer(jobID, ownerID int64) *jadwal.Signer
 
 	// OpenSecrets returns the values of secrets, by the names that a job has for
-	// their ids; one that is gone is not there.
+	// them, in any order; one that is gone has no owner.
 	OpenSecrets(ctx context.Context, ids []jadwal.SecretID) ([]jadwal.SecretValue, error)
 
 	// Subscribe asks for hints, given after each commit in its order.

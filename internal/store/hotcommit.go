@@ -254,8 +254,8 @@ func (s *Store) complete(t *tx, now time.Time, o *jadwal.Outcome) (jadwal.Verdic
 }
 
 // pauseFailing pauses a job of which so many runs have failed in a row, as a
-// user would, and begins to count anew: o tells as which version. A change that came first, and has made
-// the job something else than enabled, wins: false.
+// user would, and begins to count anew: o tells as which version. A change that
+// came first, and has made the job something else than enabled, wins: false.
 func (s *Store) pauseFailing(t *tx, now time.Time, o *jadwal.Outcome) (bool, error) {
 	n, err := t.exec("UPDATE cursor SET streak = 0 WHERE job_id = $1 AND streak >= $2", o.JobID, o.PauseAfter)
 	if err != nil || n == 0 {

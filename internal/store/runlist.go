@@ -22,7 +22,8 @@ type RunQuery struct {
 	Limit    int
 }
 
-// maxScan is how many runs are looked at for one page.
+// maxScan is how many runs, jobs or lines of the audit log are looked at for one
+// page.
 const maxScan = 20_000
 
 // ListRuns returns a page of runs, newest first by their keys, open ones and

@@ -234,8 +234,8 @@ func (s *Store) openSecret(t *tx, n *jadwal.Secret) (string, error) {
 }
 
 // bind notes which secrets of its owner the templates of a job name, returns
-// their values, and refuses what cannot be filled in with them. Who may edit the job only by a grant brings
-// no secret in that it does not name already.
+// their values, and refuses what cannot be filled in with them. Who may edit the
+// job only by a grant brings no secret in that it does not name already.
 func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jadwal.Job, now time.Time) (values []jadwal.SecretValue, err error) {
 	job.Definition.Target.Secrets = nil
 	templates := job.Definition.Templates()

@@ -56,7 +56,6 @@ var ErrOtherMaster = errors.New("what is sealed in this database needs another m
 // lacking returns the id of a master key that something may be sealed with, and
 // that the server does not have; "": it has all of them.
 func lacking(t *tx, v *vault.Vault) (id string, err error) {
-	id = ""
 	err = masterKeys(t, false, func(named string, _ bool) {
 		if v == nil || !v.Knows(named) {
 			id = named
