@@ -436,8 +436,8 @@ var headerText = map[string]string{
 	"Location":            "The new resource.",
 	"Retry-After":         "Seconds to wait before the same call may succeed.",
 	"WWW-Authenticate":    `Bearer realm="jadwal", with error="invalid_token" when a token was sent, or error="insufficient_scope" and the scope that an API key lacks.`,
-	"X-Total-Count":       "With count=true: how many there are in all, counted up to 10,000.",
-	"X-Total-Count-Exact": "false when there are more than were counted.",
+	"X-Total-Count":       "With count=true: how many there are in all, counted up to 10,000, and among as many as a page looks at.",
+	"X-Total-Count-Exact": "false when there may be more than were counted.",
 }
 
 var parameterText = map[reflect.Type]string{

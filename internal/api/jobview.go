@@ -94,7 +94,7 @@ type targetBody struct {
 	Type    string            `json:"type,omitempty" enum:"http"`
 	Method  string            `json:"method,omitempty" enum:"GET,HEAD,POST,PUT,PATCH,DELETE"`
 	URL     string            `json:"url" example:"https://example.com/invoices" maxLength:"2048"`
-	Headers map[string]string `json:"headers,omitempty" doc:"Values of Authorization, Cookie, *-Key and *-Token headers are never shown again."`
+	Headers map[string]string `json:"headers,omitempty" doc:"Values of Authorization, Cookie, *-Key and *-Token headers are never shown again, unless they only name a secret."`
 	Body    jadwal.RawJSON    `json:"body,omitzero" doc:"A string is sent as its text, anything else as JSON."`
 
 	SecretHeaders *[]string `json:"secret_headers,omitempty" doc:"The names of the secret headers that keep their values though headers does not have them."`
