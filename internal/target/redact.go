@@ -44,7 +44,7 @@ func (r *redactor) gather() bool {
 	if r.gathered {
 		return len(r.secrets) > 0
 	}
-	r.gathered, r.secrets = true, append(r.room[:0], r.secrets...)
+	r.gathered = true
 	for name, value := range r.headers {
 		if !jadwal.SecretHeader(name) {
 			continue
@@ -86,6 +86,9 @@ func (r *redactor) addHeader(name, value string) {
 }
 
 func (r *redactor) add(secret string) {
+	if r.secrets == nil {
+		r.secrets = r.room[:0]
+	}
 	if len(secret) >= leastSecret && !slices.Contains(r.secrets, secret) {
 		r.secrets = append(r.secrets, secret)
 	}
