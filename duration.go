@@ -18,7 +18,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is not a duration such as 90s or 1h30m", clip(string(text), 64))
+		return fmt.Errorf("%q is not a duration such as 90s, 1h30m or, for 30 days, 720h", clip(string(text), 64))
 	}
 	*d = Duration(v)
 	return nil

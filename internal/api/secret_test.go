@@ -51,7 +51,7 @@ func TestSecrets(t *testing.T) {
 			t.Fatalf("got %s", r.body)
 		}
 		silent(t, r)
-		if r := ani.do("DELETE", "/secret/token", ""); r.status != 409 || r.message != "Secret token is used by the jobs uses: change or delete them first" {
+		if r := ani.do("DELETE", "/secret/token", ""); r.status != 409 || r.message != "Secret token is used by the job uses: change or delete it first" {
 			t.Errorf("got %s", r.body)
 		}
 	})

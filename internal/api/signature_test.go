@@ -56,7 +56,7 @@ func TestSignatureKeys(t *testing.T) {
 		if n := signatures(); n != 2 {
 			t.Errorf("%d signatures", n)
 		}
-		if r := ani.do("POST", "/signature-key", `{}`); r.status != 409 || r.code != "conflict" || !strings.Contains(r.message, "delete it first, or wait") {
+		if r := ani.do("POST", "/signature-key", `{}`); r.status != 409 || r.code != "conflict" || !strings.Contains(r.message, "The former key, "+list.text("1.id")+", signs until ") || !strings.Contains(r.message, "; delete it first, or wait") {
 			t.Error(string(r.body))
 		}
 		if r := ani.do("DELETE", "/signature-key/"+list.text("1.id"), ""); r.status != 200 || r.message != "Signature key with id "+list.text("1.id")+" has been deleted successfully!" {

@@ -202,6 +202,9 @@ func (s *Store) DeleteSecret(ctx context.Context, by jadwal.Actor, id int64, now
 			return err
 		}
 		if len(jobs) > 0 {
+			if len(jobs) == 1 {
+				return jadwal.Errorf(jadwal.CodeConflict, "Secret %s is used by the job %s: change or delete it first", n.Name, jobs[0])
+			}
 			more := ""
 			if len(jobs) > 5 {
 				jobs, more = jobs[:5], " and others"

@@ -115,7 +115,7 @@ func (s *Store) CreateSignatureKey(ctx context.Context, by jadwal.Actor, of jadw
 			return err
 		}
 		if len(keys) > 1 {
-			return jadwal.Errorf(jadwal.CodeConflict, "The former key signs until %s; delete it first, or wait", instantText(keys[1].RetiresAt))
+			return jadwal.Errorf(jadwal.CodeConflict, "The former key, %s, signs until %s; delete it first, or wait", jadwal.FormatKeyID(keys[1].ID), instantText(keys[1].RetiresAt))
 		}
 		d := detail{"of": holderObject(of)}
 		if len(keys) == 1 {
