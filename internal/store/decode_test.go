@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,21 @@ func TestDecode(t *testing.T) {
 		if got, err := encodeWhole(&storedDefinition{Definition: &d}); err != nil || string(got) != golden {
 			t.Errorf("%v, got\n%s, want\n%s", err, got, golden)
 		}
+	})
+	t.Run("no member whose zero value is not written is usually another", func(t *testing.T) {
+		var look func(path string, v reflect.Value)
+		look = func(path string, v reflect.Value) {
+			for i := range v.NumField() {
+				field := v.Type().Field(i)
+				if tag := field.Tag.Get("json"); strings.Contains(tag, ",omit") && !v.Field(i).IsZero() {
+					t.Errorf("the zero value of %s%s would come back as the usual one: have it written", path, field.Name)
+				}
+				if v.Field(i).Kind() == reflect.Struct {
+					look(path+field.Name+".", v.Field(i))
+				}
+			}
+		}
+		look("", reflect.ValueOf(usual()))
 	})
 	t.Run("one that was stored before jobs could choose what they keep has the default", func(t *testing.T) {
 		var got jadwal.Definition

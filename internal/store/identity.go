@@ -15,14 +15,15 @@ import (
 // order: so a user is never replaced by an older one, nor a session by an
 // earlier generation, and what has died does not come back.
 type identities struct {
-	mu        sync.RWMutex
-	signature sync.Mutex // held from a read of signature keys until they are in memory, so that a later read is not undone
-	users     map[int64]jadwal.User
-	sessions  map[int64]jadwal.Session
-	of        map[int64]map[int64]struct{} // session ids of a user
-	keys      map[int64]liveKey
-	signers   map[jadwal.SignatureHolder]*jadwal.Signer // nil: the store is locked
-	dead      map[identity]time.Time                    // when it died; ids are never used again. nil: of SQLite, whose writes come in order
+	mu         sync.RWMutex
+	signature  sync.Mutex // held from a read of signature keys until they are in memory, so that a later read is not undone
+	users      map[int64]jadwal.User
+	sessions   map[int64]jadwal.Session
+	of         map[int64]map[int64]struct{} // session ids of a user
+	keys       map[int64]liveKey
+	signers    map[jadwal.SignatureHolder]*jadwal.Signer // nil: the store is locked
+	signerPuts uint64                                    // calls of putSigner
+	dead       map[identity]time.Time                    // when it died; ids are never used again. nil: of SQLite, whose writes come in order
 }
 
 type identity struct {

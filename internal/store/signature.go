@@ -274,14 +274,13 @@ func (s *Store) reloadSigners(t *tx) error {
 	}
 	s.live.signature.Lock()
 	defer s.live.signature.Unlock()
-	signers, err := s.readSigners(t, signatureAll)
-	if err != nil {
-		return err
+	for {
+		at := s.live.signerChanges()
+		signers, err := s.readSigners(t, signatureAll)
+		if err != nil || s.live.replaceSigners(signers, at) {
+			return err
+		}
 	}
-	s.live.mu.Lock()
-	s.live.signers = signers
-	s.live.mu.Unlock()
-	return nil
 }
 
 // refreshSigners reads the keys of those users and jobs again.
@@ -316,10 +315,30 @@ func (l *identities) unlocked() bool {
 	return l.signers != nil
 }
 
+// signerChanges counts the calls of putSigner.
+func (l *identities) signerChanges() uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.signerPuts
+}
+
+// replaceSigners takes in what was read of all keys since signerChanges returned
+// at; false: not when one has changed meanwhile, which the read may have missed.
+func (l *identities) replaceSigners(signers map[jadwal.SignatureHolder]*jadwal.Signer, at uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.signerPuts != at {
+		return false
+	}
+	l.signers = signers
+	return true
+}
+
 // putSigner sets what requests of a user or a job are signed with; nil: nothing.
 func (l *identities) putSigner(of jadwal.SignatureHolder, signer *jadwal.Signer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.signerPuts++
 	_, orphaned := l.dead[identity{kindUser, of.UserID}]
 	switch {
 	case l.signers == nil:

@@ -37,7 +37,7 @@ func sent(req *http.Request, g *guard) jadwal.Sent {
 	if req.GetBody != nil {
 		body, _ := req.GetBody()
 		s.Body, _ = io.ReadAll(body)
-		s.Body = g.redact(s.Body, len(s.Body), false)
+		s.Body = g.redact(s.Body, len(s.Body))
 	}
 	return s
 }

@@ -335,7 +335,11 @@ func answer(ctx context.Context, c Call, resp *http.Response, secret *redactor) 
 	}
 	output, err := read(resp, keep+beyond)
 	longer := len(output) > jadwal.OutputOfTest
-	output = secret.redact(output, keep, err != nil)
+	if err != nil {
+		end := secret.brokeOff(len(output))
+		keep, longer = min(keep, end), longer || end < len(output)
+	}
+	output = secret.redact(output, keep)
 	if err != nil {
 		r := failure(ctx, c, err)
 		r.StatusCode, r.Output, r.longer = resp.StatusCode, first(output, kept.Failure), longer

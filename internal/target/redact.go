@@ -166,20 +166,22 @@ func (r *redactor) beyond() int {
 	return min(longest*longestWritten, discarded)
 }
 
+// brokeOff is how many bytes of an answer may be kept that broke off after n. Its
+// end goes, whatever it is, since a secret may have begun there.
+func (r *redactor) brokeOff(n int) int { return max(n-r.beyond(), 0) }
+
 // longestWritten is how many bytes stand for one of a secret, as far as it can
 // be expected.
 const longestWritten = 16
 
 // redact returns the first bytes of b, as many as are kept, without what is
-// secret: that may go on in the rest of b. When b itself was cut off by a
-// connection that broke, what may be the beginning of a secret at its end goes
-// as well. b is not changed.
-func (r *redactor) redact(b []byte, keep int, cut bool) []byte {
+// secret: that may go on in the rest of b. b is not changed.
+func (r *redactor) redact(b []byte, keep int) []byte {
 	keep = min(keep, len(b))
 	if keep == 0 || len(b) < leastSecret || !r.gather() {
 		return b[:keep]
 	}
-	spans := r.find(b, cut)
+	spans := r.find(b)
 	if len(spans) == 0 {
 		return b[:keep]
 	}
@@ -199,7 +201,7 @@ func (r *redactor) redact(b []byte, keep int, cut bool) []byte {
 
 // holds tells whether a text has a secret in it.
 func (r *redactor) holds(text string) bool {
-	return r.gather() && len(r.find([]byte(text), false)) > 0
+	return r.gather() && len(r.find([]byte(text))) > 0
 }
 
 // text is redact for a text that is whole.
@@ -207,19 +209,19 @@ func (r *redactor) text(s string) string {
 	if !r.gather() {
 		return s
 	}
-	return string(r.redact([]byte(s), len(s), false))
+	return string(r.redact([]byte(s), len(s)))
 }
 
 // span is a part of a text, in bytes.
 type span struct{ from, to int }
 
-func (r *redactor) find(b []byte, cut bool) (spans []span) {
-	if !cut && !slices.ContainsFunc(r.secrets, func(s string) bool { return len(s) <= len(b) }) {
+func (r *redactor) find(b []byte) (spans []span) {
+	if !slices.ContainsFunc(r.secrets, func(s string) bool { return len(s) <= len(b) }) {
 		return nil // no form of any is shorter, as far as it is looked for
 	}
-	view{text: b, end: len(b)}.each(nested, cut, func(v view) {
+	view{text: b, end: len(b)}.each(nested, func(v view) {
 		for _, text := range r.forms() {
-			for at := 0; !v.short; {
+			for at := 0; ; {
 				i := bytes.Index(v.text[at:], text)
 				if i < 0 {
 					break
@@ -227,48 +229,9 @@ func (r *redactor) find(b []byte, cut bool) (spans []span) {
 				spans = append(spans, v.span(at+i, at+i+len(text)))
 				at += i + len(text)
 			}
-			if !cut {
-				continue
-			}
-			if n := overlap(v.text, text); n >= leastSecret {
-				spans = append(spans, v.span(len(v.text)-n, len(v.text)))
-			}
 		}
 	})
 	return spans
-}
-
-// overlap is the length of the longest end of b that text begins with (Knuth,
-// Morris, Pratt); 0 where that is less than leastSecret.
-func overlap(b, text []byte) int {
-	if len(b) >= len(text) {
-		b = b[len(b)-len(text)+1:]
-	}
-	begins := bytes.Index(b, text[:leastSecret])
-	if begins < 0 {
-		return 0
-	}
-	b = b[begins:]
-	back := make([]int, len(b))
-	for i, k := 1, 0; i < len(b); i++ {
-		for k > 0 && text[i] != text[k] {
-			k = back[k-1]
-		}
-		if text[i] == text[k] {
-			k++
-		}
-		back[i] = k
-	}
-	k := 0
-	for _, c := range b {
-		for k > 0 && c != text[k] {
-			k = back[k-1]
-		}
-		if c == text[k] {
-			k++
-		}
-	}
-	return k
 }
 
 // A view is a text as it reads once some kind of writing is undone.
@@ -276,9 +239,6 @@ type view struct {
 	text []byte
 	at   []int // for each byte, where it stands in the original; nil: there
 	end  int   // where the end of the text stands in the original
-	// short: an escape that is cut off at the end is not in the text. Only what
-	// the text ends with is then to be looked at: the rest is in another view.
-	short bool
 }
 
 func (v view) place(i int) int {
@@ -294,14 +254,11 @@ func (v view) place(i int) int {
 func (v view) span(from, to int) span { return span{v.place(from), v.place(to)} }
 
 // A writing is how bytes are written as others: the function returns what stands
-// at i and how many bytes of the text that is; 0: the byte itself; unfinished:
-// the text ends within what would be more.
+// at i and how many bytes of the text that is; 0: the byte itself.
 type writing struct {
 	signs string // without one of these nothing is to be undone
 	read  func(text []byte, i int) (read []byte, size int)
 }
-
-const unfinished = -1
 
 var (
 	inJSON  = writing{`\`, fromJSON}
@@ -318,34 +275,26 @@ const nested = 2
 
 // each calls see with v and with how it reads in other ways: each kind of writing
 // undone, and each again in what that gives, so many deep.
-func (v view) each(deep int, cut bool, see func(view)) {
+func (v view) each(deep int, see func(view)) {
 	see(v)
 	if deep == 0 {
 		return
 	}
 	for _, w := range allWritings {
-		for _, u := range v.undo(w, cut) {
-			u.each(deep-1, cut, see)
+		if u, ok := v.undo(w); ok {
+			u.each(deep-1, see)
 		}
 	}
 }
 
-// undo reads v in another way: nothing when that is no other text. Where the
-// original is cut off within an escape, that is two views.
-func (v view) undo(w writing, cut bool) (views []view) {
+// undo reads v in another way; false: that is no other text.
+func (v view) undo(w writing) (u view, changed bool) {
 	if !bytes.ContainsAny(v.text, w.signs) {
-		return nil
+		return u, false
 	}
-	u := view{end: v.end, short: v.short}
-	changed, whole := false, -1 // how much of u is before an escape that is cut off
+	u.end = v.end
 	for i := 0; i < len(v.text); {
 		bytes, size := w.read(v.text, i)
-		if size == unfinished && cut && whole < 0 {
-			whole = len(u.text)
-			if !changed {
-				whole = i
-			}
-		}
 		if size > 0 && !changed {
 			changed = true
 			u.text = append(make([]byte, 0, len(v.text)), v.text[:i]...)
@@ -368,16 +317,7 @@ func (v view) undo(w writing, cut bool) (views []view) {
 			i++
 		}
 	}
-	if !changed {
-		u.text, u.at = v.text, v.at
-	} else {
-		views = append(views, u)
-	}
-	if whole >= 0 {
-		u.text, u.short = u.text[:whole], true
-		views = append(views, u)
-	}
-	return views
+	return u, changed
 }
 
 // fromJSON reads an escape of a JSON string (RFC 8259, section 7).
@@ -386,7 +326,7 @@ func fromJSON(text []byte, i int) ([]byte, int) {
 		return nil, 0
 	}
 	if i+1 == len(text) {
-		return nil, unfinished
+		return nil, 0
 	}
 	switch c := text[i+1]; c {
 	case '"', '\\', '/':
@@ -403,13 +343,10 @@ func fromJSON(text []byte, i int) ([]byte, int) {
 		return octet('\t'), 2
 	case 'u':
 		high, size := unit(text, i)
-		if size <= 0 || high < 0xd800 || high >= 0xdc00 {
+		if size == 0 || high < 0xd800 || high >= 0xdc00 {
 			return utf8.AppendRune(nil, high), size
 		}
 		low, size := unit(text, i+6)
-		if size == unfinished {
-			return nil, unfinished
-		}
 		if size > 0 && low >= 0xdc00 && low < 0xe000 {
 			return utf8.AppendRune(nil, (high-0xd800)<<10|(low-0xdc00)+0x10000), 12
 		}
@@ -422,7 +359,7 @@ func fromJSON(text []byte, i int) ([]byte, int) {
 func unit(text []byte, i int) (n rune, size int) {
 	for j := range 6 {
 		if i+j == len(text) {
-			return 0, unfinished
+			return 0, 0
 		}
 		c := text[i+j]
 		if j < 2 {
@@ -448,7 +385,7 @@ func fromURL(text []byte, i int) ([]byte, int) {
 	var c byte
 	for j := i + 1; j < i+3; j++ {
 		if j == len(text) {
-			return nil, unfinished
+			return nil, 0
 		}
 		digit := strings.IndexByte(digits, text[j]|0x20)
 		if digit < 0 {
@@ -494,11 +431,7 @@ func fromHTML(text []byte, i int) ([]byte, int) {
 		n++
 	}
 	switch {
-	case n == longestReference:
-		return nil, 0
-	case i+n == len(text):
-		return nil, unfinished
-	case text[i+n] != ';':
+	case n == longestReference, i+n == len(text), text[i+n] != ';':
 		return nil, 0
 	}
 	name := string(text[i+1 : i+n])
