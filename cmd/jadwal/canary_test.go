@@ -234,7 +234,12 @@ func testCanary(t *testing.T, setUp func(t *testing.T) (string, []string, func()
 			refused(t, "JADWAL_MASTER_KEY: this database may hold secrets", data, without)
 			return
 		}
-		if err := os.Remove(filepath.Join(data, "master.key")); err != nil {
+		file := filepath.Join(data, "master.key")
+		if err := os.WriteFile(file, []byte(strings.Repeat("y", 32)), 0600); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, "master.key: what is sealed in this database needs another master key", data, without)
+		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
 		refused(t, "master.key is gone, and the secrets in the database are sealed with it", data, without)

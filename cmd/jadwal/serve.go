@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -257,10 +258,13 @@ func unlock(ctx context.Context, st *store.Store, cfg config.Config) error {
 		return err
 	}
 	err = st.Unlock(ctx, v)
-	if errors.Is(err, store.ErrOtherMaster) {
-		return fmt.Errorf("JADWAL_MASTER_KEY: %w; set that one, or, to change to the one that is set, set that one as JADWAL_RETIRING_MASTER_KEY until the log says that it can go", err)
+	switch {
+	case !errors.Is(err, store.ErrOtherMaster):
+		return err
+	case len(cfg.MasterKey) == 0:
+		return fmt.Errorf("%s: %w; put the file back that has it, or set that key as JADWAL_MASTER_KEY", filepath.Join(cfg.Data, auth.MasterKeyFile), err)
 	}
-	return err
+	return fmt.Errorf("JADWAL_MASTER_KEY: %w; set that one, or, to change to the one that is set, set that one as JADWAL_RETIRING_MASTER_KEY until the log says that it can go", err)
 }
 
 // leaveTimeout is how long a node may take to tell the others that it has ended;
