@@ -131,6 +131,7 @@ func (s *Sink) serve(c net.Conn) {
 		} else {
 			s.mu.Lock()
 			place = len(s.deliveries)
+			d.At = time.Now() // again: while s.mu was waited for, others have come
 			s.deliveries = append(s.deliveries, d)
 			s.mu.Unlock()
 		}

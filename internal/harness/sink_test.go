@@ -1,6 +1,10 @@
 package harness
 
 import (
+	"io"
+	"net"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +36,38 @@ func TestSink(t *testing.T) {
 		}
 		if r := call("/c?delay=30ms", `{"some": "body"}`, true); r.FinishedAt.Sub(r.StartedAt) < 30*time.Millisecond {
 			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("their order is that of their times, however many come at once", func(t *testing.T) {
+		s, err := ListenSink("127.0.0.1:0", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		const callers, calls = 64, 200
+		var all sync.WaitGroup
+		for range callers {
+			all.Go(func() {
+				c, err := net.Dial("tcp", s.listener.Addr().String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer c.Close()
+				answer := make([]byte, len(ok))
+				for range calls {
+					io.WriteString(c, "GET / HTTP/1.1\r\n\r\n")
+					if _, err := io.ReadFull(c, answer); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		got := s.Deliveries()
+		if len(got) != callers*calls || !slices.IsSortedFunc(got, func(a, b Delivery) int { return a.At.Compare(b.At) }) {
+			t.Errorf("%d deliveries, and not in order", len(got))
 		}
 	})
 	t.Run("it records every delivery", func(t *testing.T) {
