@@ -400,7 +400,7 @@ func (ts *Templates) Try(now time.Time, ownerID int64, secrets []SecretValue) (w
 func (u *SecretUse) check(secret *SecretValue, ownerID int64, origin string) *FieldError {
 	switch {
 	case secret.OwnerID == 0 || secret.OwnerID != ownerID:
-		return fieldError(u.Field, "unknown_secret", "%s, at byte %d: the job's owner has no secret %s", u.Field, u.At, u.Name)
+		return fieldError(u.Field, "unknown_secret", "%s, at byte %d: the job's owner has no secret %s: make one of that name, or take it out of the target", u.Field, u.At, u.Name)
 	case secret.Locked:
 		return fieldError(u.Field, "locked_secret", "%s, at byte %d: secret %s cannot be opened: send its value again, or give the server the master key that it is sealed with", u.Field, u.At, u.Name)
 	case !slices.Contains(secret.Origins, origin):

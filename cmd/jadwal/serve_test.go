@@ -387,6 +387,9 @@ func TestStopping(t *testing.T) {
 		if n := len(r.deliveries()); n != 1 {
 			t.Fatalf("%d deliveries", n)
 		}
+		if log := s.stderr.String(); strings.Count(log, "cut off; the next start") != 1 || !strings.Contains(log, "attempts=1 allowed=1s") {
+			t.Errorf("the log does not tell once that an attempt was cut off:\n%s", log)
+		}
 		startServer(t, data, nil)
 		eventually(t, "the second delivery", func() bool { return len(r.deliveries()) > 1 })
 		first, again := r.deliveries()[0], r.deliveries()[1]

@@ -140,7 +140,8 @@ func (s *Server) testJob(ctx context.Context, in *testJobInput) (*reply[exchange
 		if err != nil {
 			return nil, err
 		}
-		if err := after.Validate(); err != nil {
+		tried := job
+		if err := redefine(c, &tried, after); err != nil && err != errNoChange {
 			return nil, err
 		}
 		edited = &after

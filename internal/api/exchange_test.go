@@ -118,6 +118,8 @@ func TestSendingATest(t *testing.T) {
 		field       string
 	}{
 		{"a patch is as strict as one that is stored", `{"target":{"expect":{"status":"x"}}}`, 400, "target.expect.status"},
+		{"an instant that has passed is none of an edit", `{"schedules":[{"at":"2020-01-01T00:00:00Z"}]}`, 400, "schedules[0].at"},
+		{"what changes nothing is tested", `{"target":{"method":"POST"}}`, 200, ""},
 		{"an unknown member", `{"taget":{}}`, 400, "taget"},
 		{"secrets are bound to their origin", `{"target":{"url":"http://elsewhere.example/"}}`, 400, "target.headers.Authorization"},
 	} {

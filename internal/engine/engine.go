@@ -165,6 +165,7 @@ type Engine struct {
 	turning  bool                 // false while shards arrive: the changes found with them are applied first
 	stopping bool
 	stopAt   time.Time // when draining gives up
+	cutOff   bool      // it has, with attempts under way
 
 	reads    reads
 	commits  commits

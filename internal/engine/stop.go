@@ -16,8 +16,12 @@ func (e *Engine) stop(now time.Time) {
 // process. What cannot be committed some seconds later is given up: the next
 // process repeats it.
 func (e *Engine) drained(now time.Time) (bool, error) {
-	if e.inFlight > 0 && now.Before(e.stopAt) {
+	switch {
+	case e.inFlight > 0 && now.Before(e.stopAt):
 		return false, nil
+	case e.inFlight > 0 && !e.cutOff:
+		e.cutOff = true
+		e.log.Warn("some attempts took too long and were cut off; the next start, or another server, makes them again", "attempts", e.inFlight, "allowed", e.o.DrainTimeout.String())
 	}
 	e.spillAll(now)
 	if e.commits.empty() && !e.asking() {
