@@ -59,12 +59,12 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			begin := time.Now() // the server may have the connection before Dial returns
 			conn, err := net.Dial("tcp", l.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			begin := time.Now()
 			go func() {
 				for _, err := io.WriteString(conn, tt.begin); err == nil; time.Sleep(10 * time.Millisecond) {
 					_, err = io.WriteString(conn, tt.drip)
