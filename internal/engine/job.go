@@ -35,6 +35,7 @@ type job struct {
 	parkedTo  int64 // when the instants that a long run skips are decided next; 0: they are not parked
 	young     bool  // its version is not stored yet: see fall
 	reloading bool  // the store is asked where it stands; nothing happens until then
+	leftOpen  bool  // its shard leaves, and it has open runs, which are for the next owner and not in open
 	until     int64 // nothing starts before this version is in force: see pausing
 	asked     *step // it is asked because of this one, which may be stored: out is in no queue until then
 
@@ -180,7 +181,7 @@ func (j *job) atRest() bool {
 
 // over tells whether the job will never do anything again by itself.
 func (j *job) over() bool {
-	return j.current() && j.next == 0 && !j.busy() && j.def.job.State == jadwal.JobEnabled && len(j.def.job.Definition.Schedules) > 0
+	return j.current() && j.next == 0 && !j.busy() && !j.leftOpen && j.def.job.State == jadwal.JobEnabled && len(j.def.job.Definition.Schedules) > 0
 }
 
 // A flight is one attempt in progress.

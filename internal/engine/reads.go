@@ -276,7 +276,7 @@ func (e *Engine) trust(j *job, c jadwal.Cursor, now time.Time) {
 		return
 	}
 	j.owner, j.version, j.tail, j.next, j.open = c.OwnerID, c.Version, c.NextAt, c.NextAt, c.Open
-	j.due, j.started, j.until = 0, c.Started, c.Stored
+	j.due, j.started, j.until, j.leftOpen = 0, c.Started, c.Stored, false
 	j.waiting, j.kicked, j.parkedTo, j.wakeAt, j.reloading, j.young = false, false, 0, 0, false, false
 	j.pinned = e.reads.loadedTo
 	j.anticipate()

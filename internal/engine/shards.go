@@ -115,6 +115,7 @@ func (e *Engine) yield(set *jadwal.ShardSet) {
 	e.drop(set)
 	for _, j := range e.jobs {
 		if set.HasJob(j.id) {
+			j.leftOpen = j.leftOpen || len(j.open) > 0
 			j.open, j.waiting, j.kicked, j.parkedTo, j.wakeAt = nil, false, false, 0, 0
 		}
 	}

@@ -203,6 +203,29 @@ func TestShards(t *testing.T) {
 			t.Errorf("%d deliveries, want 63", n)
 		}
 	})
+	scenario(t, "a job is not over for who lets go of it when the last run there ends, but when its waiting runs have ended elsewhere", func(t *testing.T, w *world) {
+		w.sink.set(2500 * time.Millisecond)
+		s := newState(w, 2)
+		def := definitionOf("a", "every 1s")
+		def.Overlap, def.MaxRuns, def.AfterCompletion = jadwal.OverlapQueueAll, 3, jadwal.CompletionKeep
+		job, err := w.create(def, time.Now().UTC())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.give(0, jadwal.AllShards())
+		time.Sleep(3200 * time.Millisecond) // the first runs, two wait, and no instant is left
+		s.move(0, 1, jadwal.AllShards())
+		time.Sleep(10 * time.Second)
+		runs := w.runs(job.ID)
+		for _, r := range runs {
+			if r.State != jadwal.RunSucceeded || r.Version != 1 {
+				t.Errorf("%+v", r)
+			}
+		}
+		if now, err := w.st.Job(context.Background(), job.ID); err != nil || now.State != jadwal.JobCompleted || len(runs) != 3 {
+			t.Errorf("%s, %+v, %v", tell(runs), now, err)
+		}
+	})
 	scenario(t, "a pause asked for while nobody has the shard is applied before anything starts", func(t *testing.T, w *world) {
 		job := w.job("minutely", "* * * * *")
 		s := newState(w, 2)
