@@ -115,7 +115,7 @@ func (t *tx) encodeSealed(d *jadwal.Definition, values map[string]string, jobID,
 func encodePlain(d *storedDefinition) (string, error) {
 	whole, err := encodeWhole(d)
 	if err != nil {
-		return "", fmt.Errorf("definition of job %s: %w", d.Name, err)
+		return "", err
 	}
 	dec := jsontext.NewDecoder(bytes.NewReader(whole), leniently)
 	short, err := appendUnusual(make([]byte, 0, len(whole)/2), dec, "")
@@ -130,8 +130,10 @@ func encodeWhole(d *storedDefinition) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	err := e.Encode(d)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+	if err := e.Encode(d); err != nil {
+		return nil, fmt.Errorf("definition of job %s: %w", d.Name, err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // usual is what a stored definition has where it does not say. It is a part of
@@ -276,13 +278,10 @@ func (t *tx) unseal(jobID int64, d *storedDefinition) bool {
 func sameDefinition(a, b *jadwal.Definition) (bool, error) {
 	one, err := encodeWhole(&storedDefinition{Definition: a})
 	if err != nil {
-		return false, fmt.Errorf("definition of job %s: %w", a.Name, err)
+		return false, err
 	}
 	other, err := encodeWhole(&storedDefinition{Definition: b})
-	if err != nil {
-		return false, fmt.Errorf("definition of job %s: %w", b.Name, err)
-	}
-	return bytes.Equal(one, other), nil
+	return bytes.Equal(one, other), err
 }
 
 // keepLocked refuses an edit that would store the empty value of a secret

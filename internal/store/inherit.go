@@ -95,11 +95,7 @@ func (s *Store) inheritOnce(ctx context.Context, now time.Time) (more bool, err 
 	}); err != nil || !more {
 		return false, err
 	}
-	lane := laneBatch
-	if s.Shared() {
-		lane = laneAPI // its transactions see one another's effects on jobs
-	}
-	err = s.write(ctx, lane, func(t *tx) error {
+	err = s.write(ctx, s.stepLane(), func(t *tx) error {
 		pending, err := bequests(t)
 		if more = len(pending) > 0; err != nil || !more {
 			return err

@@ -137,10 +137,6 @@ func (s *Store) resealTable(ctx context.Context, table sealedTable) (changed, cl
 		a, b int64
 		resealed
 	}
-	lane := laneBatch
-	if s.Shared() {
-		lane = laneAPI // its transactions see one another's effects on jobs
-	}
 	a, b, looked, told := int64(0), int64(0), 0, time.Now()
 	for {
 		var lines []line
@@ -161,7 +157,7 @@ func (s *Store) resealTable(ctx context.Context, table sealedTable) (changed, cl
 			return changed, closed, err
 		}
 		n, shut := 0, 0
-		if err := s.write(ctx, lane, func(t *tx) error {
+		if err := s.write(ctx, s.stepLane(), func(t *tx) error {
 			n, shut = 0, 0
 			for _, l := range lines {
 				if l.closed {

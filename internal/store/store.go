@@ -106,6 +106,15 @@ const (
 	laneBatch
 )
 
+// stepLane is that of a write which is one of many that change jobs. On
+// PostgreSQL only the transactions of laneAPI see one another's effects on jobs.
+func (s *Store) stepLane() lane {
+	if s.Shared() {
+		return laneAPI
+	}
+	return laneBatch
+}
+
 // Open opens the database in the data directory for a server: it makes what is
 // missing, takes the lock file, and brings the schema up to date. Its errors
 // are for the operator and name what is in the way: another process that holds
