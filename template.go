@@ -430,8 +430,9 @@ func (t *template) sample() string {
 	return b.String()
 }
 
-// Written are the ways in which templates write a value otherwise than as it is.
-func Written(value string) (all [][]byte) {
+// EncodedByTemplates are the ways in which templates write a value otherwise than
+// as it is.
+func EncodedByTemplates(value string) (all [][]byte) {
 	for _, b := range [][]byte{appendPercent(nil, value), appendJSONString(nil, value)} {
 		if string(b) != value {
 			all = append(all, b)

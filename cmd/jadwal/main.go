@@ -64,8 +64,8 @@ func run(args []string, sys *system) int {
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		complain(sys.stderr, err)
-		fmt.Fprintln(sys.stderr, "See: jadwal --help")
+		wrong, help := misuse(err.(*kong.ParseError))
+		fmt.Fprintf(sys.stderr, "jadwal: %s\nSee: %s --help\n", wrong, help)
 		return exitUsage
 	}
 	err = command.Run(sys)
@@ -73,6 +73,30 @@ func run(args []string, sys *system) int {
 		complain(sys.stderr, err)
 	}
 	return exitStatus(err)
+}
+
+// misuse is what is wrong with a command line, and the command whose help tells
+// how it should be.
+func misuse(err *kong.ParseError) (wrong, command string) {
+	node := err.Context.Selected()
+	if node == nil {
+		node = err.Context.Model.Node
+	}
+	wrong = err.Error()
+	if flag, _, found := strings.Cut(wrong, ": expected string value but got "); found {
+		wrong = flag + " needs a value"
+	}
+	if name, found := strings.CutPrefix(wrong, "unexpected argument "); found && len(node.Children) > 0 {
+		wrong = "unknown command " + name
+		if !strings.HasSuffix(name, "?") { // did you mean …?
+			var known []string
+			for _, child := range node.Children {
+				known = append(known, child.Name)
+			}
+			wrong += ", known: " + strings.Join(known, ", ")
+		}
+	}
+	return wrong, node.FullPath()
 }
 
 // usageError is an error in what was asked, not in the doing of it.

@@ -213,14 +213,18 @@ func TestUsage(t *testing.T) {
 		status int
 		want   string // on stderr, or on stdout when the status is 0
 	}{
-		{"nothing to do", nil, 2, "jadwal: expected one of"},
-		{"no such command", []string{"sevre"}, 2, "jadwal: unexpected argument sevre"},
+		{"nothing to do", nil, 2, "jadwal: expected one of \"serve\", \"user\", \"secret\", \"version\"\nSee: jadwal --help\n"},
+		{"no such command, with those that there are", []string{"start"}, 2, "jadwal: unknown command start, known: serve, user, secret, version\nSee: jadwal --help\n"},
+		{"no such command, with the one that was meant", []string{"servr"}, 2, "jadwal: unknown command servr, did you mean \"serve\"?\nSee: jadwal --help\n"},
+		{"no such command of a command", []string{"user", "add"}, 2, "jadwal: unknown command add, known: reset-password\nSee: jadwal user --help\n"},
+		{"a flag without its value", []string{"serve", "--listen"}, 2, "jadwal: --listen needs a value\nSee: jadwal serve --help\n"},
+		{"a flag with another in the place of its value", []string{"user", "reset-password", "admin", "--data", "--database-url=x"}, 2, "jadwal: --data needs a value\nSee: jadwal user reset-password --help\n"},
 		{"no such flag", []string{"serve", "--prot", "80"}, 2, "jadwal: unknown flag --prot"},
 		{"a secret is no flag", []string{"serve", "--secret", "x"}, 2, "jadwal: unknown flag --secret"},
 		{"nor is a password", []string{"serve", "--admin-password", "x"}, 2, "jadwal: unknown flag --admin-password"},
 		{"nor for a reset", []string{"user", "reset-password", "admin", "--password", "x"}, 2, "jadwal: unknown flag --password"},
 		{"a reset needs a name", []string{"user", "reset-password"}, 2, "jadwal: expected \"<name>\""},
-		{"an argument too many", []string{"version", "please"}, 2, "jadwal: unexpected argument please"},
+		{"an argument too many", []string{"version", "please"}, 2, "jadwal: unexpected argument please\nSee: jadwal version --help\n"},
 		{"help", []string{"--help"}, 0, "Usage: jadwal <command>"},
 		{"help of serve", []string{"serve", "--help"}, 0, "JADWAL_LISTEN"},
 		{"version", []string{"version"}, 0, "jadwal 0.1.0"},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -510,6 +511,37 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 	t.Logf("%d requests", n)
 	if log := s.log.String(); strings.Contains(log, "request failed") || strings.Contains(log, "panic") {
 		t.Errorf("the log has %s", log)
+	}
+}
+
+func TestWhatIsWrongIsToldInTheOrderOfTheMembers(t *testing.T) {
+	s := newServer(t)
+	admin := s.login("admin", adminPassword)
+	admin.newSecret("token", "https://api.example.com")
+	for _, c := range []struct{ method, target, body, fields string }{
+		{"POST", "/secret", `{"origins":["x","https://api.example.com","y"]}`, "name value origins[0] origins[2]"},
+		{"PATCH", "/secret/token", `{"origins":[],"value":"x"}`, "value origins"},
+		{"POST", "/key", `{"expires_at":"soon"}`, "name scopes expires_at"},
+		{"POST", "/job", `{"timeout":"25h","tags":["A"],"name":"A","target":{"url":"x"}}`, "name tags[0] target.url timeout"},
+	} {
+		r := admin.do(c.method, c.target, c.body)
+		var fields []string
+		for i := 0; r.text(fmt.Sprintf("errors.%d.field", i)) != ""; i++ {
+			fields = append(fields, r.text(fmt.Sprintf("errors.%d.field", i)))
+		}
+		if r.status != 400 || strings.Join(fields, " ") != c.fields || r.message != r.text("errors.0.message") {
+			t.Errorf("%s %s: got %v of %s", c.method, c.target, fields, r.body)
+		}
+	}
+}
+
+func TestAContentTypeThatIsRefusedSaysWhatToSend(t *testing.T) {
+	s := newServer(t)
+	for _, header := range [][]string{{"Content-Type", ""}, {"Content-Type", "application/x-www-form-urlencoded"}, {"Content-Type", "application/json", "Content-Type", "application/json"}} {
+		r := s.send("POST", "/login", `{"identifier":"admin","password":"admin123"}`, "", header)
+		if r.status != 415 || !strings.Contains(r.message, "send one header Content-Type: application/json, which curl does with --json") {
+			t.Errorf("%q: got %s", header, r.body)
+		}
 	}
 }
 

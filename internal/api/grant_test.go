@@ -70,6 +70,11 @@ func TestGrants(t *testing.T) {
 		if r := admin.do("GET", "/job?owner="+ani.id(), ""); !slices.Equal(idsOf(r), []string{mine, second}) {
 			t.Errorf("for a superuser: %v", idsOf(r))
 		}
+		for _, nobody := range []string{"0", "999", "99999999999999999999"} {
+			if r := admin.do("GET", "/job?owner="+nobody, ""); r.status != 404 || r.message != "There is no such user" {
+				t.Errorf("of nobody, for a superuser: got %s", r.body)
+			}
+		}
 	})
 	t.Run("a name is one's own job, whatever is shared", func(t *testing.T) {
 		if r := budi.do("GET", "/job/mine", ""); r.text("id") != budis {

@@ -46,6 +46,9 @@ func (s *Server) listJobs(ctx context.Context, in *listJobsInput) (*reply[[]jobV
 	}
 	if c.user.IsSuperuser {
 		q.SeenBy = 0
+		if _, there := s.store.UserByID(q.OwnerID); q.OwnerID != 0 && !there {
+			return nil, errNoUser
+		}
 	}
 	jobs, next, err := s.store.Jobs(ctx, q)
 	if err != nil {

@@ -13,13 +13,13 @@ import (
 // its own type (RFC 7396, section 4), without a content coding.
 func checkContentType(h http.Header, mergePatch bool) error {
 	if _, coded := h["Content-Encoding"]; coded {
-		return jadwal.Errorf(jadwal.CodeUnsupportedType, "The body must not have a Content-Encoding")
+		return jadwal.Errorf(jadwal.CodeUnsupportedType, "The body must not have a Content-Encoding; send it as it is")
 	}
 	values := h["Content-Type"]
 	if len(values) == 1 && values[0] == "application/json" {
 		return nil
 	}
-	wrong := jadwal.Errorf(jadwal.CodeUnsupportedType, "The content type must be application/json")
+	wrong := jadwal.Errorf(jadwal.CodeUnsupportedType, "The content type must be application/json: send one header Content-Type: application/json, which curl does with --json in the place of -d")
 	if len(values) != 1 {
 		return wrong
 	}

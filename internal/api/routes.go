@@ -240,7 +240,9 @@ func routes() []*route {
 			headers: []string{"Link", "X-Total-Count", "X-Total-Count-Exact"},
 			summary: "The jobs that the caller owns or has a grant for, by id",
 			detail: "A superuser gets the jobs of all users. With owner only those of that user, with state those in one of the states, with tag those with all of the tags. " +
-				"A page looks at 20,000 jobs at most: where few of them are asked for it is shorter, even empty, and the Link header leads on.",
+				"A page looks at 20,000 jobs at most: where few of them are asked for it is shorter, even empty, and the Link header leads on. " +
+				"An owner who does not exist is not found for a superuser, and has no jobs for anybody else.",
+			fails: []jadwal.Code{jadwal.CodeNotFound},
 		}),
 		endpoint("POST", "/job", jadwal.ActionCreateJob, (*Server).createJob, doc{
 			id: "createJob", tag: tagJob, once: true, status: 201, headers: []string{"ETag", "Location"},

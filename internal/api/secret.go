@@ -89,10 +89,11 @@ type secretBody struct {
 // createSecret answers POST /secret with 201 and the secret without its value.
 func (s *Server) createSecret(ctx context.Context, in *createSecretInput) (*reply[secretView], error) {
 	c, body := callOf(ctx), &in.Body
-	origins, wrong := jadwal.CheckOrigins(body.Origins)
+	origins, wrongOrigins := jadwal.CheckOrigins(body.Origins)
+	var wrong []jadwal.FieldError
 	wrong = appendWrong(wrong, jadwal.CheckSecretName(body.Name))
 	wrong = appendWrong(wrong, jadwal.CheckSecretValue(body.Value))
-	if err := invalid(wrong); err != nil {
+	if err := invalid(append(wrong, wrongOrigins...)); err != nil {
 		return nil, err
 	}
 	n, err := s.store.CreateSecret(ctx, c.actor(), jadwal.Secret{Name: body.Name, Origins: origins}, body.Value, c.now)
@@ -117,14 +118,14 @@ type secretPatch struct {
 func (s *Server) patchSecret(ctx context.Context, in *patchSecretInput) (*reply[secretView], error) {
 	c, body := callOf(ctx), &in.Body
 	var origins []string
-	var wrong []jadwal.FieldError
-	if body.Origins != nil {
-		origins, wrong = jadwal.CheckOrigins(*body.Origins)
-	}
+	var wrong, wrongOrigins []jadwal.FieldError
 	if body.Value != nil {
 		wrong = appendWrong(wrong, jadwal.CheckSecretValue(*body.Value))
 	}
-	if err := invalid(wrong); err != nil {
+	if body.Origins != nil {
+		origins, wrongOrigins = jadwal.CheckOrigins(*body.Origins)
+	}
+	if err := invalid(append(wrong, wrongOrigins...)); err != nil {
 		return nil, err
 	}
 	n, err := s.findSecret(c, in.Secret, jadwal.ActionWriteSecret)

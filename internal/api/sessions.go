@@ -51,6 +51,8 @@ func (s *Server) listSessions(ctx context.Context, in *listSessionsInput) (*repl
 	return ok(views, "List of sessions"), nil
 }
 
+var errNoUser = jadwal.Errorf(jadwal.CodeNotFound, "There is no such user")
+
 // userMeant is the user that a list is asked of: the caller unless another one
 // is named, who must be there and not be out of the caller's sight.
 func (s *Server) userMeant(c *call, user ofUser, action jadwal.Action) (int64, error) {
@@ -62,7 +64,7 @@ func (s *Server) userMeant(c *call, user ofUser, action jadwal.Action) (int64, e
 		return int64(user), nil
 	}
 	if err == nil || jadwal.CodeOf(err) == jadwal.CodeNotFound {
-		err = jadwal.Errorf(jadwal.CodeNotFound, "There is no such user")
+		err = errNoUser
 	}
 	return 0, err
 }

@@ -109,7 +109,7 @@ func (r *redactor) forms() [][]byte {
 		}
 		// As it was sent, whatever stands before it: with that its beginning may read as
 		// an escape.
-		r.texts = append(r.texts, jadwal.Written(s)...)
+		r.texts = append(r.texts, jadwal.EncodedByTemplates(s)...)
 		lower := hex.EncodeToString([]byte(s))
 		r.texts = append(r.texts, []byte(lower), []byte(strings.ToUpper(lower)))
 		for before := range 3 {
