@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/teknohole/jadwal/internal/harness"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
@@ -132,6 +135,33 @@ func nodesAt(t *testing.T, c *harness.Client) (all []nodeRow) {
 	t.Helper()
 	call(t, c, http.StatusOK, "GET", "/node", nil, &all)
 	return all
+}
+
+// A server that others took for dead, and that goes on when a newer one has
+// changed the schema, in a way that this one may not live with.
+func TestAServerThatANewerOneHasLeftBehindEnds(t *testing.T) {
+	database := newDatabase(t)
+	env := []string{"JADWAL_DATABASE_URL=" + database, sharedSecret, "JADWAL_UNSAFE=yes"}
+	data := filepath.Join(t.TempDir(), "data")
+	s := startServer(t, data, env)
+	admin := s.mustSignIn("admin", "admin123")
+	eventually(t, "it to be a node", func() bool { return len(nodesAt(t, admin)) == 1 })
+	c, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	if _, err := c.Exec(t.Context(), "UPDATE meta SET value = '999'; DELETE FROM node", pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	if status := s.end(); status != 1 {
+		t.Errorf("status %d", status)
+	}
+	lines := strings.Split(strings.TrimSuffix(s.stderr.String(), "\n"), "\n")
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "jadwal: the store cannot go on: database ") || !strings.HasSuffix(last, ": use the newer jadwal that brought it there") {
+		t.Errorf("log\n%s", &s.stderr)
+	}
+	refused(t, "use the newer jadwal that wrote it", data, env)
 }
 
 func TestOnSQLiteTheServerIsTheOnlyNode(t *testing.T) {

@@ -310,8 +310,9 @@ func nodesOf(st *store.Store, member *node.Node, self jadwal.Node) api.Nodes {
 	}
 }
 
-// errBroken is that the disk can no longer be trusted: nothing more is written,
-// not even for an orderly end. The next start recovers.
+// errBroken is that the disk can no longer be trusted, or that a newer server
+// has the database: nothing more is written, not even for an orderly end. The
+// next start recovers, or tells what to start instead.
 var errBroken = errors.New("the store cannot go on")
 
 // errUnwritable is that the database takes no writes at the start; the store has

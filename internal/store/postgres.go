@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,10 @@ type postgresDB struct {
 	config *pgxpool.Config
 	stop   <-chan struct{}
 
+	known    int // how many steps of the schema this process knows
+	outdated sync.Once
+	onFatal  func(error) // nil: nobody is told
+
 	reads, api, batch *pgxpool.Pool
 
 	node      atomic.Int64 // this process's row in node; 0: none yet
@@ -63,7 +68,7 @@ func openPostgres(ctx context.Context, o Options, offline bool) (*postgresDB, er
 	config.ConnConfig.RuntimeParams["application_name"] = "jadwal"
 	config.AfterConnect = prepareSession
 	config.MaxConnIdleTime = 10 * time.Minute
-	d := &postgresDB{log: o.Log, config: config, offline: offline}
+	d := &postgresDB{log: o.Log, config: config, onFatal: o.OnFatal, offline: offline}
 	if err := d.inspect(ctx, o.Unsafe, offline); err != nil {
 		return nil, fmt.Errorf("database %s: %w", d.name(), redacted(err))
 	}
@@ -184,7 +189,7 @@ func (d *postgresDB) inspect(ctx context.Context, unsafe, offline bool) error {
 	if err := prepareSession(ctx, c); err != nil {
 		return err
 	}
-	if err := migratePostgres(ctx, c, !offline); err != nil {
+	if d.known, err = migratePostgres(ctx, c, !offline); err != nil {
 		return err
 	}
 	if offline {

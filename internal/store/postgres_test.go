@@ -129,7 +129,7 @@ func TestPostgresIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = migrateWith(ctx, c, append(steps, "CREATE TABLE two (id BIGINT); CREATE TABLE two (id BIGINT);"), true)
+		err = migrateWith(ctx, c, append(steps, "CREATE TABLE two (id BIGINT); CREATE TABLE two (id BIGINT);"), neededStep, true)
 		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("migration %d", len(steps)+1)) {
 			t.Errorf("got %v", err)
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/teknohole/jadwal"
@@ -31,17 +32,26 @@ func (s *Store) Shared() bool {
 const clockSQL = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 // Join adds a node, whose lease lasts for lease, and returns its id, which no
-// node ever had. This process commits outcomes as that node from now on.
+// node ever had. This process commits outcomes as that node from now on. It is
+// refused, and OnFatal is told, when a newer jadwal works on the database beside
+// which this one may not live.
 func (s *Store) Join(ctx context.Context, n jadwal.Node, lease time.Duration) (id int64, err error) {
 	d, err := s.shared()
 	if err != nil {
 		return 0, err
 	}
-	if err := s.write(ctx, laneAPI, func(t *tx) error {
+	err = s.write(ctx, laneAPI, func(t *tx) error {
+		if err := refuseOutdated(t, d.known); err != nil {
+			return err
+		}
 		_, err := t.one(`INSERT INTO node (address, version, started_at, lease_until, leaving, locked) VALUES ($1, $2, $3, `+clockSQL+` + $4, $5, $5) RETURNING id`,
 			func(r row) { id = r.int(0) }, n.Address, n.Version, n.StartedAt, lease.Microseconds(), n.Locked)
 		return err
-	}); err != nil {
+	})
+	if errors.Is(err, errOutdated) && d.onFatal != nil {
+		d.outdated.Do(func() { d.onFatal(fmt.Errorf("database %s: %w", d.name(), err)) })
+	}
+	if err != nil {
 		return 0, err
 	}
 	d.node.Store(id)

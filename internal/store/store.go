@@ -43,7 +43,8 @@ type Options struct {
 	// OnFatal is told, once, that the disk did not confirm a write, or that the
 	// database is no longer where it was: what the file holds is then unknown to
 	// this process, which should end. The store refuses all writes from then on.
-	// It must not block.
+	// Of PostgreSQL it is told that a newer jadwal has taken the database over,
+	// beside which this process may not live. It must not block.
 	OnFatal func(error)
 }
 

@@ -47,27 +47,33 @@ var aged = map[string]func(t *testing.T, steps int, done ...string) *Store{
 		return openTest(t, dir, nil)
 	},
 	"postgres": func(t *testing.T, steps int, done ...string) *Store {
-		all, err := migrations("postgres")
-		if err != nil {
-			t.Fatal(err)
-		}
-		url := pgtest.Database(t, pgtest.Kind{Name: "empty", Prepare: func(string) error { return nil }})
-		ctx := t.Context()
-		c, err := pgx.Connect(ctx, url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close(ctx)
-		if err := migrateWith(ctx, c, all[:steps], true); err != nil {
-			t.Fatal(err)
-		}
-		for _, sql := range done {
-			if _, err := c.Exec(ctx, sql); err != nil {
-				t.Fatalf("%s: %v", sql, err)
-			}
-		}
-		return openURL(t, url)
+		return openURL(t, agedPostgres(t, steps, done...))
 	},
+}
+
+// agedPostgres is the URL of a database of an older schema.
+func agedPostgres(t *testing.T, steps int, done ...string) string {
+	t.Helper()
+	all, err := migrations("postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := pgtest.Database(t, pgtest.Kind{Name: "empty", Prepare: func(string) error { return nil }})
+	ctx := t.Context()
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx)
+	if err := migrateWith(ctx, c, all[:steps], neededStep, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range done {
+		if _, err := c.Exec(ctx, sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	return url
 }
 
 // emptySQLite takes all tables out of a database.
