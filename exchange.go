@@ -36,7 +36,7 @@ type Exchange struct {
 	Reason   Reason
 	Message  string
 	Took     time.Duration
-	Request  Sent
+	Request  Sent // the zero one when none could be made
 	Answered bool
 	Answer   Answer // when it was Answered
 }

@@ -56,7 +56,7 @@ type exchangeView struct {
 	Reason     *jadwal.Reason  `json:"reason" doc:"Why it failed; null for a success."`
 	Message    string          `json:"message" doc:"What went wrong, for people."`
 	DurationMS int64           `json:"duration_ms"`
-	Request    sentView        `json:"request"`
+	Request    *sentView       `json:"request" doc:"The first one, before any redirect; null when none could be made."`
 	Response   *answerView     `json:"response" doc:"Null when no answer came."`
 }
 
@@ -98,7 +98,9 @@ func viewHeader(fields []jadwal.HeaderField) []headerView {
 func viewExchange(id string, e jadwal.Exchange) exchangeView {
 	v := exchangeView{
 		ID: id, State: e.State, Message: e.Message, DurationMS: e.Took.Milliseconds(),
-		Request: sentView{e.Request.Method, e.Request.URL, viewHeader(e.Request.Header), strings.ToValidUTF8(string(e.Request.Body), "\uFFFD")},
+	}
+	if e.Request.Method != "" {
+		v.Request = &sentView{e.Request.Method, e.Request.URL, viewHeader(e.Request.Header), strings.ToValidUTF8(string(e.Request.Body), "\uFFFD")}
 	}
 	if e.Reason != "" {
 		v.Reason = &e.Reason

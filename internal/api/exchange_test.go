@@ -95,6 +95,17 @@ func TestSendingATest(t *testing.T) {
 			t.Error(string(r.body))
 		}
 	})
+	t.Run("where no request can be made there is none", func(t *testing.T) {
+		admin.newSecret("moved", srv.URL)
+		make(admin, "names", "/fine?{{secret \"moved\"}}", "")
+		if r := admin.do("PATCH", "/secret/moved", `{"value":"canary","origins":["https://elsewhere.example"]}`); r.status != 200 {
+			t.Fatal(string(r.body))
+		}
+		r := admin.do("POST", "/job/names/test", "")
+		if request, there := r.data.(map[string]any)["request"]; r.status != 200 || r.text("reason") != "target_refused" || !there || request != nil || r.text("response") != "" {
+			t.Error(string(r.body))
+		}
+	})
 	t.Run("a patch is tested and not stored", func(t *testing.T) {
 		r := admin.do("POST", "/job/fine/test", `{"target":{"method":"PUT","body":"new"}}`, "Content-Type", "application/merge-patch+json")
 		if r.status != 200 || !strings.HasPrefix(r.text("response.body"), "PUT /fine new") {

@@ -19,6 +19,7 @@ var suite = map[string]func(*testing.T){
 	"TestABodyThatIsTooSlowIsAnswered":                      TestABodyThatIsTooSlowIsAnswered,
 	"TestAChangeIsAnsweredWhenItIsApplied":                  TestAChangeIsAnsweredWhenItIsApplied,
 	"TestAChangeThatIsNotYetApplied":                        TestAChangeThatIsNotYetApplied,
+	"TestAContentTypeThatIsRefusedSaysWhatToSend":           TestAContentTypeThatIsRefusedSaysWhatToSend,
 	"TestADisabledUserIsNobody":                             TestADisabledUserIsNobody,
 	"TestAFailureIsEnvelopedAndLogged":                      TestAFailureIsEnvelopedAndLogged,
 	"TestAGrantGivesNoEgress":                               TestAGrantGivesNoEgress,
@@ -100,6 +101,7 @@ var suite = map[string]func(*testing.T){
 	"TestSecretsThatAreNotSentAgain":                 TestSecretsThatAreNotSentAgain,
 	"TestWhatIsReadCanBeSentBack":                    TestWhatIsReadCanBeSentBack,
 	"TestWhatOnlyTheServerSets":                      TestWhatOnlyTheServerSets,
+	"TestWhatIsWrongIsToldInTheOrderOfTheMembers":    TestWhatIsWrongIsToldInTheOrderOfTheMembers,
 	"TestWithoutLimitsNothingIsCounted":              TestWithoutLimitsNothingIsCounted,
 	"TestWithoutTheSettingNoPageReadsAnything":       TestWithoutTheSettingNoPageReadsAnything,
 }

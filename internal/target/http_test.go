@@ -214,7 +214,7 @@ func TestResult(t *testing.T) {
 		{"an unknown certificate", secure.URL, Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: "The target's certificate is not one to trust"}},
 		{"TLS spoken to a plain server", "https" + strings.TrimPrefix(srv.URL, "http"), Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork, Message: "The target did not speak TLS"}},
 		{"a name that does not exist", "http://no-such-host.invalid/", Result{State: jadwal.RunFailed, Reason: jadwal.ReasonNetwork}},
-		{"an address for nobody", "http://169.254.169.254/latest", Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's address is a link-local one, which may not be called"}},
+		{"an address for nobody", "http://169.254.169.254/latest", Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's address is a link-local one, which may not be called unless the operator of this server allows it"}},
 		{"another scheme", "ftp://127.0.0.1/", Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's URL is not one that can be called"}},
 		{"no host", "http:///x", Result{State: jadwal.RunFailed, Reason: jadwal.ReasonTargetRefused, Message: "The target's URL is not one that can be called"}},
 	} {
@@ -418,7 +418,7 @@ func TestConnections(t *testing.T) {
 		}
 		c.Limited = true
 		r := h.Do(t.Context(), c)
-		if r.Reason != jadwal.ReasonTargetRefused || r.Message != "The target's address is a loopback one, which only a superuser's job may call" {
+		if r.Reason != jadwal.ReasonTargetRefused || r.Message != "The target's address is a loopback one, which only a superuser's job may call unless the operator of this server allows it" {
 			t.Errorf("%+v", r)
 		}
 		c.Inherited = true

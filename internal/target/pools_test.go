@@ -53,13 +53,18 @@ func newAuthority(t *testing.T) *authority {
 
 // pair returns a certificate for a name, on loopback, and its key, in PEM.
 func (a *authority) pair(name string) (cert, key string) {
+	return a.pairUntil(name, time.Now().Add(time.Hour))
+}
+
+// pairUntil is pair with a certificate that ends then.
+func (a *authority) pairUntil(name string, end time.Time) (cert, key string) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		a.t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: end,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
@@ -129,9 +134,12 @@ func TestTLSOfTargets(t *testing.T) {
 	strict12 := newTLSTarget(ours, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MaxVersion: tls.VersionTLS12})
 	cert, key := ours.pair("jadwal")
 	otherCert, otherKey := theirs.pair("stranger")
+	oldCert, oldKey := ours.pairUntil("old", time.Now().Add(-time.Minute))
 	const (
 		untrusted = "The target's certificate is not one to trust"
 		refused   = "The target refused the TLS handshake"
+		wanting   = "The target wants a client certificate, and the job has none that it accepts"
+		expired   = "The target refused the job's client certificate: it has expired"
 		unequal   = "The target speaks no version of TLS that may be spoken"
 	)
 	for _, tt := range []struct {
@@ -149,9 +157,11 @@ func TestTLSOfTargets(t *testing.T) {
 		{"1.2 is", only12.URL, jadwal.TargetTLS{CA: ours.pem}, 0, "nobody by TLS 1.2"},
 		{"but not when 1.3 is the oldest", only12.URL, jadwal.TargetTLS{CA: ours.pem, MinVersion: "1.3"}, 0, unequal},
 		{"then 1.3 is", open.URL, jadwal.TargetTLS{CA: ours.pem, MinVersion: "1.3"}, 0, "nobody by TLS 1.3"},
-		{"who has no certificate is not let in", strict13.URL, jadwal.TargetTLS{CA: ours.pem}, 0, refused},
-		{"by TLS 1.2 neither", strict12.URL, jadwal.TargetTLS{CA: ours.pem}, 0, refused},
-		{"nor is a stranger", strict13.URL, jadwal.TargetTLS{CA: ours.pem, ClientCert: otherCert, ClientKey: otherKey}, 0, refused},
+		{"who has no certificate is not let in", strict13.URL, jadwal.TargetTLS{CA: ours.pem}, 0, wanting},
+		{"by TLS 1.2 neither, and that has no word for it", strict12.URL, jadwal.TargetTLS{CA: ours.pem}, 0, refused},
+		{"nor is a stranger", strict13.URL, jadwal.TargetTLS{CA: ours.pem, ClientCert: otherCert, ClientKey: otherKey}, 0, wanting},
+		{"nor who has one that has expired", strict13.URL, jadwal.TargetTLS{CA: ours.pem, ClientCert: oldCert, ClientKey: oldKey}, 0, expired},
+		{"nor by TLS 1.2", strict12.URL, jadwal.TargetTLS{CA: ours.pem, ClientCert: oldCert, ClientKey: oldKey}, 0, expired},
 		{"who has one is", strict13.URL, jadwal.TargetTLS{CA: ours.pem, ClientCert: cert, ClientKey: key}, 0, "jadwal by TLS 1.3"},
 		{"by TLS 1.2 too", strict12.URL, jadwal.TargetTLS{CA: ours.pem, ClientCert: cert, ClientKey: key}, 0, "jadwal by TLS 1.2"},
 		{"a redirect to the same origin shows it again", strict13.URL + "/?to=/", jadwal.TargetTLS{CA: ours.pem, ClientCert: cert, ClientKey: key}, 1, "jadwal by TLS 1.3"},

@@ -52,25 +52,39 @@ func ourShortage(err error) bool {
 
 const brokeOff = "The connection broke before the answer was complete"
 
-// refusal says why an address was not called; inherited, that the job's owner
-// could have it called.
+// refusal says why an address was not called, and who could have it called;
+// inherited, that the job's owner could.
 func refusal(r *jadwal.Refusal, inherited bool) string {
+	const unless = " unless the operator of this server allows it"
 	switch {
 	case r.Kind == jadwal.Denied:
 		return "The target is one that the operator of this server has denied"
 	case r.Kind == jadwal.Own:
 		return "The target is this server itself, which no job may call"
 	case r.All:
-		return "The target's address is a " + r.Kind + " one, which may not be called"
+		return "The target's address is a " + r.Kind + " one, which may not be called" + unless
 	case inherited:
 		return "The target's address is a " + r.Kind + " one, which only a superuser's job may call; this one's owner is a superuser, " +
 			"but it was written by somebody who is none, and keeps the rules of such until a superuser edits it"
 	}
-	return "The target's address is a " + r.Kind + " one, which only a superuser's job may call"
+	return "The target's address is a " + r.Kind + " one, which only a superuser's job may call" + unless
 }
 
-// protocolVersion is the alert of that name (RFC 8446, section 6.2).
-const protocolVersion = tls.AlertError(70)
+const noClientCert = "The target wants a client certificate, and the job has none that it accepts"
+
+// alerts are those by which a target refuses a handshake (RFC 8446, section 6.2)
+// for what a job can have otherwise, by their texts: one that was sent is of a
+// type that crypto/tls does not export.
+var alerts = map[string]string{
+	tls.AlertError(42).Error():  noClientCert, // bad_certificate
+	tls.AlertError(43).Error():  noClientCert, // unsupported_certificate
+	tls.AlertError(44).Error():  "The target refused the job's client certificate: it has been revoked",
+	tls.AlertError(45).Error():  "The target refused the job's client certificate: it has expired",
+	tls.AlertError(46).Error():  noClientCert, // certificate_unknown
+	tls.AlertError(48).Error():  noClientCert, // unknown_ca
+	tls.AlertError(70).Error():  "The target speaks no version of TLS that may be spoken",
+	tls.AlertError(116).Error(): noClientCert, // certificate_required
+}
 
 // trouble says in a sentence what broke. It never passes on an error's own
 // text, which may name addresses of the server's network.
@@ -93,10 +107,9 @@ func trouble(err error) string {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "The target did not speak TLS"
 	}
-	// An alert that the target sent is of a type that crypto/tls does not export.
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
-		if alert.Err.Error() == protocolVersion.Error() {
-			return "The target speaks no version of TLS that may be spoken"
+		if message := alerts[alert.Err.Error()]; message != "" {
+			return message
 		}
 		return "The target refused the TLS handshake"
 	}
