@@ -12,8 +12,9 @@ import (
 )
 
 // newMetrics returns what writes all that the server measures in the
-// Prometheus text format.
-func newMetrics(eng *engine.Engine, misplaced func() bool) func(io.Writer) error {
+// Prometheus text format. certificateEnd is when the first of its certificates
+// ends, in Unix seconds, 0 while one is not there; nil: it speaks no TLS.
+func newMetrics(eng *engine.Engine, misplaced func() bool, certificateEnd func() int64) func(io.Writer) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -27,6 +28,11 @@ func newMetrics(eng *engine.Engine, misplaced func() bool) func(io.Writer) error
 				return 0
 			}),
 	)
+	if certificateEnd != nil {
+		registry.MustRegister(prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Name: "jadwal_tls_certificate_expiry_timestamp_seconds", Help: "When the first of the server's own certificates ends, in Unix time; 0: there is none for one of its hosts."},
+			func() float64 { return float64(certificateEnd()) }))
+	}
 	return func(w io.Writer) error {
 		families, err := registry.Gather()
 		if err != nil {

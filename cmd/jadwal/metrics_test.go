@@ -12,7 +12,7 @@ import (
 
 func TestMetricsAreInTheTextFormat(t *testing.T) {
 	var b strings.Builder
-	if err := newMetrics(engine.New(engine.Options{}), func() bool { return true })(&b); err != nil {
+	if err := newMetrics(engine.New(engine.Options{}), func() bool { return true }, nil)(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
@@ -30,6 +30,9 @@ func TestMetricsAreInTheTextFormat(t *testing.T) {
 		if !strings.Contains(b.String(), line+"\n") {
 			t.Errorf("there is no line %s", line)
 		}
+	}
+	if strings.Contains(b.String(), "certificate") {
+		t.Error("without TLS there is a certificate")
 	}
 }
 

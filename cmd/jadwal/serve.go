@@ -141,7 +141,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		health = func(now time.Time) error { return errors.Join(eng.Health(now), member.Health(now)) }
 	}
 	active, retiring := ring.inForce.Derive(auth.PurposeTokens)
-	secure, err := serverTLS(ctx, cfg, log)
+	secure, certificateEnd, err := serverTLS(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func serve(ctx context.Context, stdout io.Writer, cfg config.Config, log *slog.L
 		Tokens:         auth.NewTokens(active, retiring, auth.Lifetimes{Access: cfg.AccessLifetime, Refresh: cfg.RefreshLifetime, Session: cfg.SessionLifetime}),
 		Keys:           ring.inForce,
 		EngineHealth:   health,
-		Metrics:        newMetrics(eng, st.Misplaced),
+		Metrics:        newMetrics(eng, st.Misplaced, certificateEnd),
 		Nodes:          nodesOf(st, member, jadwal.Node{Address: listener.Addr().String(), Version: jadwal.Version, StartedAt: time.Now()}),
 		Tester:         client.Test,
 		ResetLifetime:  cfg.ResetLifetime,

@@ -21,17 +21,22 @@ import (
 	"github.com/teknohole/jadwal/internal/config"
 )
 
-// serverTLS is how the server speaks TLS; nil: it does not. When certificates
-// come from an ACME server, they are looked after until ctx ends.
-func serverTLS(ctx context.Context, cfg config.Config, log *slog.Logger) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+// serverTLS is how the server speaks TLS, and when the first of its certificates
+// ends, in Unix seconds, 0 while one is not there; nil, nil: it does not. When
+// certificates come from an ACME server, they are looked after until ctx ends.
+func serverTLS(ctx context.Context, cfg config.Config, log *slog.Logger) (c *tls.Config, end func() int64, err error) {
+	c = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	switch {
 	case cfg.TLSCert != "":
 		files := &certificate{certFile: cfg.TLSCert, keyFile: cfg.TLSKey, log: log}
 		if err := files.read(time.Now()); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		c.GetCertificate = files.get
+		end = func() int64 {
+			cert, _ := files.get(nil)
+			return expiry(cert).Unix()
+		}
 	case len(cfg.ACMEHosts) > 0:
 		direct := http.DefaultTransport.(*http.Transport).Clone()
 		direct.Proxy = nil
@@ -47,13 +52,21 @@ func serverTLS(ctx context.Context, cfg config.Config, log *slog.Logger) (*tls.C
 		}
 		c.GetCertificate = m.GetCertificate
 		c.NextProtos = append(c.NextProtos, acme.ALPNProto) // RFC 8737
-		for _, host := range cfg.ACMEHosts {
-			go lookAfter(ctx, m, host, log)
+		ends := make([]atomic.Int64, len(cfg.ACMEHosts))
+		for i, host := range cfg.ACMEHosts {
+			go lookAfter(ctx, m, host, &ends[i], log)
+		}
+		end = func() int64 {
+			first := ends[0].Load()
+			for i := range ends {
+				first = min(first, ends[i].Load())
+			}
+			return first
 		}
 	default:
-		return nil, nil
+		return nil, nil, nil
 	}
-	return c, nil
+	return c, end, nil
 }
 
 // A certificate is one from two files, in PEM. When they have changed, the new
@@ -122,9 +135,10 @@ func (c *certificate) readBefore(cert, key []byte) bool {
 	return c.key != nil && bytes.Equal(c.cert, cert) && bytes.Equal(c.key, key)
 }
 
-// lookAfter gets a host's certificate before somebody asks for it, and tells the
-// log when there is none, or an old one that is not renewed.
-func lookAfter(ctx context.Context, m *autocert.Manager, host string, log *slog.Logger) {
+// lookAfter gets a host's certificate before somebody asks for it, keeps in end
+// when it ends, in Unix seconds, and tells the log when there is none, or an old
+// one that is not renewed.
+func lookAfter(ctx context.Context, m *autocert.Manager, host string, end *atomic.Int64, log *slog.Logger) {
 	const (
 		firstWait, longestWait = time.Minute, time.Hour
 		goodFor                = 12 * time.Hour
@@ -140,6 +154,9 @@ func lookAfter(ctx context.Context, m *autocert.Manager, host string, log *slog.
 	for {
 		next := goodFor
 		cert, err := m.GetCertificate(hello)
+		if err == nil {
+			end.Store(expiry(cert).Unix())
+		}
 		switch {
 		case err != nil:
 			log.Error("no certificate from the ACME server", "host", host, "again in", wait.String(), "error", err)

@@ -13,11 +13,13 @@ import (
 	"encoding/pem"
 	"io"
 	"log/slog"
+	"math"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,15 +186,21 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s %v %s", resp.Status, resp.Header, body)
 		}
 	})
+	shown := func() *x509.Certificate {
+		t.Helper()
+		return certificateOf(t, strings.TrimPrefix(s.url, "https://"), &tls.Config{RootCAs: ca.pool()})
+	}
 	serial := func() int64 {
 		t.Helper()
-		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), &tls.Config{RootCAs: ca.pool()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+		return shown().SerialNumber.Int64()
 	}
+	endIsMeasured := func(t *testing.T) {
+		t.Helper()
+		if got, want := measuredEnd(t, s, client, "admin123"), shown().NotAfter.Unix(); got != want {
+			t.Errorf("it ends %d, want %d", got, want)
+		}
+	}
+	t.Run("when the certificate ends is measured", endIsMeasured)
 	t.Run("a new certificate is used once it is there, and a broken one is not", func(t *testing.T) {
 		const broken = "the certificate has changed and cannot be used"
 		first := serial()
@@ -219,6 +227,7 @@ func TestTLS(t *testing.T) {
 		write(t, certFile, cert)
 		write(t, keyFile, key)
 		eventually(t, "the new certificate", func() bool { return serial() == ca.last })
+		endIsMeasured(t)
 	})
 	t.Run("who waits for the files keeps no other handshake waiting", func(t *testing.T) {
 		files := &certificate{certFile: certFile, keyFile: keyFile, log: slog.New(slog.DiscardHandler)}
@@ -274,10 +283,53 @@ func TestTLS(t *testing.T) {
 	})
 }
 
+// certificateOf is the one that a server shows.
+func certificateOf(t *testing.T, address string, c *tls.Config) *x509.Certificate {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0]
+}
+
+// measuredEnd is when the first certificate ends, in Unix seconds, as /metrics
+// tells a superuser.
+func measuredEnd(t *testing.T, s *server, client *http.Client, password string) int64 {
+	t.Helper()
+	c := harness.NewClient(s.url)
+	c.HTTP = client
+	if err := c.SignIn("admin", password); err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequest("GET", s.url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+c.Access)
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(body), "\njadwal_tls_certificate_expiry_timestamp_seconds ")
+	text, _, _ := strings.Cut(rest, "\n")
+	end, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatalf("it ends %q", text)
+	}
+	return int64(end)
+}
+
 // A certificate that was got by ACME is for the hosts that are listed and no
 // others, and is kept for the next start.
 func TestACME(t *testing.T) {
-	const host = "jadwal.example.com"
+	const host, password = "jadwal.example.com", "correct horse"
 	ca := newAuthority(t)
 	address, err := harness.FreeAddress()
 	if err != nil {
@@ -288,7 +340,7 @@ func TestACME(t *testing.T) {
 	data, roots := filepath.Join(dir, "data"), filepath.Join(dir, "roots.pem")
 	write(t, roots, ca.pem)
 	start := func() *server {
-		return startServer(t, data, []string{"SSL_CERT_FILE=" + roots},
+		return startServer(t, data, []string{"SSL_CERT_FILE=" + roots, "JADWAL_ADMIN_PASSWORD=" + password},
 			"--listen", address, "--acme-hosts", host+", other.example.com", "--acme-directory", directory.url)
 	}
 	client := ca.client(&tls.Config{})
@@ -312,6 +364,11 @@ func TestACME(t *testing.T) {
 	if !answers(host) || !answers("other.example.com") {
 		t.Errorf("no answer under a host's name\n%s", &s.stderr)
 	}
+	first := int64(math.MaxInt64)
+	for _, host := range []string{host, "other.example.com"} {
+		first = min(first, certificateOf(t, address, &tls.Config{RootCAs: ca.pool(), ServerName: host}).NotAfter.Unix())
+	}
+	eventually(t, "the end of the first one", func() bool { return measuredEnd(t, s, client, password) == first })
 	for _, host := range []string{"evil.example.com", "sub." + host, "127.0.0.1"} {
 		if answers(host) {
 			t.Errorf("%s has a certificate", host)
