@@ -118,10 +118,7 @@ const (
 // instants of before the job's creation would count.
 const MaxLateAt = time.Hour
 
-var (
-	jobNamePattern = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,62}$`)
-	tagPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,62}$`)
-)
+var tagPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,62}$`)
 
 // reservedNames are job names that the API's paths need for themselves.
 var reservedNames = []string{"bulk"}
@@ -145,12 +142,25 @@ func DefaultDefinition() Definition {
 	}
 }
 
+// isName tells whether s is a name as jobs and secrets have them.
+func isName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z':
+		case i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 63
+}
+
 // CheckJobName returns what is wrong with a job's name, nil when it is valid.
 func CheckJobName(s string) *FieldError {
 	switch {
 	case s == "":
 		return &FieldError{"name", "required", "name is required"}
-	case !jobNamePattern.MatchString(s):
+	case !isName(s):
 		return &FieldError{"name", "invalid", "name must be 1 to 63 lower-case letters, digits, dots, underscores or hyphens and begin with a letter"}
 	case slices.Contains(reservedNames, s):
 		return &FieldError{"name", "reserved", "name " + s + " is reserved; choose another"}

@@ -42,7 +42,7 @@ func CheckSecretName(name string) *FieldError {
 	switch {
 	case name == "":
 		return fieldError("name", "required", "name is required")
-	case !jobNamePattern.MatchString(name):
+	case !isName(name):
 		return fieldError("name", "invalid", "name must be 1 to 63 lower-case letters, digits, dots, underscores or hyphens and begin with a letter")
 	}
 	return nil

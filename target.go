@@ -218,7 +218,7 @@ func onlyNames(value string) bool {
 		return false
 	}
 	parts := t.parts
-	if len(parts) == 2 && parts[0].word == "" && slices.ContainsFunc(schemes, func(s string) bool { return strings.EqualFold(s+" ", parts[0].text) }) {
+	if len(parts) == 2 && parts[0].word == noWord && slices.ContainsFunc(schemes, func(s string) bool { return strings.EqualFold(s+" ", parts[0].text) }) {
 		parts = parts[1:]
 	}
 	return len(parts) == 1 && parts[0].word == wordSecret

@@ -3,10 +3,10 @@ package jadwal
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/teknohole/jadwal/schedule"
 )
@@ -29,40 +29,45 @@ type template struct {
 
 // A part of a template is a text, or the place of an expression.
 type part struct {
-	text   string
-	word   word // "": a text
-	name   string
-	format string
-	zone   *time.Location // nil: the job's
-	escape escape
-	at     int // where the expression begins in the field, in bytes from 0
+	text     string
+	argument string         // of the expression: the name of a secret, or a format
+	zone     *time.Location // nil: the job's
+	at       int            // where the expression begins in the field, in bytes from 0
+	word     word           // noWord: a text
+	escape   escape
 }
 
 // word is what an expression begins with.
-type word string
+type word uint8
 
 const (
-	wordRunID   word = "run.id"
-	wordAttempt word = "run.attempt"
-	wordDueAt   word = "run.due_at"
-	wordJob     word = "job.name"
-	wordTags    word = "job.tags"
-	wordSecret  word = "secret"
+	noWord word = iota
+	wordRunID
+	wordAttempt
+	wordDueAt
+	wordJob
+	wordTags
+	wordSecret
 )
 
-// A wordRule is a word with how many texts may follow it.
+// A wordRule is how a word is written and how many texts may follow it.
 type wordRule struct {
-	word     word
+	text     string
 	min, max int
 }
 
 // words are all there are.
-var words = []wordRule{
-	{wordRunID, 0, 0}, {wordAttempt, 0, 0}, {wordDueAt, 0, 2}, {wordJob, 0, 0}, {wordTags, 0, 0}, {wordSecret, 1, 1},
+var words = [...]wordRule{
+	wordRunID:   {"run.id", 0, 0},
+	wordAttempt: {"run.attempt", 0, 0},
+	wordDueAt:   {"run.due_at", 0, 2},
+	wordJob:     {"job.name", 0, 0},
+	wordTags:    {"job.tags", 0, 0},
+	wordSecret:  {"secret", 1, 1},
 }
 
 // escape says how a value is written so that it cannot leave its place.
-type escape int
+type escape uint8
 
 const (
 	asIs       escape = iota
@@ -124,7 +129,7 @@ func (b *templateBuilder) text(text string) {
 }
 
 func (b *templateBuilder) add(p part) {
-	if p.word == "" {
+	if p.word == noWord {
 		b.text(p.text)
 		return
 	}
@@ -151,7 +156,7 @@ func parseExpression(text string, begin int) (end int, p part, wrong *templateEr
 		return 0, part{}, &templateError{begin, fmt.Sprintf(format, args...)}
 	}
 	at := begin + len("{{")
-	var first word
+	first := ""
 	var room [2]string // no word has more texts
 	texts := room[:0]
 	for n := 0; ; n++ {
@@ -184,7 +189,7 @@ func parseExpression(text string, begin int) (end int, p part, wrong *templateEr
 			for at < len(text) && isWordByte(text[at]) {
 				at++
 			}
-			first = word(text[from:at])
+			first = text[from:at]
 		default:
 			return fail(`the expression is not understood; write one such as {{run.id}} or {{secret "name"}}, and {{"{{"}} for {{ itself`)
 		}
@@ -195,34 +200,36 @@ func isWordByte(c byte) bool { return c >= 'a' && c <= 'z' || c == '_' || c == '
 
 // makeExpression makes the part of a word and the texts behind it. message is
 // what is wrong, if anything.
-func makeExpression(first word, texts []string) (p part, message string) {
+func makeExpression(first string, texts []string) (p part, message string) {
 	if first == "" {
 		if len(texts) != 1 {
 			return p, `the expression is empty, or has more than one text; write one such as {{run.id}}`
 		}
 		return part{text: texts[0]}, ""
 	}
-	i := slices.IndexFunc(words, func(w wordRule) bool { return w.word == first })
-	switch {
-	case i < 0:
-		return p, fmt.Sprintf("%s is not known; there are %s", clip(string(first), 64), joinWords())
-	case len(texts) < words[i].min:
+	for i := range words {
+		if words[i].text == first {
+			p.word = word(i)
+		}
+	}
+	switch rule := &words[p.word]; {
+	case p.word == noWord:
+		return p, fmt.Sprintf("%s is not known; there are %s", clip(first, 64), joinWords())
+	case len(texts) < rule.min:
 		return p, fmt.Sprintf(`%s wants a name, such as {{secret "api-token"}}`, first)
-	case len(texts) > words[i].max:
+	case len(texts) > rule.max:
 		return p, fmt.Sprintf("%s has too many texts behind it", first)
 	}
-	p = part{word: first}
-	switch first {
+	if len(texts) > 0 {
+		p.argument = texts[0]
+	}
+	switch p.word {
 	case wordSecret:
-		p.name = texts[0]
-		if CheckSecretName(p.name) != nil {
+		if CheckSecretName(p.argument) != nil {
 			return p, "a secret has a name of 1 to 63 lower-case letters, digits, dots, underscores or hyphens that begins with a letter"
 		}
 	case wordDueAt:
-		if len(texts) > 0 {
-			p.format = texts[0]
-		}
-		if message := checkFormat(p.format); message != "" {
+		if message := checkFormat(p.argument); message != "" {
 			return p, message
 		}
 		if len(texts) > 1 {
@@ -237,9 +244,9 @@ func makeExpression(first word, texts []string) (p part, message string) {
 }
 
 func joinWords() string {
-	all := make([]string, len(words))
-	for i, w := range words {
-		all[i] = string(w.word)
+	var all []string
+	for _, w := range words[noWord+1:] {
+		all = append(all, w.text)
 	}
 	return strings.Join(all, ", ")
 }
@@ -277,44 +284,43 @@ func checkFormat(format string) (message string) {
 	case "", formatRFC3339, formatDate, formatUnix, formatUnixMS:
 		return ""
 	}
-	known := fmt.Sprintf("%s, %s, %s, %s, or one with %%Y %%m %%d %%H %%M %%S %%L %%j %%G %%V %%u %%z %%s %%%%", formatRFC3339, formatDate, formatUnix, formatUnixMS)
+	const known = formatRFC3339 + ", " + formatDate + ", " + formatUnix + ", " + formatUnixMS + ", or one with %Y %m %d %H %M %S %L %j %G %V %u %z %s %%"
 	if !strings.Contains(format, "%") {
-		return fmt.Sprintf("%s is no format of an instant; there are %s", clip(format, 64), known)
+		return clip(format, 64) + " is no format of an instant; there are " + known
 	}
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
 			continue
 		}
 		if i++; i == len(format) || directives[format[i]] == nil {
-			return fmt.Sprintf("the format of an instant has a %% that is followed by nothing known; there are %s", known)
+			return "the format of an instant has a % that is followed by nothing known; there are " + known
 		}
 	}
 	return ""
 }
 
-// formatInstant writes an instant, in its own zone, in a format that
-// checkFormat has let pass.
-func formatInstant(t time.Time, format string) string {
+// appendInstant writes an instant, in its own zone, in a format that checkFormat
+// has let pass.
+func appendInstant(b []byte, t time.Time, format string) []byte {
 	switch format {
 	case "", formatRFC3339:
-		return t.Format("2006-01-02T15:04:05.000Z07:00")
+		return t.AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
 	case formatDate:
-		return t.Format("2006-01-02")
+		return t.AppendFormat(b, "2006-01-02")
 	case formatUnix:
-		return strconv.FormatInt(t.Unix(), 10)
+		return strconv.AppendInt(b, t.Unix(), 10)
 	case formatUnixMS:
-		return strconv.FormatInt(t.UnixMilli(), 10)
+		return strconv.AppendInt(b, t.UnixMilli(), 10)
 	}
-	var b strings.Builder
 	for i := 0; i < len(format); i++ {
 		if format[i] == '%' {
 			i++
-			b.WriteString(directives[format[i]](t))
+			b = append(b, directives[format[i]](t)...)
 		} else {
-			b.WriteByte(format[i])
+			b = append(b, format[i])
 		}
 	}
-	return b.String()
+	return b
 }
 
 // Values are what the templates of a target are filled in with.
@@ -347,28 +353,22 @@ func (e errNoSecret) Error() string { return "there is no secret " + e.name }
 
 // append adds t, filled in and escaped, to b. It stops, with errTooLong, beyond
 // limit bytes.
-func (t *template) append(b []byte, v *Values, limit int) ([]byte, error) {
+func (t *template) append(b []byte, v *Values, limit int) (_ []byte, err error) {
 	limit += len(b)
 	for i := range t.parts {
-		p := &t.parts[i]
-		value := ""
-		if p.word != "" {
-			var err error
-			if value, err = p.value(v); err != nil {
-				return b, err
-			}
+		switch p := &t.parts[i]; {
+		case p.word == noWord:
+			b = append(b, p.text...)
+		case p.escape == asIs:
+			b, err = p.append(b, v)
+		default:
+			var room [64]byte
+			var value []byte
+			value, err = p.append(room[:0], v)
+			b = p.escape.append(b, string(value))
 		}
-		if len(b)+len(p.text)+len(value) > limit {
-			return b, errTooLong
-		}
-		b = append(b, p.text...)
-		switch p.escape {
-		case asIs:
-			b = append(b, value...)
-		case percent:
-			b = appendPercent(b, value)
-		case jsonString:
-			b = appendJSONString(b, value)
+		if err != nil {
+			return b, err
 		}
 		if len(b) > limit {
 			return b, errTooLong
@@ -379,30 +379,37 @@ func (t *template) append(b []byte, v *Values, limit int) ([]byte, error) {
 
 var errTooLong = errors.New("it is too long")
 
-func (p *part) value(v *Values) (string, error) {
+// append adds the value of an expression to b, as it is.
+func (p *part) append(b []byte, v *Values) ([]byte, error) {
 	switch p.word {
 	case wordRunID:
-		return v.RunID, nil
+		return append(b, v.RunID...), nil
 	case wordAttempt:
-		return strconv.Itoa(v.Attempt), nil
+		return strconv.AppendInt(b, int64(v.Attempt), 10), nil
 	case wordJob:
-		return v.job, nil
+		return append(b, v.job...), nil
 	case wordTags:
-		return strings.Join(v.tags, ","), nil
+		for i, tag := range v.tags {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, tag...)
+		}
+		return b, nil
 	case wordDueAt:
 		zone := p.zone
 		if zone == nil {
 			zone = v.zone
 		}
-		return formatInstant(v.DueAt.In(zone), p.format), nil
+		return appendInstant(b, v.DueAt.In(zone), p.argument), nil
 	case wordSecret:
-		secret := v.secret(p.name)
+		secret := v.secret(p.argument)
 		if secret.OwnerID == 0 {
-			return "", errNoSecret{p.name}
+			return b, errNoSecret{p.argument}
 		}
-		return secret.Value, nil
+		return append(b, secret.Value...), nil
 	}
-	return "", fmt.Errorf("%s is not known", p.word)
+	return b, fmt.Errorf("word %d is not known", p.word)
 }
 
 // sampleOf is a text as it may be once it is filled in, false when it is no valid
@@ -422,7 +429,7 @@ func sampleOf(text string) (sample string, ok bool) {
 func (t *template) sample() string {
 	var b strings.Builder
 	for _, p := range t.parts {
-		if p.word != "" {
+		if p.word != noWord {
 			b.WriteByte('x')
 		}
 		b.WriteString(p.text)
@@ -439,6 +446,17 @@ func EncodedByTemplates(value string) (all [][]byte) {
 		}
 	}
 	return all
+}
+
+// append adds a value to b as it is written in its place.
+func (e escape) append(b []byte, value string) []byte {
+	switch e {
+	case percent:
+		return appendPercent(b, value)
+	case jsonString:
+		return appendJSONString(b, value)
+	}
+	return append(b, value...)
 }
 
 const upperHex = "0123456789ABCDEF"
@@ -474,7 +492,7 @@ func appendJSONString(b []byte, s string) []byte {
 		case r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029':
 			b = fmt.Appendf(b, `\u%04x`, r)
 		default:
-			b = append(b, string(r)...)
+			b = utf8.AppendRune(b, r)
 		}
 	}
 	return b

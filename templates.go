@@ -29,17 +29,20 @@ type Templates struct {
 }
 
 type headerTemplate struct {
-	name   string
-	secret bool // it holds a secret
+	name string
 	template
 }
 
 // SecretUse is an expression that names a secret.
 type SecretUse struct {
-	Name  string
-	Field string // such as "target.url"
-	At    int    // where it begins in that, in bytes from 1
+	Name string
+	At   int // where it begins in its field, in bytes from 1
+
+	field, member string
 }
+
+// Field names where u stands, such as "target.url".
+func (u SecretUse) Field() string { return u.field + clip(u.member, 64) }
 
 // IsOf tells whether that secret is the one that u names.
 func (u SecretUse) IsOf(secret SecretID) bool { return secret.Name == u.Name }
@@ -76,25 +79,31 @@ func (f *Filled) Header(name string) (value string, filled bool) {
 // that are not valid are told by Wrong, and cannot be filled in.
 func (d *Definition) Templates() *Templates {
 	t := &d.Target
-	headers := 0 // that are templates
-	for _, value := range t.Headers {
+	var headers []headerTemplate
+	for name, value := range t.Headers {
 		if hasTemplate(value) {
-			headers++
+			if headers == nil {
+				headers = make([]headerTemplate, 0, len(t.Headers))
+			}
+			headers = append(headers, headerTemplate{name: name})
 		}
 	}
-	if headers == 0 && !hasTemplate(t.URL) && !bytes.Contains(t.Body, []byte("{{")) {
+	if headers == nil && !hasTemplate(t.URL) && !bytes.Contains(t.Body, []byte("{{")) {
 		return nil
 	}
-	ts := &Templates{origin: t.Origin(), job: d.Name, tags: d.Tags, zone: time.UTC}
+	ts := &Templates{origin: t.Origin(), job: d.Name, tags: d.Tags, zone: time.UTC, headers: headers}
 	if zone, err := schedule.LoadZone(d.Timezone); err == nil { // otherwise it is refused where it stands
 		ts.zone = zone
 	}
-	if parsed, ok := ts.parse("target.url", "", t.URL, percent); ok {
-		ts.url = &parsed
-		ts.checkPlace(t.URL)
+	if hasTemplate(t.URL) {
+		if parsed, ok := ts.parse("target.url", "", t.URL, percent); ok {
+			ts.url = &parsed
+			ts.checkPlace(t.URL)
+		}
 	}
-	if headers > 0 {
-		ts.parseHeaders(t.Headers, headers)
+	slices.SortFunc(headers, func(a, b headerTemplate) int { return strings.Compare(a.name, b.name) })
+	for i := range headers {
+		headers[i].template, _ = ts.parse("target.headers.", headers[i].name, t.Headers[headers[i].name], asIs)
 	}
 	ts.parseBody(t)
 	if n := ts.expressions(); n > MaxExpressions {
@@ -119,38 +128,15 @@ func (ts *Templates) Uses() []SecretUse {
 	return ts.uses
 }
 
-// parseHeaders reads the templates among the values of headers, which are so
-// many.
-func (ts *Templates) parseHeaders(headers map[string]string, n int) {
-	names := make([]string, 0, n)
-	for name, value := range headers {
-		if hasTemplate(value) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	ts.headers = make([]headerTemplate, 0, n)
-	for _, name := range names {
-		if parsed, ok := ts.parse("target.headers.", name, headers[name], asIs); ok {
-			ts.headers = append(ts.headers, headerTemplate{name, parsed.holdsSecret(), parsed})
-		}
-	}
-}
-
 // parse reads the template of a field, or of one of its members, whose values
-// are escaped in that way; ok is false when it is none, or not valid.
+// are escaped in that way; ok is false when it is not valid.
 func (ts *Templates) parse(field, member, text string, how escape) (parsed template, ok bool) {
-	if !hasTemplate(text) {
-		return parsed, false
-	}
 	parsed, wrong := parseTemplate(text, how)
-	switch {
-	case wrong != nil:
+	if wrong != nil {
 		ts.complain(field+clip(member, 64), wrong.at, "template", wrong.message)
 		return parsed, false
-	case parsed.holdsSecret():
-		ts.note(field+clip(member, 64), &parsed, func(at int) int { return at })
 	}
+	ts.note(field, member, &parsed)
 	return parsed, true
 }
 
@@ -158,12 +144,12 @@ func (ts *Templates) complain(field string, at int, code, message string) {
 	ts.wrong = append(ts.wrong, *fieldError(field, code, "%s, at byte %d: %s", field, at+1, message))
 }
 
-// note keeps which secrets a template of a field names; place tells where a byte
-// of it stands in the field.
-func (ts *Templates) note(field string, t *template, place func(int) int) {
-	for _, p := range t.parts {
-		if p.word == wordSecret {
-			ts.uses = append(ts.uses, SecretUse{p.name, field, place(p.at) + 1})
+// note keeps which secrets the template of a field, or of one of its members,
+// names.
+func (ts *Templates) note(field, member string, t *template) {
+	for i := range t.parts {
+		if p := &t.parts[i]; p.word == wordSecret {
+			ts.uses = append(ts.uses, SecretUse{p.argument, p.at + 1, field, member})
 		}
 	}
 }
@@ -175,7 +161,7 @@ func (t *template) holdsSecret() bool {
 func (ts *Templates) expressions() (n int) {
 	count := func(t *template) {
 		for _, p := range t.parts {
-			if p.word != "" {
+			if p.word != noWord {
 				n++
 			}
 		}
@@ -236,7 +222,7 @@ func (ts *Templates) parseBody(t *Target) {
 		parsed.parts[i].escape = how
 	}
 	ts.body, ts.kind = &parsed, kind
-	ts.note(field, &parsed, func(at int) int { return at })
+	ts.note(field, "", &parsed)
 }
 
 // contentType is the media type that headers name, in lower case and without
@@ -283,16 +269,16 @@ func (ts *Templates) parseJSON(field, text string) {
 			ts.complain(field, place(wrong.at), "template", wrong.message)
 			return
 		}
-		ts.note(field, &parsed, place)
 		whole.text(text[at : begin+1])
 		for _, p := range parsed.parts {
-			p.text = string(appendJSONString(nil, p.text))
+			p.text, p.at = string(appendJSONString(nil, p.text)), place(p.at)
 			whole.add(p)
 		}
 		whole.text(`"`)
 		at = end
 	}
 	ts.body = &template{whole.end()}
+	ts.note(field, "", ts.body)
 }
 
 // rawLength is how many bytes of the inside of a JSON string, as it is written,
@@ -347,10 +333,10 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Fil
 			return f, fieldError("target.url", "template", "target.url cannot be filled in: %s", err)
 		}
 	}
-	left := MaxFilledHeaders
 	if len(ts.headers) > 0 {
-		f.Headers = make([]FilledHeader, 0, len(ts.headers))
+		f.Headers = make([]FilledHeader, len(ts.headers))
 	}
+	left := MaxFilledHeaders
 	var room [256]byte
 	for i := range ts.headers {
 		h := &ts.headers[i]
@@ -363,7 +349,7 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Fil
 			return f, fieldError("target.headers."+clip(h.name, 64), "template", "header %s cannot be filled in: %s", clip(h.name, 64), err)
 		}
 		left -= len(b)
-		f.Headers = append(f.Headers, FilledHeader{h.name, value, h.secret})
+		f.Headers[i] = FilledHeader{h.name, value, h.holdsSecret()}
 	}
 	if ts.body != nil {
 		b, err := ts.body.append(make([]byte, 0, 512), &v, MaxFilledBody)
@@ -400,11 +386,11 @@ func (ts *Templates) Try(now time.Time, ownerID int64, secrets []SecretValue) (w
 func (u *SecretUse) check(secret *SecretValue, ownerID int64, origin string) *FieldError {
 	switch {
 	case secret.OwnerID == 0 || secret.OwnerID != ownerID:
-		return fieldError(u.Field, "unknown_secret", "%s, at byte %d: the job's owner has no secret %s: make one of that name, or take it out of the target", u.Field, u.At, u.Name)
+		return fieldError(u.Field(), "unknown_secret", "%s, at byte %d: the job's owner has no secret %s: make one of that name, or take it out of the target", u.Field(), u.At, u.Name)
 	case secret.Locked:
-		return fieldError(u.Field, "locked_secret", "%s, at byte %d: secret %s cannot be opened: send its value again, or give the server the master key that it is sealed with", u.Field, u.At, u.Name)
+		return fieldError(u.Field(), "locked_secret", "%s, at byte %d: secret %s cannot be opened: send its value again, or give the server the master key that it is sealed sealed with", u.Field(), u.At, u.Name)
 	case !slices.Contains(secret.Origins, origin):
-		return fieldError(u.Field, "secret_origin", "%s, at byte %d: secret %s may not be sent to %s; its origins are %s", u.Field, u.At, u.Name, clip(origin, 64), clip(strings.Join(secret.Origins, ", "), 256))
+		return fieldError(u.Field(), "secret_origin", "%s, at byte %d: secret %s may not be sent to %s; its origins are %s", u.Field(), u.At, u.Name, clip(origin, 64), clip(strings.Join(secret.Origins, ", "), 256))
 	}
 	return nil
 }
