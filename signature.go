@@ -64,9 +64,10 @@ type signing struct {
 	macs      sync.Pool // of *mac
 }
 
-// mac is a keyed hash, and room to write its sums to.
+// mac is a keyed hash, and room for what goes into it and comes out of it.
 type mac struct {
 	hash.Hash
+	head []byte
 	sum  [sha256.Size]byte
 	text [base64Sum]byte
 }
@@ -96,20 +97,19 @@ func (s *Signer) Sign(id string, now time.Time, body []byte) (timestamp, signatu
 		return "", ""
 	}
 	var b strings.Builder
-	var head []byte
 	for _, k := range s.keys {
 		if !k.retiresAt.IsZero() && !now.Before(k.retiresAt) {
 			continue
 		}
-		if head == nil {
+		if timestamp == "" {
 			timestamp = strconv.FormatInt(now.Unix(), 10)
-			head = append(append(append(append(make([]byte, 0, 64), id...), '.'), timestamp...), '.')
 			b.Grow(len(s.keys) * (4 + base64Sum))
 		} else {
 			b.WriteByte(' ')
 		}
 		m := k.macs.Get().(*mac)
-		m.Write(head)
+		m.head = append(append(append(append(m.head[:0], id...), '.'), timestamp...), '.')
+		m.Write(m.head)
 		m.Write(body)
 		base64.StdEncoding.Encode(m.text[:], m.Sum(m.sum[:0]))
 		b.WriteString("v1,")
