@@ -24,8 +24,6 @@ type Templates struct {
 	body    *template // nil: none
 	kind    string    // the type of body
 	wrong   []FieldError
-
-	uses []SecretUse
 }
 
 type headerTemplate struct {
@@ -36,13 +34,14 @@ type headerTemplate struct {
 // SecretUse is an expression that names a secret.
 type SecretUse struct {
 	Name string
-	At   int // where it begins in its field, in bytes from 1
-
-	field, member string
+	At   int   // where it begins in its field, in bytes from 1
+	In   field // such as target.url
 }
 
-// Field names where u stands, such as "target.url".
-func (u SecretUse) Field() string { return u.field + clip(u.member, 64) }
+// A field is one of a target's, or a member of one.
+type field struct{ name, member string }
+
+func (f field) String() string { return f.name + clip(f.member, 64) }
 
 // IsOf tells whether that secret is the one that u names.
 func (u SecretUse) IsOf(secret SecretID) bool { return secret.Name == u.Name }
@@ -75,9 +74,40 @@ func (f *Filled) Header(name string) (value string, filled bool) {
 	return "", false
 }
 
+// A TemplateCache keeps templates of headers that were read before, by their
+// text: the jobs of one program share them. The zero value is empty; nil keeps
+// nothing. It is for one goroutine at a time.
+type TemplateCache struct{ read map[string]template }
+
+// The limits of a TemplateCache.
+const (
+	maxCachedTemplates = 256
+	maxCachedTemplate  = 512 // bytes of a text
+)
+
+func (c *TemplateCache) parse(text string) (t template, wrong *templateError) {
+	if c == nil || len(text) > maxCachedTemplate {
+		return parseTemplate(text, asIs)
+	}
+	t, there := c.read[text]
+	if there {
+		return t, nil
+	}
+	if t, wrong = parseTemplate(text, asIs); wrong == nil {
+		if c.read == nil || len(c.read) == maxCachedTemplates {
+			c.read = map[string]template{}
+		}
+		c.read[text] = t
+	}
+	return t, wrong
+}
+
 // Templates returns the templates of d's target, nil when it has none. Those
 // that are not valid are told by Wrong, and cannot be filled in.
-func (d *Definition) Templates() *Templates {
+func (d *Definition) Templates() *Templates { return (*TemplateCache)(nil).Of(d) }
+
+// Of is d.Templates, of what c keeps as far as that goes.
+func (c *TemplateCache) Of(d *Definition) *Templates {
 	t := &d.Target
 	var headers []headerTemplate
 	for name, value := range t.Headers {
@@ -96,14 +126,20 @@ func (d *Definition) Templates() *Templates {
 		ts.zone = zone
 	}
 	if hasTemplate(t.URL) {
-		if parsed, ok := ts.parse("target.url", "", t.URL, percent); ok {
+		if parsed, wrong := parseTemplate(t.URL, percent); wrong == nil {
 			ts.url = &parsed
 			ts.checkPlace(t.URL)
+		} else {
+			ts.complain(fieldURL, wrong.at, wrong.message)
 		}
 	}
 	slices.SortFunc(headers, func(a, b headerTemplate) int { return strings.Compare(a.name, b.name) })
 	for i := range headers {
-		headers[i].template, _ = ts.parse("target.headers.", headers[i].name, t.Headers[headers[i].name], asIs)
+		h := &headers[i]
+		var wrong *templateError
+		if h.template, wrong = c.parse(t.Headers[h.name]); wrong != nil {
+			ts.complain(h.field(), wrong.at, wrong.message)
+		}
 	}
 	ts.parseBody(t)
 	if n := ts.expressions(); n > MaxExpressions {
@@ -120,38 +156,49 @@ func (ts *Templates) Wrong() []FieldError {
 	return ts.wrong
 }
 
+// The fields that may hold templates, but for the headers.
+var (
+	fieldURL  = field{name: "target.url"}
+	fieldBody = field{name: "target.body"}
+)
+
+func (h *headerTemplate) field() field { return field{"target.headers.", h.name} }
+
+// all yields the templates of ts with their fields.
+func (ts *Templates) all(yield func(field, *template) bool) {
+	if ts.url != nil && !yield(fieldURL, ts.url) {
+		return
+	}
+	for i := range ts.headers {
+		if h := &ts.headers[i]; !yield(h.field(), &h.template) {
+			return
+		}
+	}
+	if ts.body != nil {
+		yield(fieldBody, ts.body)
+	}
+}
+
 // Uses are the expressions that name secrets, in the order of the fields.
 func (ts *Templates) Uses() []SecretUse {
 	if ts == nil {
 		return nil
 	}
-	return ts.uses
+	return slices.Collect(ts.uses)
 }
 
-// parse reads the template of a field, or of one of its members, whose values
-// are escaped in that way; ok is false when it is not valid.
-func (ts *Templates) parse(field, member, text string, how escape) (parsed template, ok bool) {
-	parsed, wrong := parseTemplate(text, how)
-	if wrong != nil {
-		ts.complain(field+clip(member, 64), wrong.at, "template", wrong.message)
-		return parsed, false
-	}
-	ts.note(field, member, &parsed)
-	return parsed, true
-}
-
-func (ts *Templates) complain(field string, at int, code, message string) {
-	ts.wrong = append(ts.wrong, *fieldError(field, code, "%s, at byte %d: %s", field, at+1, message))
-}
-
-// note keeps which secrets the template of a field, or of one of its members,
-// names.
-func (ts *Templates) note(field, member string, t *template) {
-	for i := range t.parts {
-		if p := &t.parts[i]; p.word == wordSecret {
-			ts.uses = append(ts.uses, SecretUse{p.argument, p.at + 1, field, member})
+func (ts *Templates) uses(yield func(SecretUse) bool) {
+	for in, t := range ts.all {
+		for i := range t.parts {
+			if p := &t.parts[i]; p.word == wordSecret && !yield(SecretUse{p.argument, p.at + 1, in}) {
+				return
+			}
 		}
 	}
+}
+
+func (ts *Templates) complain(in field, at int, message string) {
+	ts.wrong = append(ts.wrong, *fieldError(in.String(), "template", "%s, at byte %d: %s", in, at+1, message))
 }
 
 func (t *template) holdsSecret() bool {
@@ -159,21 +206,12 @@ func (t *template) holdsSecret() bool {
 }
 
 func (ts *Templates) expressions() (n int) {
-	count := func(t *template) {
-		for _, p := range t.parts {
-			if p.word != noWord {
+	for _, t := range ts.all {
+		for i := range t.parts {
+			if t.parts[i].word != noWord {
 				n++
 			}
 		}
-	}
-	if ts.url != nil {
-		count(ts.url)
-	}
-	for i := range ts.headers {
-		count(&ts.headers[i].template)
-	}
-	if ts.body != nil {
-		count(ts.body)
 	}
 	return n
 }
@@ -184,20 +222,19 @@ func (ts *Templates) expressions() (n int) {
 func (ts *Templates) checkPlace(text string) {
 	at := strings.Index(text, "{{")
 	if _, rest, found := strings.Cut(text[:at], "://"); !found || !strings.ContainsAny(rest, "/?") {
-		ts.complain("target.url", at, "template", "an expression stands in the path or the query only, not in the scheme, the host or the port")
+		ts.complain(fieldURL, at, "an expression stands in the path or the query only, not in the scheme, the host or the port")
 	}
 }
 
 // parseBody reads the template of a body: of its text when it is a JSON string,
 // else of the strings within it.
 func (ts *Templates) parseBody(t *Target) {
-	const field = "target.body"
 	if !bytes.Contains(t.Body, []byte("{{")) {
 		return
 	}
 	if t.Body[0] != '"' {
 		ts.kind = "application/json"
-		ts.parseJSON(field, string(t.Body))
+		ts.parseJSON(string(t.Body))
 		return
 	}
 	var text string
@@ -206,7 +243,7 @@ func (ts *Templates) parseBody(t *Target) {
 	}
 	parsed, wrong := parseTemplate(text, asIs)
 	if wrong != nil {
-		ts.complain(field, wrong.at, "template", wrong.message)
+		ts.complain(fieldBody, wrong.at, wrong.message)
 		return
 	}
 	how, kind := asIs, "text/plain; charset=utf-8"
@@ -222,7 +259,6 @@ func (ts *Templates) parseBody(t *Target) {
 		parsed.parts[i].escape = how
 	}
 	ts.body, ts.kind = &parsed, kind
-	ts.note(field, "", &parsed)
 }
 
 // contentType is the media type that headers name, in lower case and without
@@ -239,7 +275,7 @@ func contentType(headers map[string]string) string {
 
 // parseJSON reads the templates in the strings of a JSON text. All between them
 // stays as it is written.
-func (ts *Templates) parseJSON(field, text string) {
+func (ts *Templates) parseJSON(text string) {
 	var whole templateBuilder
 	for at := 0; at < len(text); {
 		begin := strings.IndexByte(text[at:], '"')
@@ -266,7 +302,7 @@ func (ts *Templates) parseJSON(field, text string) {
 		place := func(n int) int { return begin + 1 + rawLength(token[1:], n) }
 		parsed, wrong := parseTemplate(inside, jsonString)
 		if wrong != nil {
-			ts.complain(field, place(wrong.at), "template", wrong.message)
+			ts.complain(fieldBody, place(wrong.at), wrong.message)
 			return
 		}
 		whole.text(text[at : begin+1])
@@ -278,7 +314,6 @@ func (ts *Templates) parseJSON(field, text string) {
 		at = end
 	}
 	ts.body = &template{whole.end()}
-	ts.note(field, "", ts.body)
 }
 
 // rawLength is how many bytes of the inside of a JSON string, as it is written,
@@ -318,8 +353,7 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Fil
 		return f, &w
 	}
 	v.job, v.tags, v.zone, v.secrets = ts.job, ts.tags, ts.zone, secrets
-	for i := range ts.uses {
-		use := &ts.uses[i]
+	for use := range ts.uses {
 		if e := use.check(v.secret(use.Name), ownerID, ts.origin); e != nil {
 			return f, e
 		}
@@ -346,7 +380,7 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Fil
 			err = errBadHeader
 		}
 		if err != nil {
-			return f, fieldError("target.headers."+clip(h.name, 64), "template", "header %s cannot be filled in: %s", clip(h.name, 64), err)
+			return f, fieldError(h.field().String(), "template", "header %s cannot be filled in: %s", clip(h.name, 64), err)
 		}
 		left -= len(b)
 		f.Headers[i] = FilledHeader{h.name, value, h.holdsSecret()}
@@ -368,7 +402,7 @@ func (ts *Templates) Try(now time.Time, ownerID int64, secrets []SecretValue) (w
 		return nil
 	}
 	known := Values{secrets: secrets}
-	for _, use := range ts.uses {
+	for use := range ts.uses {
 		if e := use.check(known.secret(use.Name), ownerID, ts.origin); e != nil {
 			wrong = append(wrong, *e)
 		}
@@ -383,14 +417,14 @@ func (ts *Templates) Try(now time.Time, ownerID int64, secrets []SecretValue) (w
 }
 
 // check tells why a secret cannot be used there, nil when it can.
-func (u *SecretUse) check(secret *SecretValue, ownerID int64, origin string) *FieldError {
+func (u SecretUse) check(secret *SecretValue, ownerID int64, origin string) *FieldError {
 	switch {
 	case secret.OwnerID == 0 || secret.OwnerID != ownerID:
-		return fieldError(u.Field(), "unknown_secret", "%s, at byte %d: the job's owner has no secret %s: make one of that name, or take it out of the target", u.Field(), u.At, u.Name)
+		return fieldError(u.In.String(), "unknown_secret", "%s, at byte %d: the job's owner has no secret %s: make one of that name, or take it out of the target", u.In, u.At, u.Name)
 	case secret.Locked:
-		return fieldError(u.Field(), "locked_secret", "%s, at byte %d: secret %s cannot be opened: send its value again, or give the server the master key that it is sealed sealed with", u.Field(), u.At, u.Name)
+		return fieldError(u.In.String(), "locked_secret", "%s, at byte %d: secret %s cannot be opened: send its value again, or give the server the master key that it is sealed sealed with", u.In, u.At, u.Name)
 	case !slices.Contains(secret.Origins, origin):
-		return fieldError(u.Field(), "secret_origin", "%s, at byte %d: secret %s may not be sent to %s; its origins are %s", u.Field(), u.At, u.Name, clip(origin, 64), clip(strings.Join(secret.Origins, ", "), 256))
+		return fieldError(u.In.String(), "secret_origin", "%s, at byte %d: secret %s may not be sent to %s; its origins are %s", u.In, u.At, u.Name, clip(origin, 64), clip(strings.Join(secret.Origins, ", "), 256))
 	}
 	return nil
 }

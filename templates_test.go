@@ -2,6 +2,7 @@ package jadwal
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"reflect"
 	"runtime"
@@ -338,15 +339,60 @@ func inHeaders() Definition {
 	return d
 }
 
+func TestATemplateCacheSharesAndForgets(t *testing.T) {
+	var c TemplateCache
+	with := func(header string) *Definition {
+		d := templated("https://api.example.com/", header, "")
+		return &d
+	}
+	filled := func(ts *Templates) string {
+		f, wrong := ts.Fill(attemptValues, 1, secretsOf("s3cret"))
+		if wrong != nil {
+			t.Fatal(wrong.Message)
+		}
+		value, _ := f.Header("X-A")
+		return value
+	}
+	const text = `Bearer {{secret "token"}}`
+	one, other := c.Of(with(text)), c.Of(with(text))
+	if &one.headers[0].parts[0] != &other.headers[0].parts[0] {
+		t.Error("two jobs with one header do not share its template")
+	}
+	if got := filled(other); got != "Bearer s3cret" {
+		t.Errorf("got %s", got)
+	}
+	for i := range 3 * maxCachedTemplates {
+		if got, want := filled(c.Of(with(fmt.Sprintf("%d {{run.attempt}}", i)))), fmt.Sprintf("%d %d", i, attemptValues.Attempt); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+		if len(c.read) > maxCachedTemplates {
+			t.Fatalf("%d templates are kept", len(c.read))
+		}
+	}
+	long := strings.Repeat("a", maxCachedTemplate) + "{{run.attempt}}"
+	if c.Of(with(long)); len(c.read[long].parts) > 0 {
+		t.Error("a long text is kept")
+	}
+	for range 2 {
+		if wrong := c.Of(with("{{nothing}}")).Wrong(); len(wrong) != 1 || wrong[0].Field != "target.headers.X-A" {
+			t.Errorf("got %v", wrong)
+		}
+	}
+}
+
 // BenchmarkTemplates reads the templates of a job, as a run does whose job is
-// not in memory.
+// not in memory: of a program with no other job, and with many.
 func BenchmarkTemplates(b *testing.B) {
 	d := inHeaders()
-	b.ReportAllocs()
-	for b.Loop() {
-		if wrong := d.Templates().Wrong(); wrong != nil {
-			b.Fatal(wrong)
-		}
+	for name, c := range map[string]*TemplateCache{"of one job": nil, "of many": {}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if wrong := c.Of(&d).Wrong(); wrong != nil {
+					b.Fatal(wrong)
+				}
+			}
+		})
 	}
 }
 

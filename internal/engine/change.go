@@ -67,7 +67,7 @@ func (e *Engine) add(j *job, p jadwal.PendingChange) {
 // cancelRun ends a run that is not final: one that runs, waits, or is due and
 // has not started. A run that has ended meanwhile stays as it is.
 func (e *Engine) cancelRun(j *job, p jadwal.PendingChange, now time.Time) {
-	def, err := compile(p.Old)
+	def, err := compile(p.Old, &e.templates)
 	if err == nil && !j.current() && p.Old.Version == j.version {
 		j.def = def // without it nobody could tell whether the job is over
 	}
@@ -145,7 +145,7 @@ func (e *Engine) supersede(j *job, p jadwal.PendingChange, now time.Time) {
 		}
 	}
 	end := jadwal.Settlement{From: latest(now, p.EffectiveAt)}
-	old, err := compile(p.Old)
+	old, err := compile(p.Old, &e.templates)
 	if err == nil {
 		end = old.rules.Settle(e.standing(j, now), jadwal.Ending{
 			State: p.Old.State, EffectiveAt: p.EffectiveAt, Until: p.Until, Catchup: p.Catchup, Deleted: deleted, Now: now,
@@ -171,7 +171,7 @@ func (e *Engine) supersede(j *job, p jadwal.PendingChange, now time.Time) {
 	j.def, j.next, j.due = nil, 0, 0
 	e.cached.drop(j.id)
 	if !deleted {
-		if def, err := compile(p.New); err == nil {
+		if def, err := compile(p.New, &e.templates); err == nil {
 			j.def = def
 			e.cached.put(def)
 		} else {

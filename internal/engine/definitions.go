@@ -12,16 +12,16 @@ type definition struct {
 	templates *jadwal.Templates // nil: none
 }
 
-// compile makes a definition. Errors are those of schedule.Compile: the job
+// compile makes a definition, with what read keeps of templates. Errors are those of schedule.Compile: the job
 // was stored under rules that this program does not share.
-func compile(job jadwal.Job) (*definition, error) {
+func compile(job jadwal.Job, read *jadwal.TemplateCache) (*definition, error) {
 	plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
 	if err != nil {
 		return nil, err
 	}
 	return &definition{
 		job: job, rules: job.Definition.Rules(plan, job.ID), host: job.Definition.Target.Origin(), bytes: size(&job.Definition),
-		templates: job.Definition.Templates(),
+		templates: read.Of(&job.Definition),
 	}, nil
 }
 

@@ -134,7 +134,7 @@ func (e *Engine) fetched(asked []int64, jobs []jadwal.Job) {
 		if j := e.jobs[stored.ID]; j != nil && j.version > stored.Version {
 			continue // read before the change that is applied by now
 		}
-		def, err := compile(stored)
+		def, err := compile(stored, &e.templates)
 		if err != nil {
 			e.log.Error("job cannot be fired: its schedules are not understood", "job", stored.ID, "version", stored.Version, "error", err)
 			continue

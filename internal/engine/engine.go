@@ -155,6 +155,8 @@ type Engine struct {
 	ready  queue[ready]
 	cached *cache
 
+	templates jadwal.TemplateCache
+
 	flights  queue[*flight] // memory only ones, by start
 	inFlight int
 	clock    wallClock

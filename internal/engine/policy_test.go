@@ -77,7 +77,7 @@ func TestJitter(t *testing.T) {
 	})
 	scenario(t, "a restart while it lasts starts the run once, at the same instant", func(t *testing.T, w *world) {
 		job := w.with("spread", "0 1 * * *", func(d *jadwal.Definition) { d.Jitter = jadwal.Duration(30 * time.Minute) })
-		def, err := compile(w.stored(job.ID))
+		def, err := compile(w.stored(job.ID), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
