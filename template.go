@@ -3,6 +3,7 @@ package jadwal
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -332,6 +333,8 @@ type Values struct {
 	zone    *time.Location // of the job
 	job     string         // its name
 	tags    []string
+	ownerID int64
+	origin  string // of its target
 	secrets []SecretValue
 }
 
@@ -345,11 +348,28 @@ func (v *Values) secret(name string) *SecretValue {
 	return &SecretValue{}
 }
 
-// errNoSecret is that a template wants a secret that Values do not have. Its
-// message names it.
-type errNoSecret struct{ name string }
+// errSecret is why a secret cannot be filled in there, with a code of a
+// FieldError. It names the secret and repeats no value.
+type errSecret struct {
+	code    string
+	message string
+	at      int // as in part
+}
 
-func (e errNoSecret) Error() string { return "there is no secret " + e.name }
+func (e *errSecret) Error() string { return e.message }
+
+// check tells why a secret cannot be used where p is, nil when it can.
+func (p *part) check(secret *SecretValue, v *Values) error {
+	switch {
+	case secret.OwnerID == 0 || secret.OwnerID != v.ownerID:
+		return &errSecret{"unknown_secret", "the job's owner has no secret " + p.argument + ": make one of that name, or take it out of the target", p.at}
+	case secret.Locked:
+		return &errSecret{"locked_secret", "secret " + p.argument + " cannot be opened: send its value again, or give the server the master key that it is sealed with", p.at}
+	case !slices.Contains(secret.Origins, v.origin):
+		return &errSecret{"secret_origin", fmt.Sprintf("secret %s may not be sent to %s; its origins are %s", p.argument, clip(v.origin, 64), clip(strings.Join(secret.Origins, ", "), 256)), p.at}
+	}
+	return nil
+}
 
 // append adds t, filled in and escaped, to b. It stops, with errTooLong, beyond
 // limit bytes.
@@ -404,8 +424,8 @@ func (p *part) append(b []byte, v *Values) ([]byte, error) {
 		return appendInstant(b, v.DueAt.In(zone), p.argument), nil
 	case wordSecret:
 		secret := v.secret(p.argument)
-		if secret.OwnerID == 0 {
-			return b, errNoSecret{p.argument}
+		if err := p.check(secret, v); err != nil {
+			return b, err
 		}
 		return append(b, secret.Value...), nil
 	}

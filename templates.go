@@ -33,9 +33,9 @@ type headerTemplate struct {
 
 // SecretUse is an expression that names a secret.
 type SecretUse struct {
-	Name string
-	At   int   // where it begins in its field, in bytes from 1
-	In   field // such as target.url
+	Name  string
+	At    int    // where it begins in its field, in bytes from 1
+	Field string // such as "target.url"
 }
 
 // A field is one of a target's, or a member of one.
@@ -179,22 +179,26 @@ func (ts *Templates) all(yield func(field, *template) bool) {
 	}
 }
 
-// Uses are the expressions that name secrets, in the order of the fields.
-func (ts *Templates) Uses() []SecretUse {
-	if ts == nil {
-		return nil
-	}
-	return slices.Collect(ts.uses)
-}
-
-func (ts *Templates) uses(yield func(SecretUse) bool) {
+// secrets yields the expressions that name secrets, in the order of the fields.
+func (ts *Templates) secrets(yield func(field, *part) bool) {
 	for in, t := range ts.all {
 		for i := range t.parts {
-			if p := &t.parts[i]; p.word == wordSecret && !yield(SecretUse{p.argument, p.at + 1, in}) {
+			if p := &t.parts[i]; p.word == wordSecret && !yield(in, p) {
 				return
 			}
 		}
 	}
+}
+
+// Uses are the expressions that name secrets, in the order of the fields.
+func (ts *Templates) Uses() (uses []SecretUse) {
+	if ts == nil {
+		return nil
+	}
+	for in, p := range ts.secrets {
+		uses = append(uses, SecretUse{p.argument, p.at + 1, in.String()})
+	}
+	return uses
 }
 
 func (ts *Templates) complain(in field, at int, message string) {
@@ -352,19 +356,14 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Fil
 	for _, w := range ts.wrong {
 		return f, &w
 	}
-	v.job, v.tags, v.zone, v.secrets = ts.job, ts.tags, ts.zone, secrets
-	for use := range ts.uses {
-		if e := use.check(v.secret(use.Name), ownerID, ts.origin); e != nil {
-			return f, e
-		}
-	}
+	v.job, v.tags, v.zone, v.ownerID, v.origin, v.secrets = ts.job, ts.tags, ts.zone, ownerID, ts.origin, secrets
 	if ts.url != nil {
 		b, err := ts.url.append(nil, &v, MaxFilledURL)
 		if f.URL = string(b); err == nil {
 			err = checkPath(f.URL)
 		}
 		if err != nil {
-			return f, fieldError("target.url", "template", "target.url cannot be filled in: %s", err)
+			return f, fieldURL.unfilled("target.url", err)
 		}
 	}
 	if len(ts.headers) > 0 {
@@ -380,7 +379,7 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Fil
 			err = errBadHeader
 		}
 		if err != nil {
-			return f, fieldError(h.field().String(), "template", "header %s cannot be filled in: %s", clip(h.name, 64), err)
+			return f, h.field().unfilled("header "+clip(h.name, 64), err)
 		}
 		left -= len(b)
 		f.Headers[i] = FilledHeader{h.name, value, h.holdsSecret()}
@@ -388,11 +387,20 @@ func (ts *Templates) Fill(v Values, ownerID int64, secrets []SecretValue) (f Fil
 	if ts.body != nil {
 		b, err := ts.body.append(make([]byte, 0, 512), &v, MaxFilledBody)
 		if err != nil {
-			return f, fieldError("target.body", "template", "target.body cannot be filled in: %s", err)
+			return f, fieldBody.unfilled("target.body", err)
 		}
 		f.Body, f.ContentType, f.SecretBody = b, ts.kind, ts.body.holdsSecret()
 	}
 	return f, nil
+}
+
+// unfilled is that the template of a field, called so in a sentence, could not be
+// filled in.
+func (f field) unfilled(called string, err error) *FieldError {
+	if secret, ok := errors.AsType[*errSecret](err); ok {
+		return fieldError(f.String(), secret.code, "%s, at byte %d: %s", f, secret.at+1, secret.message)
+	}
+	return fieldError(f.String(), "template", "%s cannot be filled in: %s", called, err)
 }
 
 // Try tells why ts could not be filled in with those secrets, as far as that is
@@ -401,10 +409,10 @@ func (ts *Templates) Try(now time.Time, ownerID int64, secrets []SecretValue) (w
 	if ts == nil {
 		return nil
 	}
-	known := Values{secrets: secrets}
-	for use := range ts.uses {
-		if e := use.check(known.secret(use.Name), ownerID, ts.origin); e != nil {
-			wrong = append(wrong, *e)
+	known := Values{ownerID: ownerID, origin: ts.origin, secrets: secrets}
+	for in, p := range ts.secrets {
+		if err := p.check(known.secret(p.argument), &known); err != nil {
+			wrong = append(wrong, *in.unfilled("", err))
 		}
 	}
 	if len(wrong) > 0 {
@@ -412,19 +420,6 @@ func (ts *Templates) Try(now time.Time, ownerID int64, secrets []SecretValue) (w
 	}
 	if _, e := ts.Fill(Values{RunID: RunKey{}.ID(), Attempt: MaxAttempts, DueAt: now}, ownerID, secrets); e != nil {
 		return []FieldError{*e}
-	}
-	return nil
-}
-
-// check tells why a secret cannot be used there, nil when it can.
-func (u SecretUse) check(secret *SecretValue, ownerID int64, origin string) *FieldError {
-	switch {
-	case secret.OwnerID == 0 || secret.OwnerID != ownerID:
-		return fieldError(u.In.String(), "unknown_secret", "%s, at byte %d: the job's owner has no secret %s: make one of that name, or take it out of the target", u.In, u.At, u.Name)
-	case secret.Locked:
-		return fieldError(u.In.String(), "locked_secret", "%s, at byte %d: secret %s cannot be opened: send its value again, or give the server the master key that it is sealed sealed with", u.In, u.At, u.Name)
-	case !slices.Contains(secret.Origins, origin):
-		return fieldError(u.In.String(), "secret_origin", "%s, at byte %d: secret %s may not be sent to %s; its origins are %s", u.In, u.At, u.Name, clip(origin, 64), clip(strings.Join(secret.Origins, ", "), 256))
 	}
 	return nil
 }

@@ -249,7 +249,7 @@ func (s *Store) bind(t *tx, by jadwal.Actor, before *jadwal.Definition, job *jad
 	guest := by.User.ID != 0 && by.User.ID != job.OwnerID && !by.User.IsSuperuser
 	for _, use := range templates.Uses() {
 		if guest && !slices.ContainsFunc(before.Target.Secrets, use.IsOf) {
-			return nil, jadwal.Invalid(use.In.String(), "unknown_secret", "%s, at byte %d: only the job's owner can have it use secret %s", use.In, use.At, use.Name)
+			return nil, jadwal.Invalid(use.Field, "unknown_secret", "%s, at byte %d: only the job's owner can have it use secret %s", use.Field, use.At, use.Name)
 		}
 		if slices.ContainsFunc(bound, use.IsOf) {
 			continue
