@@ -37,7 +37,8 @@ const (
 // readJSON reads a body strictly (RFC 8259 without its leniencies: no unknown
 // and no duplicate member, names in their exact case, UTF-8 without a byte
 // order mark, nothing after the value) into a pointer to a struct. The error
-// names the member, such as "schedules[0].cron"; it never repeats the body.
+// names each member that is wrong, such as "schedules[0].cron"; it never repeats
+// the body.
 func readJSON(body []byte, into any, null nulls) error {
 	switch {
 	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
@@ -58,7 +59,7 @@ func readJSON(body []byte, into any, null nulls) error {
 	}
 	err := json.Unmarshal(body, into, json.RejectUnknownMembers(true), json.WithUnmarshalers(read))
 	if err != nil {
-		return explain(err)
+		return explainAll(err, body, reflect.TypeOf(into).Elem(), null)
 	}
 	return nil
 }

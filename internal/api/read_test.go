@@ -96,6 +96,42 @@ func TestBodiesThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestAllMembersThatAreWrongAreTold(t *testing.T) {
+	for _, c := range []struct {
+		rule, body string
+		null       nulls
+		want       string // fields and codes, in order
+	}{
+		{"types, in the order of the body", `{"timeout":true,"name":1,"tags":"a"}`, nullsRefused, "timeout wrong_type, name wrong_type, tags wrong_type"},
+		{"further down, and in lists and maps", `{"target":{"url":1,"headers":{"A":1,"B":"b"}},"schedules":[{"cron":5},1,{"at":false}]}`, nullsRefused,
+			"target.url wrong_type, target.headers.A wrong_type, schedules[0].cron wrong_type, schedules[1] wrong_type, schedules[2].at wrong_type"},
+		{"names that are not known beside types", `{"nmae":"a","retry":{"max":3,"multiplier":"x"},"timeout":5}`, nullsRefused, "nmae unknown, retry.max unknown, retry.multiplier wrong_type, timeout wrong_type"},
+		{"what is of the type and no value of it", `{"timeout":"soon","jitter":"later","start_at":"noon","max_runs":1.5}`, nullsRefused, "timeout invalid, jitter invalid, start_at invalid, max_runs wrong_type"},
+		{"nulls", `{"name":null,"tags":["a",null],"start_at":null,"target":{"body":null,"url":null}}`, nullsRefused, "name wrong_type, tags[1] wrong_type, target.url wrong_type"},
+		{"in a patch a null is none, but for those in lists", `{"name":null,"tags":["a",null],"target":{"headers":{"A":null,"B":1}}}`, nullsRemove, "tags[1] wrong_type, target.headers.B wrong_type"},
+		{"what only the server sets may be there", `{"id":1,"last_run":{"x":1},"name":1,"state":5,"timeout":1}`, nullsRefused, "name wrong_type, timeout wrong_type"},
+		{"no more than five", `{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}`, nullsRefused, "a unknown, b unknown, c unknown, d unknown, e unknown"},
+		{"that a member is there twice is told once what is before it is right", `{"name":1,"timeout":1,"name":"a"}`, nullsRefused, "name wrong_type, timeout wrong_type"},
+		{"and then alone", `{"name":"a","name":"b","timeout":1}`, nullsRefused, "name duplicate"},
+		{"what follows may be no JSON", `{"name":1,"timeout":}`, nullsRefused, "name wrong_type"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			err := readJSON([]byte(c.body), new(patchShape), c.null)
+			e, ok := err.(*jadwal.Error)
+			if !ok {
+				t.Fatalf("got %v", err)
+			}
+			var got []string
+			for _, f := range e.Fields {
+				got = append(got, f.Field+" "+f.Code)
+			}
+			if strings.Join(got, ", ") != c.want || e.Message != e.Fields[0].Message {
+				t.Errorf("got %s: %s", strings.Join(got, ", "), e.Message)
+			}
+		})
+	}
+}
+
 func TestAnErrorNamesAtMost64BytesOfAValue(t *testing.T) {
 	long := strings.Repeat("é", 5000)
 	for _, body := range []string{`{"` + long + `":1}`, `{"target":{"headers":{"` + long + `":1}}}`, `{"name":"a","timeout":"` + long + `"}`} {

@@ -14,7 +14,7 @@ type runView struct {
 	ID         string          `json:"id" doc:"The same at every delivery: the Idempotency-Key that the target gets."`
 	JobID      int64           `json:"job_id"`
 	Version    int64           `json:"version" doc:"Of the job, that this run was made from."`
-	State      jadwal.RunState `json:"state" enum:"queued,running,cancelling,succeeded,failed,cancelled,skipped,missed"`
+	State      jadwal.RunState `json:"state" doc:"An attempt is seen as running after a second: before that the run is queued, or, of a planned instant, in no list yet." enum:"queued,running,cancelling,succeeded,failed,cancelled,skipped,missed"`
 	Reason     *jadwal.Reason  `json:"reason" doc:"Why it ended so; null for a success and while it is open."`
 	Trigger    jadwal.Trigger  `json:"trigger" enum:"schedule,manual,retry,backfill"`
 	DueAt      stamp           `json:"due_at"`
