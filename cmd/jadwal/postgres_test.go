@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/teknohole/jadwal"
 	"github.com/teknohole/jadwal/internal/harness"
 	"github.com/teknohole/jadwal/internal/store/pgtest"
 )
@@ -135,6 +137,60 @@ func nodesAt(t *testing.T, c *harness.Client) (all []nodeRow) {
 	t.Helper()
 	call(t, c, http.StatusOK, "GET", "/node", nil, &all)
 	return all
+}
+
+// PostgreSQL may take long to notice that a server is gone: its transaction stays
+// open, and with it the row of its node is held.
+func TestATransactionThatADeadServerLeftOpenHoldsNoOtherServerUp(t *testing.T) {
+	database := newDatabase(t)
+	env := []string{"JADWAL_DATABASE_URL=" + database, sharedSecret, "JADWAL_UNSAFE=yes"}
+	data := filepath.Join(t.TempDir(), "data")
+	dead, other := startServer(t, data, env), startServer(t, data, env)
+	admin := other.mustSignIn("admin", "admin123")
+	var former int64
+	eventually(t, "both to have half of the shards", func() bool {
+		all := nodesAt(t, admin)
+		for _, n := range all {
+			if !n.This {
+				former = n.ID
+			}
+		}
+		return len(all) == 2 && all[0].Shards == 512 && all[1].Shards == 512
+	})
+	c, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	open, err := c.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open.Exec(t.Context(), "SELECT 1 FROM node WHERE id = $1 FOR KEY SHARE", former); err != nil {
+		t.Fatal(err)
+	}
+	dead.signal(syscall.SIGKILL)
+	dead.end()
+	for end := time.Now().Add(jadwal.LeaseFor + jadwal.LeaseTrusted + 2*jadwal.LeaseRenewal); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		resp, err := http.Get(other.url + "/health/ready")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("the other server answers %s", resp.Status)
+		}
+	}
+	if log := other.stderr.String(); !strings.Contains(log, "a transaction of it has not") || strings.Contains(log, "level=ERROR") {
+		t.Errorf("log\n%s", log)
+	}
+	if err := open.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other server to have all shards", func() bool {
+		all := nodesAt(t, admin)
+		return len(all) == 1 && all[0].Shards == 1024
+	})
 }
 
 // A server that others took for dead, and that goes on when a newer one has

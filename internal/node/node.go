@@ -33,13 +33,14 @@ type Store interface {
 	// Cluster returns all nodes and shards.
 	Cluster(ctx context.Context) (*jadwal.Cluster, error)
 
-	// Bury removes a node whose lease has ended by the database's clock. What it
-	// had belongs to nobody then. It waits for a commit of that node that is on
-	// its way.
-	Bury(ctx context.Context, node int64) error
+	// Bury removes a node whose lease has ended by the database's clock, and tells
+	// whether it has. What that had belongs to nobody then. A node of which a
+	// commit is on its way stays: Bury does not wait for it.
+	Bury(ctx context.Context, node int64) (gone bool, err error)
 
-	// Take gives a node those shards, as far as they are nobody's and in the
-	// epochs that seen has, and returns those that it got, in their new epochs.
+	// Take gives a node those shards, as far as they are nobody's, in the epochs
+	// that seen has, and not held by another transaction, for which it does not
+	// wait. It returns those that it got, in their new epochs.
 	Take(ctx context.Context, node int64, shards jadwal.ShardSet, seen *jadwal.Cluster) (*jadwal.Holding, error)
 
 	// Give makes shards of a node nobody's.
@@ -85,6 +86,7 @@ type Node struct {
 	stuckAt  time.Time
 	offset   time.Duration // of the wall clock from the database's
 	adrift   bool          // it is too far off
+	stay     map[int64]int // nodes whose lease has ended and that could not be removed, in how many turns
 	lacks    string        // the id of a master key in use that this server does not have; "": it has all
 	standing atomic.Pointer[Standing]
 }
@@ -272,14 +274,8 @@ func (n *Node) turn(ctx context.Context, leaving bool) error {
 	}
 	p := c.Plan(n.id, n.stuck)
 	n.yield(p.Give, asked)
-	for _, dead := range p.Bury {
-		if err := n.o.Store.Bury(ctx, dead); err != nil {
-			return err
-		}
-		n.o.Log.Warn("a node's lease has ended; its shards go to the others", "node", dead)
-	}
-	if len(p.Bury) > 0 {
-		n.poke() // to share out what is free now
+	if err := n.bury(ctx, p.Bury); err != nil {
+		return err
 	}
 	if p.Take.Len() > 0 && !away {
 		got, err := n.o.Store.Take(ctx, n.id, p.Take, c)
@@ -287,11 +283,35 @@ func (n *Node) turn(ctx context.Context, leaving bool) error {
 			return err
 		}
 		n.gain(got)
-		if taken := got.Set(); taken.Len() < p.Take.Len() {
-			n.poke() // others were faster: look again
+		if taken := got.Set(); taken.Len() > 0 && taken.Len() < p.Take.Len() {
+			n.poke() // others were faster: look again; where nothing could be had, in the next turn
 		}
 	}
 	n.standing.Store(&Standing{ID: n.id, Shards: n.held(), Offset: n.offset, Heard: sent, Lacks: lacks})
+	return nil
+}
+
+// bury removes nodes whose lease has ended, as far as no commit of theirs is on
+// its way. One that was cut off in the middle may stay for as long as the
+// database takes to notice; this node's own lease goes on meanwhile.
+func (n *Node) bury(ctx context.Context, dead []int64) error {
+	stay := map[int64]int{}
+	for _, id := range dead {
+		gone, err := n.o.Store.Bury(ctx, id)
+		if err != nil {
+			return err
+		}
+		if gone {
+			n.o.Log.Warn("a node's lease has ended; its shards go to the others", "node", id)
+			n.poke() // to share out what is free now
+			continue
+		}
+		stay[id] = n.stay[id] + 1
+		if stay[id] == 2 { // or another node was about to remove it
+			n.o.Log.Warn("a node's lease has ended, but a transaction of it has not: its shards go to the others when PostgreSQL has ended that", "node", id)
+		}
+	}
+	n.stay = stay
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/teknohole/jadwal"
@@ -222,14 +223,14 @@ func TestTheFence(t *testing.T) {
 	if err != nil || second <= first {
 		t.Fatalf("nodes %d and %d, %v", first, second, err)
 	}
-	if err := next.Bury(t.Context(), first); err != nil {
-		t.Fatal(err)
+	if gone, err := next.Bury(t.Context(), first); err != nil || gone {
+		t.Fatal(gone, err)
 	}
 	if err := h.Renew(t.Context(), first, time.Microsecond, false, false); err != nil {
 		t.Fatalf("a node whose lease lasts was buried: %v", err)
 	}
-	if err := next.Bury(t.Context(), first); err != nil {
-		t.Fatal(err)
+	if gone, err := next.Bury(t.Context(), first); err != nil || !gone {
+		t.Fatal(gone, err)
 	}
 	if err := h.Renew(t.Context(), first, time.Hour, false, false); !errors.Is(err, jadwal.ErrFenced) {
 		t.Errorf("a buried node's lease was renewed: %v", err)
@@ -273,6 +274,69 @@ func TestTheFence(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A node that was cut off in a transaction leaves what that holds locked until
+// PostgreSQL ends it. The others do not wait for it in their turns.
+func TestWhatANodeThatWasCutOffHoldsKeepsNoOtherOneWaiting(t *testing.T) {
+	url := pgtest.Database(t, current)
+	s := openURL(t, url)
+	join := func() int64 {
+		id, err := s.Join(t.Context(), jadwal.Node{Address: "test", StartedAt: at(0)}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	dead, living := join(), join()
+	if err := s.Renew(t.Context(), dead, time.Microsecond, false, false); err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	cutOff, err := c.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cutOff.Exec(t.Context(), "SELECT 1 FROM node WHERE id = $1 FOR KEY SHARE", dead); err != nil { // a batch
+		t.Fatal(err)
+	}
+	if _, err := cutOff.Exec(t.Context(), "UPDATE shard SET owner = NULL WHERE shard < 3"); err != nil { // shards that it gives back
+		t.Fatal(err)
+	}
+	var some jadwal.ShardSet
+	for shard := range 5 {
+		some.Add(shard)
+	}
+	take := func() (jadwal.ShardSet, error) {
+		seen, err := s.Cluster(t.Context())
+		if err != nil {
+			return jadwal.ShardSet{}, err
+		}
+		got, err := s.Take(t.Context(), living, some, seen)
+		if err != nil {
+			return jadwal.ShardSet{}, err
+		}
+		return got.Set(), nil
+	}
+	if gone, err := s.Bury(t.Context(), dead); err != nil || gone {
+		t.Errorf("it was removed with a batch on its way: %v, %v", gone, err)
+	}
+	if got, err := take(); err != nil || got.Len() != 2 || !got.Has(3) || !got.Has(4) {
+		t.Errorf("took %d shards, %v", got.Len(), err)
+	}
+	if err := cutOff.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := s.Bury(t.Context(), dead); err != nil || !gone {
+		t.Errorf("its batch has ended: %v, %v", gone, err)
+	}
+	if got, err := take(); err != nil || got.Len() != 3 {
+		t.Errorf("took %d shards, %v", got.Len(), err)
+	}
 }
 
 // A process that has joined again commits nothing of what it was before.

@@ -101,35 +101,41 @@ func (s *Store) Cluster(ctx context.Context) (*jadwal.Cluster, error) {
 	return c, err
 }
 
-// Bury removes a node whose lease has ended; one that has renewed it meanwhile
-// stays. It waits for a batch of that node that is on its way.
-func (s *Store) Bury(ctx context.Context, node int64) error {
-	return s.removeNode(ctx, "DELETE FROM node WHERE id = $1 AND lease_until < "+clockSQL, node)
+// Bury removes a node whose lease has ended, and tells whether it has; one that
+// has renewed it meanwhile stays. So does one of which a batch is on its way: that
+// of a node that was cut off may stay for idleTimeout, and whoever waited for it
+// would not renew its own lease in time.
+func (s *Store) Bury(ctx context.Context, node int64) (gone bool, err error) {
+	return s.removeNode(ctx, "DELETE FROM node WHERE id = (SELECT id FROM node WHERE id = $1 AND lease_until < "+clockSQL+" FOR UPDATE SKIP LOCKED)", node)
 }
 
 // Leave removes a node, after a batch of it that is on its way.
 func (s *Store) Leave(ctx context.Context, node int64) error {
-	return s.removeNode(ctx, "DELETE FROM node WHERE id = $1", node)
-}
-
-func (s *Store) removeNode(ctx context.Context, text string, node int64) error {
-	d, err := s.shared()
-	if err != nil {
-		return err
-	}
-	gone := 0
-	err = s.write(ctx, laneAPI, func(t *tx) (err error) {
-		gone, err = t.exec(text, node)
-		return err
-	})
-	if err == nil && gone > 0 {
-		d.hints.say(wordShards)
-	}
+	_, err := s.removeNode(ctx, "DELETE FROM node WHERE id = $1", node)
 	return err
 }
 
-// Take gives a node those shards, as far as they are nobody's and still in the
-// epoch that seen has, and returns those that it got, each in its next epoch.
+func (s *Store) removeNode(ctx context.Context, text string, node int64) (gone bool, err error) {
+	d, err := s.shared()
+	if err != nil {
+		return false, err
+	}
+	if err := s.write(ctx, laneAPI, func(t *tx) error {
+		n, err := t.exec(text, node)
+		gone = n > 0
+		return err
+	}); err != nil {
+		return false, err
+	}
+	if gone {
+		d.hints.say(wordShards)
+	}
+	return gone, nil
+}
+
+// Take gives a node those shards, as far as they are nobody's, still in the epoch
+// that seen has, and not held by another transaction, which may be that of a node
+// that was cut off. It returns those that it got, each in its next epoch.
 // ErrFenced: the node is none any more.
 func (s *Store) Take(ctx context.Context, node int64, shards jadwal.ShardSet, seen *jadwal.Cluster) (*jadwal.Holding, error) {
 	var got *jadwal.Holding
@@ -147,9 +153,11 @@ func (s *Store) Take(ctx context.Context, node int64, shards jadwal.ShardSet, se
 		if !alive {
 			return jadwal.ErrFenced
 		}
-		return t.query(`UPDATE shard SET owner = $1, epoch = shard.epoch + 1 FROM unnest($2::bigint[], $3::bigint[]) AS x (shard, epoch)
-			WHERE shard.shard = x.shard AND shard.epoch = x.epoch
-				AND (shard.owner IS NULL OR NOT EXISTS (SELECT 1 FROM node WHERE node.id = shard.owner))
+		return t.query(`WITH free AS MATERIALIZED (
+				SELECT s.shard FROM shard s JOIN unnest($2::bigint[], $3::bigint[]) AS x (shard, epoch) ON s.shard = x.shard AND s.epoch = x.epoch
+				WHERE s.owner IS NULL OR NOT EXISTS (SELECT 1 FROM node WHERE node.id = s.owner)
+				FOR UPDATE OF s SKIP LOCKED)
+			UPDATE shard SET owner = $1, epoch = shard.epoch + 1 FROM free WHERE shard.shard = free.shard
 			RETURNING shard.shard, shard.epoch`, func(r row) error {
 			got[r.int(0)] = r.int(1)
 			return nil
