@@ -518,10 +518,13 @@ func TestWhatIsWrongIsToldInTheOrderOfTheMembers(t *testing.T) {
 	s := newServer(t)
 	admin := s.login("admin", adminPassword)
 	admin.newSecret("token", "https://api.example.com")
+	admin.createJob("mine")
 	for _, c := range []struct{ method, target, body, fields string }{
 		{"POST", "/secret", `{"origins":["x","https://api.example.com","y"]}`, "name value origins[0] origins[2]"},
 		{"PATCH", "/secret/token", `{"origins":[],"value":"x"}`, "value origins"},
 		{"POST", "/key", `{"expires_at":"soon"}`, "name scopes expires_at"},
+		{"POST", "/job", `{"version":1,"state":"enabled","id":7,"name":"x","timeout":"25h",` + hook + `}`, "id state version"},
+		{"PATCH", "/job/mine", `{"state":"completed","id":999,"timeout":"25h"}`, "id state"},
 		{"POST", "/job", `{"timeout":"25h","tags":["A"],"name":"A","target":{"url":"x"}}`, "name tags[0] target.url timeout"},
 	} {
 		r := admin.do(c.method, c.target, c.body)

@@ -33,15 +33,16 @@ type readOnly struct {
 // none refuses all of r, which nobody but the server can know of a job that
 // there is not yet.
 func (r *readOnly) none() error {
+	var wrong []jadwal.FieldError
 	for _, m := range r.sent() {
-		return jadwal.Invalid(m.name, "read_only", "%s is set by the server; leave it out of a new job", m.name)
+		wrong = append(wrong, jadwal.FieldError{Field: m.name, Code: "read_only", Message: m.name + " is set by the server; leave it out of a new job"})
 	}
-	return nil
+	return invalid(wrong)
 }
 
 // check compares what is there of r with a job. CodeVersionMismatch: it is of
-// another version; else the error names the member that is not as the job has
-// it. What changes without a new version must only be one that the job might
+// another version; else the error names the members that are not as the job has
+// them. What changes without a new version must only be one that the job might
 // have had.
 func (r *readOnly) check(job *jadwal.Job) error {
 	if n, err := strconv.ParseInt(string(r.Version), 10, 64); err == nil && n != job.Version {
@@ -55,6 +56,7 @@ func (r *readOnly) check(job *jadwal.Job) error {
 	for _, m := range membersOf(text) {
 		is[m.name] = m.value
 	}
+	var wrong []jadwal.FieldError
 	for _, m := range r.sent() {
 		fine, wayOut := sameJSON(m.value, is[m.name]), ""
 		switch m.name {
@@ -72,10 +74,10 @@ func (r *readOnly) check(job *jadwal.Job) error {
 			fine = m.value.Kind() == 'n' || isRunOf(job, m.value)
 		}
 		if !fine {
-			return jadwal.Invalid(m.name, "read_only", "%s must be as the job has it, or left out%s", m.name, wayOut)
+			wrong = append(wrong, jadwal.FieldError{Field: m.name, Code: "read_only", Message: m.name + " must be as the job has it, or left out" + wayOut})
 		}
 	}
-	return nil
+	return invalid(wrong)
 }
 
 // sameJSON tells whether two values are the same but for white space, escapes
