@@ -161,46 +161,96 @@ func TestDecode(t *testing.T) {
 	})
 }
 
+func TestADefinitionReaderShares(t *testing.T) {
+	const plain, sealed = `"url":"https://a.example.com/"`, `,"sealed":{"version":1,"text":"AAAA"}`
+	with := func(headers, rest string) string {
+		return `{"name":"a","target":{` + plain + `,"headers":` + headers + `}` + rest + `}`
+	}
+	const bearer = `{"Authorization":"Bearer {{secret \"token\"}}"}`
+	for _, tt := range []struct {
+		rule           string
+		before, after  string
+		headers, names bool // shared
+	}{
+		{"the same ones are one", with(bearer, `,"secrets":{"token":7}`), with(bearer, `,"secrets":{"token":7}`), true, true},
+		{"another header is not", with(bearer, ""), with(`{"Authorization":"Bearer a"}`, ""), false, false},
+		{"a secret of the same name is another one", with(bearer, `,"secrets":{"token":7}`), with(bearer, `,"secrets":{"token":8}`), false, false},
+		{"nor has one without secrets any", with(bearer, `,"secrets":{"token":7}`), with(bearer, ""), false, false},
+		{"nor one without headers", with(bearer, ""), `{"name":"a","target":{` + plain + `}}`, false, false},
+		{"what is sealed belongs to nobody else: before", with(`{"X-Key":""}`, sealed), with(`{"X-Key":""}`, ""), false, false},
+		{"after", with(`{"X-Key":""}`, ""), with(`{"X-Key":""}`, sealed), false, false},
+		{"both", with(`{"X-Key":""}`, sealed), with(`{"X-Key":""}`, sealed), false, false},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			var reader definitionReader
+			var before, after, alone jadwal.Definition
+			if err := errors.Join(reader.decode(new(tx), 1, []byte(tt.before), &before), reader.decode(new(tx), 2, []byte(tt.after), &after),
+				new(tx).decode(2, []byte(tt.after), &alone)); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(after, alone) {
+				t.Errorf("got\n%+v, want\n%+v", after.Target, alone.Target)
+			}
+			a, b := &before.Target, &after.Target
+			if got := reflect.ValueOf(a.Headers).UnsafePointer() == reflect.ValueOf(b.Headers).UnsafePointer(); got != tt.headers {
+				t.Errorf("headers shared: %v", got)
+			}
+			if got := len(a.Secrets) > 0 && len(b.Secrets) > 0 && &a.Secrets[0] == &b.Secrets[0]; got != tt.names {
+				t.Errorf("secrets shared: %v", got)
+			}
+		})
+	}
+}
+
 // BenchmarkDecode reads the definition of an ordinary job, beside encoding/json
-// (ratio is its time over ours) and beside all members of it written, and one
-// that names a secret.
+// (ratio is its time over ours) and beside all members of it written; and one
+// with headers that names a secret, which are those of the job before, or not.
 func BenchmarkDecode(b *testing.B) {
 	d := jadwal.DefaultDefinition()
 	d.Name, d.Target.URL, d.Schedules = "invoices", "https://api.example.com/invoices", []schedule.Spec{{Cron: "30 2 * * *"}}
 	named := d
-	named.Target.Headers = map[string]string{"Authorization": `Bearer {{secret "token"}}`}
+	named.Target.Headers = map[string]string{"Authorization": `Bearer {{secret "token"}}`, "X-Due": `{{run.due_at "date"}}`}
 	named.Target.Secrets = []jadwal.SecretID{{Name: "token", ID: 7}}
-	texts := make([][]byte, 3) // ordinary, ordinary and whole, named
-	for i, d := range []*jadwal.Definition{&d, &d, &named} {
-		stored := &storedDefinition{Definition: d, Secrets: d.Target.Secrets}
-		short, err := encodePlain(stored)
-		if texts[i] = []byte(short); i == 1 {
-			texts[i], err = encodeWhole(stored)
-		}
+	other := named
+	other.Target.Secrets = []jadwal.SecretID{{Name: "token", ID: 8}}
+	write := func(d *jadwal.Definition, encode func(*storedDefinition) ([]byte, error)) []byte {
+		text, err := encode(&storedDefinition{Definition: d, Secrets: d.Target.Secrets})
 		if err != nil {
 			b.Fatal(err)
 		}
+		return text
+	}
+	short := func(d *storedDefinition) ([]byte, error) {
+		text, err := encodePlain(d)
+		return []byte(text), err
+	}
+	ordinary := write(&d, short)
+	names := []string{"ordinary-ns", "whole-ns", "shared-ns", "named-ns"}
+	texts := [][2][]byte{
+		{ordinary, ordinary}, {write(&d, encodeWhole), write(&d, encodeWhole)},
+		{write(&named, short), write(&named, short)}, {write(&named, short), write(&other, short)},
 	}
 	const round = 1000
-	run := func(read func(d *jadwal.Definition) error) time.Duration {
+	run := func(read func(i int, d *jadwal.Definition) error) time.Duration {
 		begun := time.Now()
-		for range round {
-			if err := read(new(jadwal.Definition)); err != nil {
+		for i := range round {
+			if err := read(i, new(jadwal.Definition)); err != nil {
 				b.Fatal(err)
 			}
 		}
 		return time.Since(begun)
 	}
-	var ours [3]time.Duration
+	var ours [4]time.Duration
 	var theirs time.Duration
 	for b.Loop() {
 		for i, text := range texts {
-			ours[i] += run(func(d *jadwal.Definition) error { return new(tx).decode(1, text, d) })
+			var reader definitionReader
+			ours[i] += run(func(i int, d *jadwal.Definition) error { return reader.decode(new(tx), 1, text[i%2], d) })
 		}
-		theirs += run(func(d *jadwal.Definition) error { return json.Unmarshal(texts[0], d) })
+		theirs += run(func(_ int, d *jadwal.Definition) error { return json.Unmarshal(ordinary, d) })
 	}
 	b.ReportMetric(0, "ns/op")
-	for i, name := range []string{"ordinary-ns", "whole-ns", "named-ns"} {
+	for i, name := range names {
 		b.ReportMetric(float64(ours[i].Nanoseconds())/float64(b.N*round), name)
 	}
 	b.ReportMetric(float64(theirs)/float64(ours[0]), "ratio")

@@ -230,7 +230,41 @@ var leniently = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.
 // decode reads a definition as it is stored. When its secret headers cannot be
 // opened their values stay empty, and the target is Locked.
 func (t *tx) decode(jobID int64, text []byte, into *jadwal.Definition) error {
-	stored, err := decodeStored(jobID, text, into)
+	return new(definitionReader).decode(t, jobID, text, into)
+}
+
+// decodeStored is decode that leaves closed what is sealed.
+func decodeStored(jobID int64, text []byte, into *jadwal.Definition) (storedDefinition, error) {
+	return new(definitionReader).decodeStored(jobID, text, into)
+}
+
+// A definitionReader reads one definition after the other. One that has the
+// headers and the secrets of that before it, as the jobs of one program have,
+// shares them with it: they are not to be changed.
+type definitionReader struct {
+	text []byte // room for the next one
+	next readDefinition
+
+	headers, secrets jsontext.Value // of the one before, as they are written
+	shared           jadwal.Target  // these, read
+}
+
+// readDefinition is a storedDefinition with what may be shared left as it is
+// written; empty: it is not.
+type readDefinition struct {
+	*jadwal.Definition
+	Target  readTarget     `json:"target"`
+	Sealed  *sealedHeaders `json:"sealed"`
+	Secrets jsontext.Value `json:"secrets"`
+}
+
+type readTarget struct {
+	*jadwal.Target
+	Headers jsontext.Value `json:"headers"`
+}
+
+func (d *definitionReader) decode(t *tx, jobID int64, text []byte, into *jadwal.Definition) error {
+	stored, err := d.decodeStored(jobID, text, into)
 	if err != nil || stored.Sealed == nil {
 		return err
 	}
@@ -238,15 +272,50 @@ func (t *tx) decode(jobID int64, text []byte, into *jadwal.Definition) error {
 	return nil
 }
 
-// decodeStored is decode that leaves closed what is sealed.
-func decodeStored(jobID int64, text []byte, into *jadwal.Definition) (storedDefinition, error) {
-	stored := storedDefinition{Definition: into}
+func (d *definitionReader) decodeStored(jobID int64, text []byte, into *jadwal.Definition) (storedDefinition, error) {
 	*into = usual()
-	if err := jsonv2.Unmarshal(text, &stored, leniently); err != nil {
-		return stored, fmt.Errorf("definition of job %d: %w", jobID, err)
+	n := &d.next
+	*n = readDefinition{Definition: into, Target: readTarget{&into.Target, n.Target.Headers[:0]}, Secrets: n.Secrets[:0]}
+	err := jsonv2.Unmarshal(text, n, leniently)
+	if err == nil {
+		err = d.share(&into.Target)
 	}
-	into.Target.Secrets = stored.Secrets
-	return stored, nil
+	if err != nil {
+		return storedDefinition{}, fmt.Errorf("definition of job %d: %w", jobID, err)
+	}
+	return storedDefinition{into, n.Sealed, into.Target.Secrets}, nil
+}
+
+// share gives a target the headers and the secrets of what was read. Sealed
+// headers are its own: what is sealed is to be put into them.
+func (d *definitionReader) share(target *jadwal.Target) error {
+	n := &d.next
+	there := d.shared.Headers != nil && n.Sealed == nil
+	if !there || !bytes.Equal(n.Target.Headers, d.headers) || !bytes.Equal(n.Secrets, d.secrets) {
+		d.headers, n.Target.Headers = n.Target.Headers, d.headers
+		d.secrets, n.Secrets = n.Secrets, d.secrets
+		d.shared = jadwal.Target{Headers: target.Headers}
+		if err := readMember(d.headers, &d.shared.Headers); err != nil {
+			return err
+		}
+		if err := readMember(d.secrets, (*secretIDs)(&d.shared.Secrets)); err != nil {
+			return err
+		}
+	}
+	target.Headers, target.Secrets = d.shared.Headers, d.shared.Secrets
+	if n.Sealed != nil {
+		d.shared = jadwal.Target{}
+	}
+	return nil
+}
+
+// readMember reads a member that was left as it is written, unless it was left
+// out.
+func readMember(text jsontext.Value, into any) error {
+	if len(text) == 0 {
+		return nil
+	}
+	return jsonv2.Unmarshal(text, into, leniently)
 }
 
 func (t *tx) unseal(jobID int64, d *storedDefinition) bool {

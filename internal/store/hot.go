@@ -269,7 +269,8 @@ func cursors(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 // Definitions returns those jobs as they are stored now, without deleted ones.
 // It stops when their definitions exceed that many bytes: considered is how
 // many of ids it got through, at least one. Their owners are known by UserByID
-// then, whoever made them a moment ago.
+// then, whoever made them a moment ago. Jobs may share parts of their
+// definitions, which are not to be changed.
 func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	if s.Shared() {
 		if err = s.single(ctx, func(t *tx) error {
@@ -283,14 +284,14 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 	err = s.read(ctx, func(t *tx) error {
 		jobs, considered = make([]jadwal.Job, 0, len(ids)), 0
 		left := bytes
-		var text []byte
+		var reader definitionReader
 		for _, id := range ids {
 			var bad error
 			if _, err := t.one(`SELECT j.owner_id, j.state, j.version, j.egress_limited, j.created_at, j.definition, c.started
 				FROM job j JOIN cursor c ON c.job_id = j.id WHERE j.id = $1 AND j.deleted_at IS NULL`, func(r row) {
-				var job jadwal.Job
 				left -= r.len(5)
-				job, text, bad = scanDefinition(t, r, id, text)
+				var job jadwal.Job
+				job, bad = reader.scan(t, r, id)
 				jobs = append(jobs, job)
 			}, id); err != nil {
 				return err
@@ -307,13 +308,12 @@ func (s *Store) Definitions(ctx context.Context, ids []int64, bytes int) (jobs [
 	return jobs, considered, err
 }
 
-// scanDefinition reads a job as Definitions has it, by way of text, and returns
-// that for the next one.
-func scanDefinition(t *tx, r row, id int64, text []byte) (jadwal.Job, []byte, error) {
+// scan reads a job as Definitions has it.
+func (d *definitionReader) scan(t *tx, r row, id int64) (jadwal.Job, error) {
 	job := jadwal.Job{
 		ID: id, OwnerID: r.int(0), State: jadwal.JobState(r.text(1)), Version: r.int(2),
 		EgressLimited: r.bool(3), CreatedAt: r.time(4), Started: int(r.int(6)),
 	}
-	text = r.append(text[:0], 5)
-	return job, text, t.decode(id, text, &job.Definition)
+	d.text = r.append(d.text[:0], 5)
+	return job, d.decode(t, id, d.text, &job.Definition)
 }

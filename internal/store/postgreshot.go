@@ -53,12 +53,11 @@ func cursorsPostgres(t *tx, ids []int64) ([]jadwal.Cursor, error) {
 // definitionsPostgres is Definitions in one statement.
 func definitionsPostgres(t *tx, ids []int64, bytes int) (jobs []jadwal.Job, considered int, err error) {
 	considered = len(ids)
-	var text []byte
+	var reader definitionReader
 	err = t.query(definitionsSQL, func(r row) error {
 		bytes -= r.len(5)
-		var job jadwal.Job
-		var err error
-		if job, text, err = scanDefinition(t, r, r.int(7), text); err != nil {
+		job, err := reader.scan(t, r, r.int(7))
+		if err != nil {
 			return err
 		}
 		if jobs = append(jobs, job); bytes < 0 {
