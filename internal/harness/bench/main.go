@@ -210,6 +210,9 @@ func (b *bench) onServer(dir string, do func(*harness.Server) error, env ...stri
 	if err = s.Ready(20 * time.Second); err == nil {
 		err = do(s)
 	}
+	if err != nil {
+		err = fmt.Errorf("%w; the server's log ends with:\n%s", err, s.LogTail(2000))
+	}
 	if stopped := s.Stop(30 * time.Second); err == nil {
 		err = stopped
 	}
