@@ -64,8 +64,8 @@ func (b *bench) rest(s *harness.Server) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("idle, %d jobs registered, %d MB on disk (aim 150 MB, 0.1 %% of a core)\n", b.many, size>>20)
-	fmt.Printf("  %d MB resident, %d MB at most; %.2f %% of a core over %v, %d fires meanwhile\n",
+	fmt.Printf("idle, %d jobs registered, %d MB on disk\n", b.many, size>>20)
+	fmt.Printf("  %d MB resident (aim 150 MB), %d MB at most; %.2f %% of a core over %v (aim 0.1 %%), %d fires meanwhile\n",
 		resident>>20, peak>>20, 100*(after-before).Seconds()/restFor.Seconds(), restFor, b.seen.count.Load()-from)
 	return nil
 }

@@ -103,7 +103,7 @@ func main() {
 	b := &bench{}
 	flag.IntVar(&b.turns, "turns", 6, "turns of each side of a measure")
 	flag.DurationVar(&b.turn, "turn", time.Second, "length of a turn")
-	flag.IntVar(&b.many, "jobs", 1_000_000, "jobs that the big measures register: about 4 KB of disk each, in $TMPDIR")
+	flag.IntVar(&b.many, "jobs", 1_000_000, "jobs that the big measures register: about 1 KB of disk each, in $TMPDIR")
 	only := flag.String("only", "", "measure only these, separated by commas: "+names(false)+", "+names(true))
 	all := flag.Bool("all", false, "measure the big ones too, which take 15 minutes more: "+names(true))
 	floor := flag.String("floor", "", "be the floor of GET /user/me at this address (used by bench itself)")
