@@ -183,9 +183,8 @@ func (d *Definition) Validate() error {
 		add(fieldError("description", "too_long", "description must have at most %d bytes, got %d", MaxDescription, len(d.Description)))
 	}
 	wrong = append(wrong, checkTags(d.Tags)...)
-	if _, err := d.plan(time.Unix(0, 0), 0); err != nil {
-		wrong = append(wrong, scheduleFields(err)...)
-	}
+	_, unplanned := d.plan(time.Unix(0, 0), 0)
+	wrong = append(wrong, unplanned...)
 	wrong = append(wrong, d.Templates().Wrong()...)
 	wrong = append(wrong, d.Target.check()...)
 	if t := time.Duration(d.Timeout); t < MinTimeout || t > MaxTimeout {
@@ -221,17 +220,19 @@ func checkTags(tags []string) (wrong []FieldError) {
 // Plan compiles d's schedules for the job with that id; created is when it was
 // created: what `every` counts from when there is no StartAt. The error is an *Error with CodeValidation.
 func (d *Definition) Plan(created time.Time, id int64) (*schedule.Plan, error) {
-	plan, err := d.plan(created, id)
-	if err != nil {
-		return nil, InvalidFields(scheduleFields(err)...)
+	plan, wrong := d.plan(created, id)
+	if wrong != nil {
+		return nil, InvalidFields(wrong...)
 	}
 	return plan, nil
 }
 
-func (d *Definition) plan(created time.Time, id int64) (*schedule.Plan, error) {
-	zone, err := schedule.LoadZone(d.Timezone)
-	if err != nil {
-		return nil, err
+// plan is Plan with everything that is wrong; what is wrong with schedules whose
+// zone is not known either is what would be in UTC, which skips no local time.
+func (d *Definition) plan(created time.Time, id int64) (*schedule.Plan, []FieldError) {
+	zone, unknown := schedule.LoadZone(d.Timezone)
+	if unknown != nil {
+		zone = time.UTC
 	}
 	cfg := schedule.Config{Specs: d.Schedules, Zone: zone, Seed: seed(id), Anchor: created, DST: d.DST, RRule: recur}
 	if d.StartAt != nil {
@@ -240,7 +241,11 @@ func (d *Definition) plan(created time.Time, id int64) (*schedule.Plan, error) {
 	if d.EndAt != nil {
 		cfg.EndAt = *d.EndAt
 	}
-	return schedule.Compile(cfg)
+	plan, err := schedule.Compile(cfg)
+	if unknown != nil || err != nil {
+		return nil, append(scheduleFields(unknown), scheduleFields(err)...)
+	}
+	return plan, nil
 }
 
 // recur makes the source of an rrule.
@@ -254,6 +259,9 @@ func recur(text string, zone *time.Location, anchor time.Time, dst schedule.DST)
 
 // scheduleFields are the parts that package schedule found wrong.
 func scheduleFields(err error) (fields []FieldError) {
+	if err == nil {
+		return nil
+	}
 	if all, ok := errors.AsType[schedule.Errors](err); ok {
 		for _, e := range all {
 			fields = append(fields, FieldError(*e))

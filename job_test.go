@@ -3,6 +3,7 @@ package jadwal
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,9 +173,16 @@ func TestEverythingWrongIsToldAtOnce(t *testing.T) {
 	d := definition(func(d *Definition) {
 		d.Name, d.Timezone, d.Target.URL, d.Timeout = "", "Mars/Olympus", "x", 0
 	})
-	e, _ := d.Validate().(*Error)
-	if e == nil || len(e.Fields) != 4 {
-		t.Errorf("got %v", e)
+	d.Schedules = []schedule.Spec{{Cron: "0 2 * * *"}, {Cron: "75 * * * *"}, {At: "2027-03-14T02:30:00"}, {}}
+	var fields []string
+	if e, ok := d.Validate().(*Error); ok {
+		for _, f := range e.Fields {
+			fields = append(fields, f.Field)
+		}
+	}
+	want := []string{"name", "timezone", "schedules[1].cron", "schedules[3]", "target.url", "timeout"}
+	if !slices.Equal(fields, want) {
+		t.Errorf("got %q, want %q", fields, want)
 	}
 }
 
