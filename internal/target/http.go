@@ -349,6 +349,9 @@ func answer(ctx context.Context, c Call, resp *http.Response, secret *redactor) 
 	switch {
 	case !expected:
 		r.Message = "The target answered " + statusText(resp.StatusCode)
+		if expect.Status != "" && expect.Status != jadwal.DefaultStatus {
+			r.Message += ", not " + expect.Status
+		}
 		r.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	case expect.Body != "" && !expect.HasBody(first(output, jadwal.MaxExpectSearch)):
 		r.Message = "The target answered " + statusText(resp.StatusCode) + ", but not with the body that is expected"

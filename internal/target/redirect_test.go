@@ -181,7 +181,8 @@ func TestExpectations(t *testing.T) {
 		output  int
 	}{
 		{"a status that is expected is a success", "/?status=404&body=gone", jadwal.Expect{Status: "404"}, "", 4},
-		{"200 is none when it is not expected", "/?status=200", jadwal.Expect{Status: "201"}, "The target answered 200 OK", 0},
+		{"200 is none when it is not expected", "/?status=200", jadwal.Expect{Status: "201"}, "The target answered 200 OK, not 201", 0},
+		{"a failure that is none of the statuses either", "/?status=503", jadwal.Expect{Status: "200-204,404"}, "The target answered 503 Service Unavailable, not 200-204,404", 0},
 		{"a redirect can be expected", "/?status=302&to=/b", jadwal.Expect{Status: "302"}, "", 0},
 		{"a body that is expected", "/?body=all+ok", jadwal.Expect{Status: "2xx", Body: "ok"}, "", 6},
 		{"another body is a failure and is kept", "/?body=not+well", jadwal.Expect{Status: "2xx", Body: "ok"}, "The target answered 200 OK, but not with the body that is expected", 8},
