@@ -111,7 +111,7 @@ const maxEarlier = 50
 func (s *Server) whyInstant(ctx context.Context, in *whyInput) (*reply[whyView], error) {
 	c, at := callOf(ctx), time.Time(in.At)
 	if at.IsZero() {
-		return nil, jadwal.Invalid("at", "required", "at is required")
+		return nil, jadwal.Invalid("at", "required", "at is required: an instant such as 2026-12-31T23:00:00Z")
 	}
 	job, err := s.findJob(c, in.Job, jadwal.ActionReadJob)
 	if err != nil {
