@@ -164,6 +164,8 @@ func explain(err error) error {
 		return malformed("the body must be a JSON object, got %s", kindName(e.JSONKind))
 	case null != nil:
 		return jadwal.Invalid(field, "wrong_type", "%s must be %s, got null", field, typeName(null.want))
+	case errors.Is(e.Err, strconv.ErrRange):
+		return jadwal.Invalid(field, "out_of_range", "%s is out of range", field)
 	case e.JSONKind == goKind(e.GoType) && e.Err != nil && isText(e.GoType):
 		return jadwal.Invalid(field, "invalid", "%s is not valid: %s", field, clip(e.Err.Error()))
 	}
@@ -238,7 +240,7 @@ func goKind(t reflect.Type) jsontext.Kind {
 		return '"'
 	case reflect.Bool:
 		return 't'
-	case reflect.Int, reflect.Int64:
+	case reflect.Int, reflect.Int64, reflect.Float64:
 		return '0'
 	case reflect.Slice:
 		return '['
@@ -247,13 +249,14 @@ func goKind(t reflect.Type) jsontext.Kind {
 }
 
 func typeName(t reflect.Type) string {
-	switch goKind(t) {
-	case 't':
+	switch kind := goKind(t); {
+	case kind == 't':
 		return "true or false"
-	case '0':
+	case kind == '0' && t.Kind() != reflect.Float64:
 		return "a whole number"
+	default:
+		return kindName(kind)
 	}
-	return kindName(goKind(t))
 }
 
 // members are the names that an object of a struct type may have.
