@@ -115,6 +115,7 @@ func TestAllMembersThatAreWrongAreTold(t *testing.T) {
 		{"in a patch a null is none, but for those in lists", `{"name":null,"tags":["a",null],"target":{"headers":{"A":null,"B":1}}}`, nullsRemove, "tags[1] wrong_type, target.headers.B wrong_type"},
 		{"what only the server sets may be there", `{"id":1,"last_run":{"x":1},"name":1,"state":5,"timeout":1}`, nullsRefused, "name wrong_type, timeout wrong_type"},
 		{"no more than five", `{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}`, nullsRefused, "a unknown, b unknown, c unknown, d unknown, e unknown"},
+		{"and none behind the first thousand values", `{"nmae":1,"tags":[` + strings.Repeat(`"a",`, 1000) + `"a"],"timeout":1}`, nullsRefused, "nmae unknown"},
 		{"that a member is there twice is told once what is before it is right", `{"name":1,"timeout":1,"name":"a"}`, nullsRefused, "name wrong_type, timeout wrong_type"},
 		{"and then alone", `{"name":"a","name":"b","timeout":1}`, nullsRefused, "name duplicate"},
 		{"what follows may be no JSON", `{"name":1,"timeout":}`, nullsRefused, "name wrong_type"},

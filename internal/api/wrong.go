@@ -13,8 +13,11 @@ import (
 	"github.com/teknohole/jadwal"
 )
 
-// maxWrong is how many errors about the members of a body are told.
-const maxWrong = 5
+// The limits of what is told about the members of a body.
+const (
+	maxWrong  = 5    // errors
+	maxLooked = 1000 // values that are looked at: a body of 1 MiB may have 350,000
+)
 
 // explainAll is explain of the error for which a body could not be read into a
 // type, with all that is wrong with its members in the same way behind it: names
@@ -34,10 +37,11 @@ func explainAll(err error, body []byte, t reflect.Type, null nulls) error {
 }
 
 // wrongs are the names and values in a body that are wrong, in its order, at
-// most maxWrong.
+// most maxWrong, of the first maxLooked.
 type wrongs struct {
-	null nulls
-	all  []jadwal.FieldError
+	null   nulls
+	looked int
+	all    []jadwal.FieldError
 }
 
 // look adds what is wrong with a value that is read into a type.
@@ -58,12 +62,13 @@ func (w *wrongs) look(at jsontext.Pointer, value jsontext.Value, t reflect.Type)
 	}
 }
 
-// lookInto looks at each member of an object or element of an array, until there
-// are enough that are wrong.
+// lookInto looks at each member of an object or element of an array, until it
+// has looked at enough, or enough are wrong.
 func (w *wrongs) lookInto(at jsontext.Pointer, value jsontext.Value, t reflect.Type) {
 	dec := jsontext.NewDecoder(bytes.NewReader(value), jsontext.AllowDuplicateNames(true))
 	begin, err := dec.ReadToken()
-	for i := 0; err == nil && len(w.all) < maxWrong && dec.PeekKind() != '}' && dec.PeekKind() != ']'; i++ {
+	for i := 0; err == nil && len(w.all) < maxWrong && w.looked < maxLooked && dec.PeekKind() != '}' && dec.PeekKind() != ']'; i++ {
+		w.looked++
 		name := strconv.Itoa(i)
 		if begin.Kind() == '{' {
 			token, err := dec.ReadToken()
