@@ -384,8 +384,11 @@ func (t *template) append(b []byte, v *Values, limit int) (_ []byte, err error) 
 		default:
 			var room [64]byte
 			var value []byte
-			value, err = p.append(room[:0], v)
-			b = p.escape.append(b, string(value))
+			if value, err = p.append(room[:0], v); p.escape == percent {
+				b = appendPercent(b, string(value))
+			} else {
+				b = appendJSONString(b, string(value))
+			}
 		}
 		if err != nil {
 			return b, err
@@ -466,17 +469,6 @@ func EncodedByTemplates(value string) (all [][]byte) {
 		}
 	}
 	return all
-}
-
-// append adds a value to b as it is written in its place.
-func (e escape) append(b []byte, value string) []byte {
-	switch e {
-	case percent:
-		return appendPercent(b, value)
-	case jsonString:
-		return appendJSONString(b, value)
-	}
-	return append(b, value...)
 }
 
 const upperHex = "0123456789ABCDEF"

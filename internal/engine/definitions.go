@@ -12,8 +12,9 @@ type definition struct {
 	templates *jadwal.Templates // nil: none
 }
 
-// compile makes a definition, with what read keeps of templates. Errors are those of schedule.Compile: the job
-// was stored under rules that this program does not share.
+// compile makes a definition, with what read keeps of templates. Errors are
+// those of schedule.Compile: the job was stored under rules that this program
+// does not share.
 func compile(job jadwal.Job, read *jadwal.TemplateCache) (*definition, error) {
 	plan, err := job.Definition.Plan(job.CreatedAt, job.ID)
 	if err != nil {
