@@ -303,15 +303,19 @@ func (ts *Templates) parseJSON(text string) {
 			at = end
 			continue
 		}
-		place := func(n int) int { return begin + 1 + rawLength(token[1:], n) }
+		inRaw := rawPlace{raw: token[1:]}
 		parsed, wrong := parseTemplate(inside, jsonString)
 		if wrong != nil {
-			ts.complain(fieldBody, place(wrong.at), wrong.message)
+			ts.complain(fieldBody, begin+1+inRaw.of(wrong.at), wrong.message)
 			return
 		}
 		whole.text(text[at : begin+1])
 		for _, p := range parsed.parts {
-			p.text, p.at = string(appendJSONString(nil, p.text)), place(p.at)
+			if p.word == noWord {
+				p.text = string(appendJSONString(nil, p.text))
+			} else {
+				p.at = begin + 1 + inRaw.of(p.at)
+			}
 			whole.add(p)
 		}
 		whole.text(`"`)
@@ -320,12 +324,20 @@ func (ts *Templates) parseJSON(text string) {
 	ts.body = &template{whole.end()}
 }
 
-// rawLength is how many bytes of the inside of a JSON string, as it is written,
-// stand for the first n bytes of the text.
-func rawLength(raw string, n int) int {
-	at := 0
-	for n > 0 && at < len(raw) {
-		size := 1
+// A rawPlace finds places of a text in the inside of the JSON string that it is
+// written as, one after the other.
+type rawPlace struct {
+	raw string
+	at  int // in raw
+	n   int // bytes of the text before at
+}
+
+// of is how many bytes of raw stand for the first n bytes of the text; n is not
+// less than it was before.
+func (p *rawPlace) of(n int) int {
+	raw := p.raw
+	for p.n < n && p.at < len(raw) {
+		at, size := p.at, 1
 		if raw[at] == '\\' {
 			size = 2
 			if at+1 < len(raw) && raw[at+1] == 'u' {
@@ -336,17 +348,17 @@ func rawLength(raw string, n int) int {
 			}
 			var s string
 			if json.Unmarshal([]byte(`"`+raw[at:min(at+size, len(raw))]+`"`), &s) == nil {
-				n -= len(s)
+				p.n += len(s)
 			} else {
-				n--
+				p.n++
 			}
 		} else {
 			_, size = utf8.DecodeRuneInString(raw[at:])
-			n -= size
+			p.n += size
 		}
-		at += size
+		p.at += size
 	}
-	return at
+	return p.at
 }
 
 // Fill fills in ts, with secrets by name. The error, a *FieldError, tells which

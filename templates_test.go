@@ -314,6 +314,7 @@ func TestReadingTemplatesCostsInProportionToTheirLength(t *testing.T) {
 		strings.Repeat("{{run.id}}", 20_000),
 		strings.Repeat(`x{{"{{"}}`, 20_000),
 		`["` + strings.Repeat(`","x{{\"{{\"}}`, 15_000) + `"]`,
+		`["` + strings.Repeat(`{{secret \"a\"}}`, 3_000) + `"]`,
 	} {
 		text, err := json.Marshal(body)
 		if err != nil {
