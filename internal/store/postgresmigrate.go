@@ -68,7 +68,15 @@ func migratePostgresStep(ctx context.Context, c *pgx.Conn, steps []string, neede
 		return true, nil
 	case !allowed:
 		return false, fmt.Errorf("its schema is version %d, this jadwal needs %d: start a server on it first", version, len(steps))
-	case version > 0 && version < needed:
+	}
+	if version > 0 {
+		// Who becomes a node reads the version before it writes (refuseOutdated): to
+		// take them the other way round would be a deadlock.
+		if _, err := t.Exec(ctx, "SELECT 1 FROM meta WHERE key = 'schema' FOR UPDATE", pgx.QueryExecModeExec); err != nil {
+			return false, err
+		}
+	}
+	if version > 0 && version < needed {
 		if err := leaveBehind(ctx, t, version, needed); err != nil {
 			return false, err
 		}
@@ -90,13 +98,10 @@ func migratePostgresStep(ctx context.Context, c *pgx.Conn, steps []string, neede
 }
 
 // leaveBehind removes the nodes whose lease has ended, so that none of them goes
-// on when it is heard of again, and refuses when others live. It holds off who is
-// about to become one (refuseOutdated).
+// on when it is heard of again, and refuses when others live.
 func leaveBehind(ctx context.Context, t pgx.Tx, version, needed int) error {
-	for _, sql := range []string{"SELECT 1 FROM meta WHERE key = 'schema' FOR UPDATE", "DELETE FROM node WHERE lease_until < " + clockSQL} {
-		if _, err := t.Exec(ctx, sql, pgx.QueryExecModeExec); err != nil {
-			return err
-		}
+	if _, err := t.Exec(ctx, "DELETE FROM node WHERE lease_until < "+clockSQL, pgx.QueryExecModeExec); err != nil {
+		return err
 	}
 	living := ""
 	if err := t.QueryRow(ctx, "SELECT COALESCE(string_agg(format('node %s at %s (jadwal %s)', id, address, version), ', ' ORDER BY id), '') FROM node",

@@ -114,16 +114,16 @@ func TestNobodyBecomesANodeWhileTheSchemaLeavesItBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// begin has another connection give the database of s a step that all must
-	// know, and returns when one is at what.
-	begin := func(t *testing.T, s *Store, url, step, what string) (grown chan error) {
+	// begin has another connection give the database of s a step, with that one as
+	// the newest that all must know, and returns when one is at what.
+	begin := func(t *testing.T, s *Store, url, step string, needed int, what string) (grown chan error) {
 		c, err := pgx.Connect(t.Context(), url)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close(context.Background()) })
 		grown = make(chan error, 1)
-		go func() { grown <- migrateWith(context.Background(), c, append(steps, step), len(steps)+1, true) }()
+		go func() { grown <- migrateWith(context.Background(), c, append(steps, step), needed, true) }()
 		eventually(t, "the migration at "+what, func() bool {
 			at := false
 			if err := s.single(t.Context(), func(t *tx) (err error) {
@@ -139,7 +139,7 @@ func TestNobodyBecomesANodeWhileTheSchemaLeavesItBehind(t *testing.T) {
 	t.Run("when the schema grows first", func(t *testing.T) {
 		url := agedPostgres(t, len(steps))
 		s := openURL(t, url)
-		grown := begin(t, s, url, "SELECT pg_sleep(1)", "Timeout")
+		grown := begin(t, s, url, "SELECT pg_sleep(1)", len(steps)+1, "Timeout")
 		if _, err := s.Join(t.Context(), jadwal.Node{Address: "here", StartedAt: time.Now()}, time.Hour); !errors.Is(err, errOutdated) {
 			t.Errorf("it became a node: %v", err)
 		}
@@ -147,31 +147,45 @@ func TestNobodyBecomesANodeWhileTheSchemaLeavesItBehind(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("and the schema does not grow when the node comes first", func(t *testing.T) {
+	// first has somebody become a node, who goes on when the migration waits.
+	first := func(t *testing.T, needed int, step string) (joined, grown error) {
 		url := agedPostgres(t, len(steps))
 		s := openURL(t, url)
-		asked, wait, joined := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		asked, wait, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 		goOn := sync.OnceFunc(func() { close(wait) })
 		t.Cleanup(goOn)
+		times := 0
 		go func() {
-			joined <- s.write(context.Background(), laneAPI, func(t *tx) error {
+			done <- s.write(context.Background(), laneAPI, func(t *tx) error {
 				if err := refuseOutdated(t, len(steps)); err != nil {
 					return err
 				}
-				close(asked)
-				<-wait
+				if times++; times == 1 {
+					close(asked)
+					<-wait
+				}
 				_, err := t.exec(formerNode(9, time.Hour))
 				return err
 			})
 		}()
 		<-asked
-		grown := begin(t, s, url, "SELECT 1", "Lock")
+		end := begin(t, s, url, step, needed, "Lock")
 		goOn()
-		if err := <-joined; err != nil {
-			t.Error(err)
+		joined, grown = <-done, <-end
+		if times > 1 {
+			t.Errorf("it took %d turns to become a node", times)
 		}
-		if err := <-grown; err == nil || !strings.Contains(err.Error(), "node 9 at 10.0.0.9:8080 (jadwal 0.0.9)") {
-			t.Errorf("the schema grew beside it: %v", err)
+		return joined, grown
+	}
+	t.Run("and the schema does not grow when the node comes first", func(t *testing.T) {
+		joined, grown := first(t, len(steps)+1, "SELECT 1")
+		if joined != nil || grown == nil || !strings.Contains(grown.Error(), "node 9 at 10.0.0.9:8080 (jadwal 0.0.9)") {
+			t.Errorf("%v; the schema grew beside it: %v", joined, grown)
+		}
+	})
+	t.Run("a step that need not be known waits for it", func(t *testing.T) {
+		if joined, grown := first(t, neededStep, "ALTER TABLE node ADD COLUMN shoe_size INTEGER"); joined != nil || grown != nil {
+			t.Errorf("%v, %v", joined, grown)
 		}
 	})
 }
