@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,8 +98,8 @@ func (d *postgresDB) name() string {
 	return fmt.Sprintf("%s on %s:%d", c.Database, c.Host, c.Port)
 }
 
-// redacted keeps what is wrong with a URL or a connection, and not the URL: it
-// may hold a password.
+// redacted keeps what is wrong with a URL or a connection, in one line, and not
+// the URL: it may hold a password.
 func redacted(err error) error {
 	if e, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
 		if inner := errors.Unwrap(e); inner != nil {
@@ -105,7 +107,39 @@ func redacted(err error) error {
 		}
 		return fmt.Errorf("it is not of the form postgres://user@host:5432/name: %w", unquoted(err))
 	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return &connectError{err}
+	}
 	return err
+}
+
+// noTLS is what is wrong with an attempt to connect to a server that has no TLS.
+const noTLS = "tls error: server refused TLS connection"
+
+// A connectError tells in one line why none of the addresses can be connected
+// to. Each is tried with TLS and, where sslmode lets it, without: what is the
+// same for both is told once, and that there is no TLS only where nothing else
+// is wrong.
+type connectError struct{ err error }
+
+func (e *connectError) Unwrap() error { return e.err }
+
+func (e *connectError) Error() string {
+	lines := strings.Split(e.err.Error(), "\n\t")
+	var causes []string
+	for _, cause := range lines[1:] {
+		if !slices.Contains(causes, cause) {
+			causes = append(causes, cause)
+		}
+	}
+	others := slices.DeleteFunc(slices.Clone(causes), func(cause string) bool { return strings.HasSuffix(cause, noTLS) })
+	switch {
+	case len(others) > 0:
+		causes = others
+	case len(causes) == 0:
+		return lines[0]
+	}
+	return lines[0] + " " + strings.Join(causes, "; ")
 }
 
 // unquoted drops what package net/url quotes of a URL that it cannot parse.

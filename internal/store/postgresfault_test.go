@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +25,63 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("waited for %s", what)
 		}
+	}
+}
+
+// deaf is a server that speaks neither TLS nor PostgreSQL: it says no to the request for
+// TLS (PostgreSQL manual, 55.2.11) and ends the connection.
+func deaf(t *testing.T) (address string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			request := make([]byte, 8)
+			if _, err := io.ReadFull(c, request); err == nil && request[4] == 0x04 && request[5] == 0xd2 {
+				c.Write([]byte("N"))
+			}
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestWhyThereIsNoConnectionIsOneLine(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	l.Close()
+	speechless := deaf(t)
+	for _, tt := range []struct {
+		rule, rest string // of the URL
+		told, not  string
+	}{
+		{"what is the same with and without TLS is told once", nobody + "/x", "connection refused", "; "},
+		{"that there is no TLS is not why", speechless + "/x", "failed to receive message", "TLS"},
+		{"that there is no TLS is why when it must be there", speechless + "/x?sslmode=require", "server refused TLS connection", "receive"},
+		{"each address has its reason", nobody + "," + speechless + "/x", "connection refused; ", "TLS"},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			_, err := Open(t.Context(), quietly("postgres://user:hidden@"+tt.rest))
+			if err == nil {
+				t.Fatal("it is open")
+			}
+			text := err.Error()
+			if !strings.Contains(text, tt.told) || strings.Contains(text, tt.not) || strings.Contains(text, "\n") || strings.Contains(text, "hidden") {
+				t.Errorf("got %q", text)
+			}
+			if !isBroken(err) {
+				t.Errorf("%q is not told apart from an answer of the database", text)
+			}
+		})
 	}
 }
 
