@@ -167,7 +167,7 @@ func explain(err error) error {
 	case errors.Is(e.Err, strconv.ErrRange):
 		return jadwal.Invalid(field, "out_of_range", "%s is out of range", field)
 	case e.JSONKind == goKind(e.GoType) && e.Err != nil && isText(e.GoType):
-		return jadwal.Invalid(field, "invalid", "%s is not valid: %s", field, clip(e.Err.Error()))
+		return jadwal.Invalid(field, "invalid", "%s is not valid: %s", field, e.Err)
 	}
 	return jadwal.Invalid(field, "wrong_type", "%s must be %s, got %s", field, typeName(e.GoType), kindName(e.JSONKind))
 }
@@ -249,7 +249,14 @@ func goKind(t reflect.Type) jsontext.Kind {
 }
 
 func typeName(t reflect.Type) string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch kind := goKind(t); {
+	case t == reflect.TypeFor[jadwal.Duration]():
+		return `a string such as "90s"`
+	case t == reflect.TypeFor[instant]():
+		return `a string such as "2026-12-31T23:00:00Z"`
 	case kind == 't':
 		return "true or false"
 	case kind == '0' && t.Kind() != reflect.Float64:
