@@ -185,7 +185,9 @@ func (d *Definition) Validate() error {
 	wrong = append(wrong, checkTags(d.Tags)...)
 	_, unplanned := d.plan(time.Unix(0, 0), 0)
 	wrong = append(wrong, unplanned...)
-	wrong = append(wrong, d.Templates().Wrong()...)
+	if len(d.Target.Headers) <= MaxHeaders { // or the errors would be as many as they are
+		wrong = append(wrong, d.Templates().Wrong()...)
+	}
 	wrong = append(wrong, d.Target.check()...)
 	if t := time.Duration(d.Timeout); t < MinTimeout || t > MaxTimeout {
 		add(fieldError("timeout", "out_of_range", "timeout must be from %s to %s, got %s", Duration(MinTimeout), Duration(MaxTimeout), d.Timeout))
