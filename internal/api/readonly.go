@@ -133,14 +133,11 @@ func keepSecrets(sent *targetBody, before, after *jadwal.Target) error {
 		wrong = append(wrong, jadwal.FieldError{Field: field, Code: code, Message: message})
 	}
 	moved := before.Origin() != after.Origin()
-	isSent := func(name string) bool {
-		for other := range sent.Headers {
-			if strings.EqualFold(name, other) {
-				return true
-			}
-		}
-		return false
+	all := make(map[string]bool, len(sent.Headers)) // in lower case; both lists may be long
+	for name := range sent.Headers {
+		all[strings.ToLower(name)] = true
 	}
+	isSent := func(name string) bool { return all[strings.ToLower(name)] }
 	for _, name := range before.SecretHeaders() {
 		if _, exactly := sent.Headers[name]; !exactly {
 			delete(after.Headers, name) // a merge leaves it, though it may be sent, or removed, in another case
@@ -158,9 +155,10 @@ func keepSecrets(sent *targetBody, before, after *jadwal.Target) error {
 		}
 	}
 	if sent.SecretHeaders != nil {
-		had := before.SecretHeaders()
+		had, told := before.SecretHeaders(), 0
 		for i, name := range *sent.SecretHeaders {
-			if !isSent(name) && !slices.Contains(had, name) {
+			if told < maxWrong && !isSent(name) && !slices.Contains(had, name) {
+				told++
 				add("target.secret_headers["+strconv.Itoa(i)+"]", "unknown", "the job has no secret header "+clip(name)+" to keep; send it in target.headers")
 			}
 		}

@@ -257,3 +257,20 @@ func TestSecretsThatAreNotSentAgain(t *testing.T) {
 		})
 	}
 }
+
+func TestManyHeadersAndNamesToKeepAreRefusedAtOnce(t *testing.T) {
+	s := newServer(t)
+	c := s.asUser("arbath", false)
+	c.createJob("mine")
+	var headers, names strings.Builder
+	for i := range 30_000 {
+		fmt.Fprintf(&headers, `"X-%d":"",`, i)
+		fmt.Fprintf(&names, `"Y-%d",`, i)
+	}
+	body := `{"target":{"headers":{` + headers.String() + `"X":""},"secret_headers":[` + names.String() + `"Y"]}}`
+	begun := time.Now()
+	r := c.do("PATCH", "/job/mine", body)
+	if took := time.Since(begun); r.status != 400 || r.text("errors.0.field") != "target.secret_headers[0]" || len(r.body) > 2000 || took > 3*time.Second {
+		t.Errorf("%v, %d bytes: %.200s", took, len(r.body), r.body)
+	}
+}
