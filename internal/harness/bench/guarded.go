@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/teknohole/jadwal/internal/harness"
@@ -61,8 +62,9 @@ func (b *bench) guarded(s *servers) error {
 	}
 	defer closeAll(clients)
 	making := 4 * time.Second
-	done, sides, void := make([]total, len(guards)), make([]side, len(guards)), 0
-	for i := -1; i < min(b.turns, len(guards)); {
+	var turns [][]total
+	void := 0
+	for i := -1; i < b.turns; {
 		machine, turn := harness.ReadStolen(), make([]total, len(guards))
 		for n := range guards {
 			k := (n + max(i, 0)) % len(guards) // nobody always goes first
@@ -76,19 +78,46 @@ func (b *bench) guarded(s *servers) error {
 			void++
 			continue
 		}
-		for k, t := range turn {
-			if sides[k] = guards[k].side; i >= 0 {
-				done[k].ops, done[k].wall, done[k].cpu = done[k].ops+t.ops, done[k].wall+t.wall, done[k].cpu+t.cpu
-			}
+		if i++; i > 0 { // the first turn warms up
+			turns = append(turns, turn)
 		}
-		i++
+	}
+	reportGuards(turns, void)
+	return nil
+}
+
+// reportGuards prints what each side did in all turns together, and how it
+// stands to the bare one in the turn in the middle: the two of a turn are
+// seconds apart, and what the machine does besides meets a few turns and not
+// all.
+func reportGuards(turns [][]total, void int) {
+	done, sides := make([]total, len(guards)), make([]side, len(guards))
+	var faster, dearer []float64 // than the bare one, by turn
+	for k, g := range guards {
+		sides[k] = g.side
+		for _, turn := range turns {
+			done[k].ops, done[k].wall, done[k].cpu = done[k].ops+turn[k].ops, done[k].wall+turn[k].wall, done[k].cpu+turn[k].cpu
+		}
 	}
 	report(fmt.Sprintf("guarded bursts of %d fires on SQLite", burst), "the last loses at most 10 %", sides, done, void)
-	for k, t := range done[1:] {
-		fmt.Printf("  %-28s %+5.1f %% by throughput, %+5.1f %% of processor time\n", guards[k+1].name,
-			100*(t.perSecond()/done[0].perSecond()-1), 100*(float64(t.cpuPerOp())/float64(done[0].cpuPerOp())-1))
+	for k := range guards[1:] {
+		faster, dearer = faster[:0], dearer[:0]
+		for _, turn := range turns {
+			bare, t := turn[0], turn[k+1]
+			faster = append(faster, 100*(t.perSecond()/bare.perSecond()-1))
+			dearer = append(dearer, 100*(float64(t.cpuPerOp())/float64(bare.cpuPerOp())-1))
+		}
+		slices.Sort(faster)
+		slices.Sort(dearer)
+		fmt.Printf("  %-28s %+5.1f %% by throughput (%+.1f to %+.1f), %+5.1f %% of processor time (%+.1f to %+.1f)\n", guards[k+1].name,
+			median(faster), faster[0], faster[len(faster)-1], median(dearer), dearer[0], dearer[len(dearer)-1])
 	}
-	return nil
+}
+
+// median is the one in the middle of what is sorted, or half way between the two.
+func median(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 // signIn makes the user of a guard, unless it is admin, with a secret for that
