@@ -42,7 +42,7 @@ func (s secretIDs) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSONFrom reads what MarshalJSON wrote, without a map on the way: it is
-// read for every run.
+// read for every run that shares none (definitionReader).
 func (s *secretIDs) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if begin, err := dec.ReadToken(); err != nil || begin.Kind() != jsontext.KindBeginObject {
 		return errors.Join(err, errSecretIDs)

@@ -12,8 +12,7 @@ import (
 // A guard is a burst of one user's jobs.
 type guard struct {
 	side
-	user string // "": admin
-	key  bool   // the user has a signature key
+	user string // "": admin; any other has a signature key
 	more string // members of the targets; they may name the user's secret, token
 }
 
@@ -21,7 +20,7 @@ type guard struct {
 // are kept apart, and rest equally long.
 var guards = []guard{
 	{side: side{name: "a superuser's, nothing on"}, more: body},
-	{side: side{name: "signed, filled in, and bound"}, user: "all", key: true, more: body + filled},
+	{side: side{name: "signed, filled in, and bound"}, user: "all", more: body + filled},
 }
 
 const (
@@ -116,8 +115,8 @@ func median(sorted []float64) float64 {
 // quartile is the first, second or third quartile of what is sorted, one of it.
 func quartile(sorted []float64, which int) float64 { return sorted[which*(len(sorted)-1)/4] }
 
-// signIn makes the user of a guard, unless it is admin, with a secret for that
-// origin, and returns an access token of that user's.
+// signIn makes the user of a guard, unless it is admin, with a signature key and
+// a secret for that origin, and returns an access token of that user's.
 func (g guard) signIn(admin *harness.Client, origin string) (string, error) {
 	if g.user == "" {
 		return admin.Access, nil
@@ -134,10 +133,8 @@ func (g guard) signIn(admin *harness.Client, origin string) (string, error) {
 	if a, err := c.Call("POST", "/secret", secret, nil); err != nil || !a.OK() {
 		return "", fmt.Errorf("secret of %s: %v, %w", g.user, a, err)
 	}
-	if g.key {
-		if a, err := c.Call("POST", "/signature-key", nil, nil); err != nil || !a.OK() {
-			return "", fmt.Errorf("signature key of %s: %v, %w", g.user, a, err)
-		}
+	if a, err := c.Call("POST", "/signature-key", nil, nil); err != nil || !a.OK() {
+		return "", fmt.Errorf("signature key of %s: %v, %w", g.user, a, err)
 	}
 	return c.Access, nil
 }
